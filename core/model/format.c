@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From structs to XML text, by the descriptors. */
+#include "model/table.h"
+
+#include <string.h>
+
+typedef struct {
+    guint flags;
+    GString *out;
+    GString *scratch;
+} Formatter;
+
+static const char *entity(char c)
+{
+    switch (c) {
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '&':
+        return "&amp;";
+    case '\'':
+        return "&apos;";
+    case '"':
+        return "&quot;";
+    case '\r':
+        return "&#13;";
+    default:
+        return NULL;
+    }
+}
+
+static gboolean is_control(char c)
+{
+    return (guchar)c < 0x20 && c != '\n' && c != '\t' && c != '\r';
+}
+
+/* Line ends and tabs survive in text but would become blanks in an attribute. */
+static void append_escaped(GString *out, const char *text, gboolean in_attribute)
+{
+    g_autofree char *repaired = g_utf8_validate(text, -1, NULL) ? NULL : g_utf8_make_valid(text, -1);
+    const char *run = repaired ? repaired : text;
+    const char *c;
+
+    for (c = run; *c; c++) {
+        const char *name = entity(*c);
+
+        if (!name && in_attribute && (*c == '\n' || *c == '\t'))
+            name = *c == '\n' ? "&#10;" : "&#9;";
+        if (!name && is_control(*c))
+            name = "?";
+        if (!name)
+            continue;
+        g_string_append_len(out, run, c - run);
+        g_string_append(out, name);
+        run = c + 1;
+    }
+    g_string_append_len(out, run, c - run);
+}
+
+static void append_indent(GString *out, guint depth)
+{
+    while (depth-- > 0)
+        g_string_append_len(out, "  ", 2);
+}
+
+static void append_value(Formatter *formatter, const VireoModelField *field, gconstpointer doc,
+                         gconstpointer slot, gboolean in_attribute)
+{
+    if (field->kind == VIREO_MODEL_STRING) {
+        append_escaped(formatter->out, *(const char *const *)slot, in_attribute);
+        return;
+    }
+    g_string_truncate(formatter->scratch, 0);
+    vireo_model_scalar_format(field, doc, slot, formatter->scratch);
+    append_escaped(formatter->out, formatter->scratch->str, in_attribute);
+}
+
+static void append_attribute(Formatter *formatter, const VireoModelField *field, const char *name,
+                             gconstpointer doc, gconstpointer slot)
+{
+    g_string_append_c(formatter->out, ' ');
+    g_string_append(formatter->out, name);
+    g_string_append_len(formatter->out, "='", 2);
+    append_value(formatter, field, doc, slot, TRUE);
+    g_string_append_c(formatter->out, '\'');
+}
+
+static void append_unit(Formatter *formatter, const VireoModelField *field)
+{
+    g_string_append_printf(formatter->out, " unit='%s'", vireo_model_unit_name(field->unit_bytes));
+}
+
+static gboolean wanted(const Formatter *formatter, const VireoModelField *field)
+{
+    guint flags = formatter->flags;
+
+    if (field->flags & VIREO_MODEL_LIVE && flags & VIREO_MODEL_FORMAT_INACTIVE)
+        return FALSE;
+    if (field->flags & VIREO_MODEL_SECRET && !(flags & VIREO_MODEL_FORMAT_SECURE))
+        return FALSE;
+    return !(field->flags & VIREO_MODEL_HOST && flags & VIREO_MODEL_FORMAT_MIGRATABLE);
+}
+
+static gboolean is_used(const VireoModelField *field, gconstpointer doc)
+{
+    if (field->flags & VIREO_MODEL_LIST)
+        return ((const VireoModelList *)VIREO_MODEL_CAT(doc, field->offset))->n > 0;
+    return vireo_model_field_present(field, doc);
+}
+
+static void format_struct(Formatter *formatter, const VireoModelType *type, const char *name,
+                          gconstpointer doc, guint depth);
+
+static gboolean struct_empty(const Formatter *formatter, const VireoModelType *type,
+                             gconstpointer doc)
+{
+    for (guint i = 0; i < type->n_fields; i++)
+        if (wanted(formatter, &type->fields[i]) && is_used(&type->fields[i], doc))
+            return FALSE;
+    return TRUE;
+}
+
+static void format_item(Formatter *formatter, const VireoModelField *field, gconstpointer doc,
+                        gconstpointer slot, guint depth)
+{
+    GString *out = formatter->out;
+
+    if (field->kind == VIREO_MODEL_STRUCT) {
+        gconstpointer child = *(const gconstpointer *)slot;
+
+        if (!(field->flags & VIREO_MODEL_ALWAYS) || !struct_empty(formatter, field->type, child))
+            format_struct(formatter, field->type, field->name, child, depth);
+        return;
+    }
+    append_indent(out, depth);
+    if (field->kind == VIREO_MODEL_RAW) {
+        g_string_append(out, *(const char *const *)slot);
+        g_string_append_c(out, '\n');
+        return;
+    }
+    g_string_append_c(out, '<');
+    g_string_append(out, field->name);
+    if (field->attr)
+        append_attribute(formatter, field, field->attr, doc, slot);
+    if (field->kind == VIREO_MODEL_MEMORY)
+        append_unit(formatter, field);
+    if (field->attr || field->kind == VIREO_MODEL_FLAG) {
+        g_string_append(out, "/>\n");
+        return;
+    }
+    g_string_append_c(out, '>');
+    append_value(formatter, field, doc, slot, FALSE);
+    g_string_append_printf(out, "</%s>\n", field->name);
+}
+
+static void format_elements(Formatter *formatter, const VireoModelType *type, gconstpointer doc,
+                            guint depth)
+{
+    for (guint i = 0; i < type->n_fields; i++) {
+        const VireoModelField *field = &type->fields[i];
+        gconstpointer slot = VIREO_MODEL_CAT(doc, field->offset);
+        const VireoModelList *list = slot;
+        gsize size;
+
+        if (field->place != VIREO_MODEL_ELEMENT || !wanted(formatter, field) ||
+            !is_used(field, doc))
+            continue;
+        if (!(field->flags & VIREO_MODEL_LIST)) {
+            format_item(formatter, field, doc, slot, depth);
+            continue;
+        }
+        size = vireo_model_field_size(field);
+        for (guint j = 0; j < list->n; j++)
+            format_item(formatter, field, doc, VIREO_MODEL_CAT(list->items, j * size), depth);
+    }
+}
+
+static void format_attributes(Formatter *formatter, const VireoModelType *type, gconstpointer doc)
+{
+    for (guint i = 0; i < type->n_fields; i++) {
+        const VireoModelField *field = &type->fields[i];
+
+        if (!wanted(formatter, field) || !is_used(field, doc))
+            continue;
+        if (field->place == VIREO_MODEL_ATTRIBUTE)
+            append_attribute(formatter, field, field->name, doc,
+                             VIREO_MODEL_CAT(doc, field->offset));
+        if (field->place != VIREO_MODEL_ELEMENT && field->kind == VIREO_MODEL_MEMORY)
+            append_unit(formatter, field);
+    }
+}
+
+/* Declares the namespaces of the children, once each, unless the element itself is in one. */
+static void format_namespaces(Formatter *formatter, const VireoModelType *type, const char *name,
+                              gconstpointer doc)
+{
+    guint64 declared = 0;
+
+    if (strchr(name, ':'))
+        return;
+    for (guint i = 0; i < type->n_fields; i++) {
+        const VireoModelField *field = &type->fields[i];
+        const VireoModelNamespace *space;
+
+        if (field->prefix == 0 || declared & (1u << field->prefix) || !is_used(field, doc))
+            continue;
+        declared |= 1u << field->prefix;
+        space = &vireo_model_namespaces[field->prefix - 1];
+        g_string_append_printf(formatter->out, " xmlns:%s='%s'", space->prefix, space->uri);
+    }
+}
+
+static void format_struct(Formatter *formatter, const VireoModelType *type, const char *name,
+                          gconstpointer doc, guint depth)
+{
+    GString *out = formatter->out;
+    gsize opened;
+
+    append_indent(out, depth);
+    g_string_append_c(out, '<');
+    g_string_append(out, name);
+    format_attributes(formatter, type, doc);
+    format_namespaces(formatter, type, name, doc);
+    if (type->text >= 0 && is_used(&type->fields[type->text], doc)) {
+        g_string_append_c(out, '>');
+        append_value(formatter, &type->fields[type->text], doc,
+                     VIREO_MODEL_CAT(doc, type->fields[type->text].offset), FALSE);
+        g_string_append_printf(out, "</%s>\n", name);
+        return;
+    }
+    opened = out->len;
+    g_string_append(out, ">\n");
+    format_elements(formatter, type, doc, depth + 1);
+    if (out->len == opened + 2) {
+        g_string_truncate(out, opened);
+        g_string_append(out, "/>\n");
+        return;
+    }
+    append_indent(out, depth);
+    g_string_append_printf(out, "</%s>\n", name);
+}
+
+char *vireo_model_format(const VireoModelType *type, const char *element, gconstpointer doc,
+                         guint flags)
+{
+    g_autoptr(GString) scratch = g_string_sized_new(64);
+    Formatter formatter = { .flags = flags, .out = g_string_sized_new(4096), .scratch = scratch };
+
+    g_return_val_if_fail(type && doc, NULL);
+    format_struct(&formatter, type, element ? element : type->element, doc, 0);
+    return g_string_free(formatter.out, FALSE);
+}

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "model/table.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    guint64 bytes;
+} units[] = {
+    { "KiB", G_GUINT64_CONSTANT(1) << 10 }, { "MiB", G_GUINT64_CONSTANT(1) << 20 },
+    { "GiB", G_GUINT64_CONSTANT(1) << 30 }, { "TiB", G_GUINT64_CONSTANT(1) << 40 },
+    { "PiB", G_GUINT64_CONSTANT(1) << 50 }, { "EiB", G_GUINT64_CONSTANT(1) << 60 },
+    { "bytes", 1 },                         { "byte", 1 },
+    { "b", 1 },                             { "k", G_GUINT64_CONSTANT(1) << 10 },
+    { "M", G_GUINT64_CONSTANT(1) << 20 },   { "G", G_GUINT64_CONSTANT(1) << 30 },
+    { "T", G_GUINT64_CONSTANT(1) << 40 },   { "P", G_GUINT64_CONSTANT(1) << 50 },
+    { "E", G_GUINT64_CONSTANT(1) << 60 },   { "KB", 1000 },
+    { "MB", 1000000 },                      { "GB", 1000000000 },
+    { "TB", 1000000000000 },                { "PB", 1000000000000000 },
+    { "EB", 1000000000000000000 },
+};
+
+guint64 vireo_model_unit_bytes(const char *unit)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(units); i++)
+        if (g_ascii_strcasecmp(units[i].name, unit) == 0)
+            return units[i].bytes;
+    return 0;
+}
+
+const char *vireo_model_unit_name(guint64 bytes)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(units); i++)
+        if (units[i].bytes == bytes)
+            return units[i].name;
+    g_return_val_if_reached("bytes");
+}
+
+const char *vireo_model_enum_to_string(const VireoModelEnum *names, int value)
+{
+    return value > 0 && (guint)value <= names->n ? names->names[value] : NULL;
+}
+
+int vireo_model_enum_from_string(const VireoModelEnum *names, const char *text)
+{
+    guint low = 0, high = names->n;
+
+    if (!text)
+        return 0;
+    while (low < high) {
+        guint middle = (low + high) / 2;
+        int order = strcmp(text, names->names[names->sorted[middle]]);
+
+        if (order == 0)
+            return names->sorted[middle];
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return 0;
+}
+
+const char *vireo_tristate_to_string(VireoTristate value)
+{
+    return value == VIREO_TRISTATE_YES ? "yes" : value == VIREO_TRISTATE_NO ? "no" : NULL;
+}
+
+gboolean vireo_model_uuid_parse(const char *text, guint8 uuid[16])
+{
+    for (guint i = 0; i < 16; i++) {
+        int high, low;
+
+        if (i > 0 && *text == '-')
+            text++;
+        high = g_ascii_xdigit_value(text[0]);
+        low = high < 0 ? -1 : g_ascii_xdigit_value(text[1]);
+        if (low < 0)
+            return FALSE;
+        uuid[i] = (guint8)(high << 4 | low);
+        text += 2;
+    }
+    return *text == '\0';
+}
+
+void vireo_model_uuid_format(const guint8 uuid[16], char text[37])
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (guint i = 0; i < 16; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *text++ = '-';
+        *text++ = digits[uuid[i] >> 4];
+        *text++ = digits[uuid[i] & 15];
+    }
+    *text = '\0';
+}
+
+static const VireoModelField *find(const VireoModelType *type, const guint16 *sorted, guint n,
+                                   const char *name)
+{
+    guint low = 0, high = n;
+
+    while (low < high) {
+        guint middle = (low + high) / 2;
+        const VireoModelField *field = &type->fields[sorted[middle]];
+        int order = strcmp(name, field->name);
+
+        if (order == 0)
+            return field;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+const VireoModelField *vireo_model_find_attribute(const VireoModelType *type, const char *name)
+{
+    return find(type, type->attributes, type->n_attributes, name);
+}
+
+const VireoModelField *vireo_model_find_element(const VireoModelType *type, const char *name)
+{
+    return find(type, type->elements, type->n_elements, name);
+}
+
+gsize vireo_model_field_size(const VireoModelField *field)
+{
+    switch ((VireoModelKind)field->kind) {
+    case VIREO_MODEL_UINT:
+    case VIREO_MODEL_INT:
+    case VIREO_MODEL_YESNO:
+    case VIREO_MODEL_ONOFF:
+    case VIREO_MODEL_FLAG:
+    case VIREO_MODEL_ENUM:
+        return 4;
+    case VIREO_MODEL_UINT64:
+    case VIREO_MODEL_INT64:
+    case VIREO_MODEL_HEX:
+    case VIREO_MODEL_MEMORY:
+        return 8;
+    case VIREO_MODEL_UUID:
+        return 16;
+    case VIREO_MODEL_STRING:
+    case VIREO_MODEL_RAW:
+    case VIREO_MODEL_STRUCT:
+        return sizeof(gpointer);
+    }
+    g_return_val_if_reached(sizeof(gpointer));
+}
+
+gpointer vireo_model_list_grow(VireoModelList *list, gsize size)
+{
+    gpointer slot;
+
+    if ((list->n & (list->n - 1)) == 0)
+        list->items = g_realloc_n(list->items, list->n ? list->n * 2 : 1, size);
+    slot = VIREO_MODEL_AT(list->items, list->n * size);
+    memset(slot, 0, size);
+    list->n++;
+    return slot;
+}
+
+gboolean vireo_model_field_present(const VireoModelField *field, gconstpointer doc)
+{
+    gconstpointer slot = VIREO_MODEL_CAT(doc, field->offset);
+
+    if (field->has_offset != VIREO_MODEL_NO_OFFSET)
+        return *(const gboolean *)VIREO_MODEL_CAT(doc, field->has_offset);
+    if (vireo_model_field_size(field) == 4)
+        return *(const guint32 *)slot != 0;
+    return *(const gconstpointer *)slot != NULL;
+}
+
+gboolean vireo_model_field_is_default(const VireoModelField *field, gconstpointer doc)
+{
+    gconstpointer slot = VIREO_MODEL_CAT(doc, field->offset);
+
+    if (!(field->flags & VIREO_MODEL_DEFAULT) || field->flags & VIREO_MODEL_LIST)
+        return FALSE;
+    if (vireo_model_field_size(field) == 4)
+        return *(const guint32 *)slot == (guint32)field->fallback;
+    return *(const guint64 *)slot == field->fallback;
+}
+
+static gboolean parse_unsigned(const VireoModelField *field, const char *text, guint base,
+                               guint64 *value)
+{
+    char *end;
+
+    if (!g_ascii_isxdigit(*text))
+        return FALSE;
+    errno = 0;
+    *value = g_ascii_strtoull(text, &end, base);
+    return errno == 0 && *end == '\0' && *value <= field->max &&
+           (field->min <= 0 || *value >= (guint64)field->min);
+}
+
+static gboolean parse_signed(const VireoModelField *field, const char *text, gint64 *value)
+{
+    char *end;
+
+    if (!g_ascii_isdigit(*text) && !(*text == '-' && g_ascii_isdigit(text[1])))
+        return FALSE;
+    errno = 0;
+    *value = g_ascii_strtoll(text, &end, 10);
+    return errno == 0 && *end == '\0' && *value >= field->min &&
+           (*value < 0 || (guint64)*value <= field->max);
+}
+
+static gboolean parse_memory(const VireoModelField *field, const char *text, guint64 unit,
+                             guint64 *value)
+{
+    guint64 factor = unit ? unit : field->default_unit;
+    VireoModelField plain = { .max = G_MAXUINT64 };
+
+    if (!parse_unsigned(&plain, text, 10, value))
+        return FALSE;
+    if (*value != 0 && factor > (guint64)G_MAXINT64 / *value)
+        return FALSE;
+    *value *= factor;
+    *value = *value / field->unit_bytes + (*value % field->unit_bytes != 0);
+    return *value <= field->max && (field->min <= 0 || *value >= (guint64)field->min);
+}
+
+static gboolean cpuset_valid(const char *text)
+{
+    guint64 first, last;
+    char *end;
+
+    for (;;) {
+        if (*text == '^')
+            text++;
+        if (!g_ascii_isdigit(*text))
+            return FALSE;
+        first = last = g_ascii_strtoull(text, &end, 10);
+        if (*end == '-') {
+            if (!g_ascii_isdigit(end[1]))
+                return FALSE;
+            last = g_ascii_strtoull(end + 1, &end, 10);
+        }
+        if (first > last || last > 1024 * 1024)
+            return FALSE;
+        if (*end == '\0')
+            return TRUE;
+        if (*end != ',')
+            return FALSE;
+        for (text = end + 1; *text == ' '; text++)
+            ;
+    }
+}
+
+static gboolean mac_valid(const char *text)
+{
+    for (guint i = 0; i < 6; i++, text += 3) {
+        if (!g_ascii_isxdigit(text[0]) || !g_ascii_isxdigit(text[1]))
+            return FALSE;
+        if (text[2] != (i == 5 ? '\0' : ':'))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean hex_digits_valid(const char *text, gsize length)
+{
+    gsize n = strlen(text);
+
+    return n > 0 && (length == 0 || n == length) && strspn(text, "0123456789abcdefABCDEF") == n;
+}
+
+static const char *string_expected(const VireoModelField *field, const char *text)
+{
+    if (strlen(text) > field->max)
+        return "a shorter text";
+    switch ((VireoModelSyntax)field->syntax) {
+    case VIREO_MODEL_SYNTAX_ANY:
+        return NULL;
+    case VIREO_MODEL_SYNTAX_NAME:
+        return *text && !strpbrk(text, "/\n") ? NULL : "a name, not empty and without '/'";
+    case VIREO_MODEL_SYNTAX_LINE:
+        return strchr(text, '\n') ? "a single line" : NULL;
+    case VIREO_MODEL_SYNTAX_PATH:
+        return *text == '/' ? NULL : "an absolute path";
+    case VIREO_MODEL_SYNTAX_MAC:
+        return mac_valid(text) ? NULL : "a MAC address such as 52:54:00:12:34:56";
+    case VIREO_MODEL_SYNTAX_CPUSET:
+        return cpuset_valid(text) ? NULL : "a set such as 0-3,^2,8";
+    case VIREO_MODEL_SYNTAX_WWN:
+        return hex_digits_valid(text, 16) ? NULL : "16 hexadecimal digits";
+    case VIREO_MODEL_SYNTAX_DIGITS:
+        return hex_digits_valid(g_str_has_prefix(text, "0x") ? text + 2 : text, 0)
+                   ? NULL
+                   : "hexadecimal digits";
+    }
+    g_return_val_if_reached("a string");
+}
+
+static char *number_expected(const VireoModelField *field)
+{
+    if (field->kind == VIREO_MODEL_INT || field->kind == VIREO_MODEL_INT64)
+        return g_strdup_printf("a whole number from %" G_GINT64_FORMAT " to %" G_GUINT64_FORMAT,
+                               field->min, field->max);
+    if (field->kind == VIREO_MODEL_MEMORY)
+        return g_strdup_printf("a size, with its unit from %" G_GINT64_FORMAT
+                               " to %" G_GUINT64_FORMAT " %s",
+                               MAX(field->min, 0), field->max,
+                               vireo_model_unit_name(field->unit_bytes));
+    if (field->kind == VIREO_MODEL_HEX)
+        return g_strdup_printf("a number from 0x%" G_GINT64_MODIFIER "x to 0x%" G_GINT64_MODIFIER
+                               "x",
+                               (guint64)MAX(field->min, 0), field->max);
+    return g_strdup_printf("a whole number from %" G_GINT64_FORMAT " to %" G_GUINT64_FORMAT,
+                           MAX(field->min, 0), field->max);
+}
+
+static char *enum_expected(const VireoModelEnum *names)
+{
+    GString *list = g_string_new("one of ");
+
+    for (guint i = 1; i <= names->n; i++)
+        g_string_append_printf(list, "%s%s", i > 1 ? ", " : "", names->names[i]);
+    return g_string_free(list, FALSE);
+}
+
+static gboolean parse_tristate(const char *text, const char *yes, const char *no, gpointer slot)
+{
+    VireoTristate value = strcmp(text, yes) == 0  ? VIREO_TRISTATE_YES
+                          : strcmp(text, no) == 0 ? VIREO_TRISTATE_NO
+                                                  : VIREO_TRISTATE_UNSET;
+
+    *(VireoTristate *)slot = value;
+    return value != VIREO_TRISTATE_UNSET;
+}
+
+static gboolean parse_string(const VireoModelField *field, const char *text, gpointer slot,
+                             char **expected)
+{
+    const char *problem = string_expected(field, text);
+
+    if (problem) {
+        *expected = g_strdup(problem);
+        return FALSE;
+    }
+    *(char **)slot = field->syntax == VIREO_MODEL_SYNTAX_MAC ? g_ascii_strdown(text, -1)
+                                                             : g_strdup(text);
+    return TRUE;
+}
+
+gboolean vireo_model_scalar_parse(const VireoModelField *field, const char *text, guint64 unit,
+                                  gpointer slot, char **expected)
+{
+    guint64 number = 0;
+    gint64 integer = 0;
+
+    switch ((VireoModelKind)field->kind) {
+    case VIREO_MODEL_STRING:
+        return parse_string(field, text, slot, expected);
+    case VIREO_MODEL_ENUM:
+        *(int *)slot = vireo_model_enum_from_string(field->names, text);
+        if (*(int *)slot)
+            return TRUE;
+        *expected = enum_expected(field->names);
+        return FALSE;
+    case VIREO_MODEL_YESNO:
+        if (parse_tristate(text, "yes", "no", slot))
+            return TRUE;
+        *expected = g_strdup("yes or no");
+        return FALSE;
+    case VIREO_MODEL_ONOFF:
+        if (parse_tristate(text, "on", "off", slot))
+            return TRUE;
+        *expected = g_strdup("on or off");
+        return FALSE;
+    case VIREO_MODEL_UUID:
+        if (vireo_model_uuid_parse(text, slot))
+            return TRUE;
+        *expected = g_strdup("a UUID of 32 hexadecimal digits");
+        return FALSE;
+    case VIREO_MODEL_UINT:
+        if (parse_unsigned(field, text, 10, &number)) {
+            *(guint32 *)slot = (guint32)number;
+            return TRUE;
+        }
+        break;
+    case VIREO_MODEL_UINT64:
+        if (parse_unsigned(field, text, 10, slot))
+            return TRUE;
+        break;
+    case VIREO_MODEL_HEX:
+        if (parse_unsigned(field, text, 0, slot))
+            return TRUE;
+        break;
+    case VIREO_MODEL_MEMORY:
+        if (parse_memory(field, text, unit, slot))
+            return TRUE;
+        break;
+    case VIREO_MODEL_INT:
+        if (parse_signed(field, text, &integer)) {
+            *(gint32 *)slot = (gint32)integer;
+            return TRUE;
+        }
+        break;
+    case VIREO_MODEL_INT64:
+        if (parse_signed(field, text, slot))
+            return TRUE;
+        break;
+    case VIREO_MODEL_FLAG:
+    case VIREO_MODEL_RAW:
+    case VIREO_MODEL_STRUCT:
+        g_return_val_if_reached(FALSE);
+    }
+    *expected = number_expected(field);
+    return FALSE;
+}
+
+static void format_hex(const VireoModelField *field, gconstpointer doc, guint64 value, GString *out)
+{
+    if (field->hex_offset &&
+        *(const guint32 *)VIREO_MODEL_CAT(doc, field->hex_offset) != field->hex_value)
+        g_string_append_printf(out, "%" G_GUINT64_FORMAT, value);
+    else
+        g_string_append_printf(out, "0x%0*" G_GINT64_MODIFIER "x", field->width, value);
+}
+
+void vireo_model_scalar_format(const VireoModelField *field, gconstpointer doc, gconstpointer slot,
+                               GString *out)
+{
+    char uuid[37];
+    int value;
+
+    switch ((VireoModelKind)field->kind) {
+    case VIREO_MODEL_STRING:
+        g_string_append(out, *(const char *const *)slot);
+        return;
+    case VIREO_MODEL_ENUM:
+        value = *(const int *)slot;
+        g_return_if_fail(vireo_model_enum_to_string(field->names, value));
+        g_string_append(out, vireo_model_enum_to_string(field->names, value));
+        return;
+    case VIREO_MODEL_YESNO:
+        g_string_append(out, *(const VireoTristate *)slot == VIREO_TRISTATE_YES ? "yes" : "no");
+        return;
+    case VIREO_MODEL_ONOFF:
+        g_string_append(out, *(const VireoTristate *)slot == VIREO_TRISTATE_YES ? "on" : "off");
+        return;
+    case VIREO_MODEL_UUID:
+        vireo_model_uuid_format(slot, uuid);
+        g_string_append(out, uuid);
+        return;
+    case VIREO_MODEL_UINT:
+        g_string_append_printf(out, "%" G_GUINT32_FORMAT, *(const guint32 *)slot);
+        return;
+    case VIREO_MODEL_INT:
+        g_string_append_printf(out, "%" G_GINT32_FORMAT, *(const gint32 *)slot);
+        return;
+    case VIREO_MODEL_UINT64:
+    case VIREO_MODEL_MEMORY:
+        g_string_append_printf(out, "%" G_GUINT64_FORMAT, *(const guint64 *)slot);
+        return;
+    case VIREO_MODEL_INT64:
+        g_string_append_printf(out, "%" G_GINT64_FORMAT, *(const gint64 *)slot);
+        return;
+    case VIREO_MODEL_HEX:
+        format_hex(field, doc, *(const guint64 *)slot, out);
+        return;
+    case VIREO_MODEL_FLAG:
+    case VIREO_MODEL_RAW:
+    case VIREO_MODEL_STRUCT:
+        g_return_if_reached();
+    }
+}
