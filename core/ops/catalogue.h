@@ -130,6 +130,7 @@ struct VireoOp {
     gint flags_offset;               /* -1: no flags */
     guint flags_size;                /* 4 or 8 */
     guint64 known_flags;
+    guint64 trivial_completes;       /* flags that, being trivial, leave nothing for the driver to do */
     const VireoFlag *flags;
     const VireoFlagRule *flag_rules;
     const VireoAclRule *acl;

@@ -181,7 +181,7 @@ struct vireo_spawn {
 
 struct vireo_child {
     pid_t pid;
-    int pidfd;             /* belongs to the driver; readable once the child has exited */
+    int pidfd;             /* the driver's: readable once the child has exited; reap with waitid(P_PIDFD) */
     uint64_t start_time;   /* clock ticks since boot, as in /proc/PID/stat: pid and this identify it */
 };
 

@@ -84,6 +84,7 @@ class Op:
         self.acl = stanza.get("acl", [])
         self.exclusive = stanza.get("exclusive", [])
         self.requires = stanza.get("requires", [])
+        self.trivial_completes = stanza.get("trivial_completes", [])
         self.derive = stanza.get("derive", {})
         self.args = self.ret = self.msg = None
 
@@ -145,7 +146,7 @@ class Catalogue:
             if op.lane not in LANES:
                 raise CatalogueError(f"{op.name}: no lane '{op.lane}'")
             known = self.flags(op)
-            for name in sum(op.exclusive + op.requires, []) + op.readonly_flags:
+            for name in sum(op.exclusive + op.requires, []) + op.readonly_flags + op.trivial_completes:
                 if name not in known:
                     raise CatalogueError(f"{op.name}: '{name}' is none of its flags")
             if op.derive:

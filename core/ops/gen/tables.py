@@ -123,6 +123,7 @@ def op_row(op, catalogue, flags, names, index):
         "flags_offset": f"offsetof({op.args.c_name}, flags)" if flags_field else "-1",
         "flags_size": (8 if flags_field.type == "uhyper" else 4) if flags_field else 0,
         "known_flags": f"{sum(set(flags.values())):#x}",
+        "trivial_completes": f"{sum(flags[n] for n in op.trivial_completes):#x}",
         "flags": names["flags"],
         "flag_rules": names["pairs"],
         "acl": names["acl"],

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of services: thin, each handing over to the file that does the work. */
+#include <string.h>
+
+#include "host/call.h"
+#include "host/core-private.h"
+
+static void service_log(vireo_core *core, int prio, const char *where, const char *format, ...)
+{
+    static const GLogLevelFlags levels[] = { G_LOG_LEVEL_DEBUG, G_LOG_LEVEL_INFO, G_LOG_LEVEL_WARNING,
+                                             G_LOG_LEVEL_WARNING };
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_log("vireo", levels[CLAMP(prio, 0, 3)], "%s: %s%s%s", core->name, where ? where : "", where ? ": " : "", text);
+    if (prio < VIREO_LOG_WARNING)
+        return;
+    g_mutex_lock(&core->lock);
+    g_free(core->last_error);
+    core->last_error = g_steal_pointer(&text);
+    g_mutex_unlock(&core->lock);
+}
+
+static int service_fail(vireo_call *call, int code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vireo_call_vfail(call, code, format, args);
+    va_end(args);
+    return VIREO_FAIL;
+}
+
+static void *service_alloc(vireo_call *call, size_t size)
+{
+    return vireo_arena_alloc(call->arena, size);
+}
+
+static char *service_strdup(vireo_call *call, const char *text)
+{
+    return vireo_arena_strdup(call->arena, text);
+}
+
+static const char *service_dir(vireo_core *core, int which)
+{
+    return which >= 0 && which <= VIREO_DIR_CACHE ? core->dirs[which] : NULL;
+}
+
+static const char *service_config(vireo_core *core, const char *group, const char *key)
+{
+    g_autofree char *value = NULL;
+
+    if (!core->config)
+        return NULL;
+    value = g_key_file_get_string(core->config, group, key, NULL);
+    return g_intern_string(value);
+}
+
+static const char *service_identity(vireo_call *call, const char *what)
+{
+    return call->identity_get ? call->identity_get(call->identity, what) : NULL;
+}
+
+static int service_cancelled(vireo_call *call)
+{
+    return vireo_call_is_cancelled(call);
+}
+
+static void service_complete(vireo_call *call, int status)
+{
+    if (!vireo_call_finish(call, status))
+        g_warning("driver '%s': %s was completed twice", call->driver, call->op->name);
+}
+
+static void service_progress(vireo_call *call, uint64_t done, uint64_t total, const char *what)
+{
+    g_debug("%s: %s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " %s", call->driver, call->op->name, done,
+            total, what ? what : "");
+}
+
+static void emit(vireo_space *space, guint32 event, gconstpointer msg, gpointer opaque)
+{
+    vireo_core *core = opaque;
+
+    vireo_event_emit(vireo_host_events(core->host), space, event, msg);
+}
+
+static vireo_space *service_space(vireo_core *core, const char *name)
+{
+    vireo_space *space;
+
+    g_mutex_lock(&core->lock);
+    space = g_hash_table_lookup(core->spaces, name);
+    if (!space) {
+        space = vireo_space_new(name, emit, core);
+        g_hash_table_insert(core->spaces, (gpointer)vireo_space_name(space), space);
+    }
+    g_mutex_unlock(&core->lock);
+    return space;
+}
+
+static void service_withdraw(vireo_space *space, uint32_t klass, const char *name, const uint8_t uuid[16])
+{
+    vireo_space_withdraw(space, klass, name, uuid);
+}
+
+static void service_publish_tree(vireo_space *space, uint32_t klass, const uint8_t uuid[16], uint32_t n,
+                                 const struct vireo_tree_node *nodes)
+{
+    vireo_space_publish_tree(space, klass, uuid, n, nodes);
+}
+
+static uint64_t service_watch(vireo_core *core, int fd, int events, vireo_watch_fn *fn, void *opaque)
+{
+    return vireo_io_watch(vireo_core_io(core), fd, events, fn, opaque);
+}
+
+static uint64_t service_timer(vireo_core *core, uint32_t milliseconds, vireo_timer_fn *fn, void *opaque)
+{
+    return vireo_io_timer(vireo_core_io(core), milliseconds, fn, opaque);
+}
+
+static void service_unwatch(vireo_core *core, uint64_t id)
+{
+    if (id)
+        vireo_io_remove(vireo_core_io(core), id);
+}
+
+static void service_defer(vireo_core *core, vireo_timer_fn *fn, void *opaque)
+{
+    vireo_workers_push(vireo_host_workers(core->host), FALSE, fn, opaque);
+}
+
+static int service_stream(vireo_call *call, int fd, int how, uint64_t offset, uint64_t length)
+{
+    if (call->op->stream == VIREO_STREAM_NONE)
+        return vireo_call_fail(call, VIREO_ERR_INTERNAL_ERROR, "driver '%s': %s has no stream", call->driver,
+                               call->op->name);
+    call->stream_fd = fd;
+    call->stream_how = how;
+    call->stream_offset = offset;
+    call->stream_length = length;
+    return VIREO_OK;
+}
+
+static const int *service_fds(vireo_call *call, uint32_t *n)
+{
+    *n = call->n_fds;
+    return call->fds;
+}
+
+static void service_reply_fd(vireo_call *call, int fd)
+{
+    if (!call->reply_fds)
+        call->reply_fds = g_array_new(FALSE, FALSE, sizeof(int));
+    g_array_append_val(call->reply_fds, fd);
+}
+
+const struct vireo_host vireo_host_services = {
+    .size = sizeof(struct vireo_host),
+    .abi_major = VIREO_ABI_MAJOR,
+    .abi_minor = VIREO_ABI_MINOR,
+    .log = service_log,
+    .fail = service_fail,
+    .alloc = service_alloc,
+    .strdup = service_strdup,
+    .dir = service_dir,
+    .config = service_config,
+    .identity = service_identity,
+    .cancelled = service_cancelled,
+    .complete = service_complete,
+    .progress = service_progress,
+    .space = service_space,
+    .publish = vireo_space_publish,
+    .withdraw = service_withdraw,
+    .publish_tree = service_publish_tree,
+    .event = vireo_space_event,
+    .state_save = vireo_state_save,
+    .state_drop = vireo_state_drop,
+    .state_each = vireo_state_each,
+    .watch = service_watch,
+    .unwatch = service_unwatch,
+    .timer = service_timer,
+    .defer = service_defer,
+    .spawn = vireo_spawn_child,
+    .stream = service_stream,
+    .fds = service_fds,
+    .reply_fd = service_reply_fd,
+};

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A space: the published objects that the connections of one canonical URI see.
+ *
+ * Any thread may read or publish. Tables are guarded by a lock that is held for a few pointer
+ * operations only, never over a callback, so no reader waits for a driver. Publishers of one space
+ * follow each other, so that events leave in the order of the changes.
+ */
+#pragma once
+
+#include <glib.h>
+#include "objects/object.h"
+
+/* Called for each event, with the publishers of the space held back. event: enum vireo_event_id; msg:
+ * its message struct, valid during the call. */
+typedef void (*VireoSpaceSink)(vireo_space *space, guint32 event, gconstpointer msg, gpointer opaque);
+
+vireo_space *vireo_space_new(const char *name, VireoSpaceSink sink, gpointer opaque);
+void vireo_space_free(vireo_space *space);
+const char *vireo_space_name(const vireo_space *space);
+
+void vireo_space_publish(vireo_space *space, const struct vireo_object *object);
+void vireo_space_withdraw(vireo_space *space, guint klass, const char *name, const guint8 *uuid);
+void vireo_space_publish_tree(vireo_space *space, guint klass, const guint8 *domain_uuid, guint n,
+                              const struct vireo_tree_node *nodes);
+/* Hands another event to the sink, in order with the derived ones. */
+void vireo_space_event(vireo_space *space, guint32 event, gconstpointer msg);
+
+/* Whether any object of that class has ever been published here. */
+gboolean vireo_space_serves(vireo_space *space, guint klass);
+
+/* A new reference, or NULL. O(1). */
+VireoObject *vireo_space_by_uuid(vireo_space *space, guint klass, const guint8 *uuid);
+VireoObject *vireo_space_by_name(vireo_space *space, guint klass, const char *name);
+VireoObject *vireo_space_by_id(vireo_space *space, guint klass, gint32 id);
+
+/* Whether an object is wanted; opaque is the caller's. */
+typedef gboolean (*VireoObjectFilter)(const VireoObject *object, gconstpointer opaque);
+/* References to the wanted objects (filter NULL: all), in no particular order. */
+GPtrArray *vireo_space_list(vireo_space *space, guint klass, VireoObjectFilter filter,
+                            gconstpointer opaque);
