@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The life of one call: the refusals in their order, the lane, the driver, the way back. */
+#include <string.h>
+
+#include "router/private.h"
+
+typedef struct {
+    VireoConn *conn;
+    vireo_call *call;
+    const struct vireo_op *row;
+    VireoTarget target;
+    VireoOuter outer; /* op NULL: not derived */
+    VireoStrand *strand;
+    gboolean strand_of_object;
+    VireoCallDone done; /* the caller's */
+    gpointer opaque;
+} Route;
+
+static void route_free(Route *route)
+{
+    if (route->strand_of_object)
+        vireo_strands_release(vireo_router_strands(route->conn->router), route->conn->space, route->target.object);
+    vireo_target_clear(&route->target);
+    vireo_conn_unref(route->conn);
+    vireo_call_unref(route->call);
+    g_free(route);
+}
+
+static void fail_without_reason(Route *route)
+{
+    vireo_call *call = route->call;
+
+    if (!call->error_code)
+        vireo_call_fail(call, VIREO_ERR_INTERNAL_ERROR,
+                        "driver '%s': %s failed without giving a reason, which is a bug of the driver", call->driver,
+                        call->op->name);
+}
+
+/* The driver, or the core in its place, has ended the call. */
+static void ended(vireo_call *call, int status, gpointer opaque)
+{
+    Route *route = opaque;
+
+    if (status != VIREO_OK)
+        fail_without_reason(route);
+    if (status == VIREO_OK)
+        vireo_result_trim(call);
+    if (route->outer.op)
+        vireo_derive_leave(call, &route->outer, status == VIREO_OK);
+    if (route->strand)
+        vireo_strand_done(route->strand);
+    route->done(call, status == VIREO_OK ? VIREO_OK : VIREO_FAIL, route->opaque);
+    route_free(route);
+}
+
+static void refuse(Route *route)
+{
+    route->strand = NULL;
+    vireo_call_finish(route->call, VIREO_FAIL);
+}
+
+/* On a worker. */
+static void run(gpointer opaque)
+{
+    Route *route = opaque;
+    vireo_call *call = route->call;
+    int status;
+
+    if (vireo_call_is_cancelled(call)) {
+        vireo_call_fail(call, VIREO_ERR_OPERATION_ABORTED, "%s was cancelled before it began", call->op->name);
+        vireo_call_finish(call, VIREO_FAIL);
+        return;
+    }
+    vireo_call_ref(call);
+    status = vireo_dispatch(route->row->id, route->row->fn, route->conn->handle, call, call->args, call->ret);
+    if (status != VIREO_PENDING)
+        vireo_call_finish(call, status);
+    vireo_call_unref(call);
+}
+
+/* What the call must wait behind, by the driver's thread model and the operation's lane. */
+static VireoStrand *strand_for(Route *route)
+{
+    const VireoBackend *backend = route->conn->backend;
+    gboolean one_by_one = backend->threads == VIREO_PER_OBJECT || route->call->op->lane == VIREO_LANE_MODIFY;
+
+    if (backend->threads == VIREO_SERIAL)
+        return backend->strand;
+    if (backend->threads == VIREO_PER_CONN)
+        return route->conn->strand;
+    if (!one_by_one || !route->target.object)
+        return NULL;
+    route->strand_of_object = TRUE;
+    return vireo_strands_acquire(vireo_router_strands(route->conn->router), route->conn->space, route->target.object);
+}
+
+static void hand_over(Route *route)
+{
+    const VireoOp *op = route->call->op;
+    gboolean high = op->high_priority || op->lane == VIREO_LANE_CONTROL;
+
+    vireo_op_set_flags(op, route->call->args, vireo_op_get_flags(op, route->call->args) & route->row->native);
+    route->strand = strand_for(route);
+    if (route->strand)
+        vireo_strand_push(route->strand, high, run, route);
+    else
+        vireo_workers_push(vireo_host_workers(vireo_router_host(route->conn->router)), high, run, route);
+}
+
+/* A flag such as METADATA_ONLY on a driver that keeps no metadata: the object is there, and nothing is
+ * left to do. */
+static gboolean already_so(const Route *route)
+{
+    return (vireo_op_get_flags(route->call->op, route->call->args) & route->row->trivial &
+            route->call->op->trivial_completes) != 0;
+}
+
+static void serve(Route *route, const VireoServeRow *row)
+{
+    vireo_call *call = route->call;
+    guint64 unknown = vireo_op_get_flags(call->op, call->args) & ~call->op->known_flags;
+
+    if (unknown) {
+        g_autofree char *names = vireo_op_flag_names(call->op, unknown);
+        g_autofree char *known = vireo_op_flag_names(call->op, call->op->known_flags);
+
+        vireo_call_fail(call, VIREO_ERR_INVALID_ARG, "%s: flag %s is not supported (supported: %s)", call->op->name,
+                        names, known);
+        refuse(route);
+        return;
+    }
+    vireo_call_finish(call, row->serve(route->conn, call, &route->target, row));
+}
+
+/* Whether the core may answer for a driver that publishes: it has objects of that class. */
+static const VireoServeRow *served_by_core(const VireoConn *conn, const VireoOp *op)
+{
+    const VireoServeRow *row = vireo_serve_row(op);
+
+    return row && conn->space && vireo_backend_has_class(conn->backend, row->klass) ? row : NULL;
+}
+
+static gboolean driver_in_trouble(Route *route)
+{
+    const VireoBackend *backend = route->conn->backend;
+    g_autofree char *trouble = backend->trouble ? backend->trouble(backend->table) : NULL;
+
+    if (!trouble)
+        return FALSE;
+    vireo_call_fail(route->call, VIREO_ERR_OPERATION_FAILED, "driver '%s': %s", backend->name, trouble);
+    return TRUE;
+}
+
+static void decide(Route *route)
+{
+    VireoConn *conn = route->conn;
+    vireo_call *call = route->call;
+    const VireoServeRow *own;
+
+    if (vireo_refuse_readonly(conn, call) != VIREO_OK)
+        return refuse(route);
+    if (call->op->object != VIREO_CLASS_NONE && conn->space &&
+        vireo_target_find(conn, call, &route->target) != VIREO_OK)
+        return refuse(route);
+    if (driver_in_trouble(route))
+        return refuse(route);
+    route->row = vireo_backend_row(conn->backend, call->op->id);
+    if (!route->row && call->op->derive_from &&
+        vireo_backend_row(conn->backend, call->op->derive_from->id)) {
+        vireo_derive_enter(call, &route->outer);
+        route->row = vireo_backend_row(conn->backend, call->op->id);
+    }
+    if (!route->row) {
+        own = served_by_core(conn, call->op);
+        if (own)
+            return serve(route, own);
+        vireo_refuse_unsupported(conn, call);
+        return refuse(route);
+    }
+    if (vireo_refuse_flags(conn, call, route->row, &route->target) != VIREO_OK)
+        return refuse(route);
+    if (already_so(route)) {
+        vireo_call_finish(call, VIREO_OK);
+        return;
+    }
+    hand_over(route);
+}
+
+void vireo_router_call(VireoConn *conn, vireo_call *call)
+{
+    Route *route = g_new0(Route, 1);
+
+    route->conn = vireo_conn_ref(conn);
+    route->call = call;
+    route->done = call->done;
+    route->opaque = call->opaque;
+    call->done = ended;
+    call->opaque = route;
+    call->driver = conn->backend->name;
+    decide(route);
+}
+
+int vireo_router_can(const VireoOp *op, guint64 flags, const char *driver, VireoBackendRow row_of,
+                     gconstpointer table, char **reason)
+{
+    const struct vireo_op *row = row_of(table, op->id);
+    const VireoServeRow *own = vireo_serve_row(op);
+    g_autofree char *names = NULL;
+
+    *reason = NULL;
+    if (!row && op->derive_from && row_of(table, op->derive_from->id)) {
+        *reason = g_strdup_printf("derived from %s", op->derive_from->name);
+        return VIREO_CAN_DERIVED;
+    }
+    if (!row && (own || (op->serve && strcmp(op->serve, "connection") == 0))) {
+        *reason = g_strdup("answered by the core");
+        return VIREO_CAN_CORE;
+    }
+    if (!row) {
+        *reason = g_strdup_printf("driver '%s' does not serve it", driver);
+        return VIREO_CAN_NO;
+    }
+    if (flags & ~(row->native | row->trivial)) {
+        names = vireo_op_flag_names(op, flags & ~(row->native | row->trivial));
+        *reason = g_strdup_printf("driver '%s' does not support %s", driver, names);
+        return VIREO_CAN_NO;
+    }
+    if (flags && !(flags & row->native)) {
+        *reason = g_strdup_printf("driver '%s' does so anyway: trivially supported", driver);
+        return VIREO_CAN_TRIVIAL;
+    }
+    return VIREO_CAN_NATIVE;
+}

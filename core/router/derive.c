@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One operation in terms of another: arguments and results are matched by name. */
+#include <string.h>
+
+#include "router/private.h"
+
+static gsize value_size(const VireoWireField *field)
+{
+    if (field->form == VIREO_WIRE_ARRAY || field->kind == VIREO_WIRE_OPAQUE)
+        return sizeof(VireoWireArray);
+    if (field->form == VIREO_WIRE_OPTIONAL || field->kind == VIREO_WIRE_STRING || field->kind == VIREO_WIRE_HANDLE)
+        return sizeof(void *);
+    switch (field->kind) {
+    case VIREO_WIRE_HYPER:
+    case VIREO_WIRE_UHYPER:
+    case VIREO_WIRE_DOUBLE:
+        return 8;
+    case VIREO_WIRE_UUID:
+        return 16;
+    case VIREO_WIRE_STRUCT:
+        return field->element_size;
+    default:
+        return 4;
+    }
+}
+
+/* Copies the members both structs have. Only the surface: what they point to stays where it is. */
+static void copy_common(const VireoWireType *from_type, const void *from, const VireoWireType *to_type, void *to)
+{
+    for (guint i = 0; from_type && to_type && i < from_type->n_fields; i++) {
+        const VireoWireField *source = &from_type->fields[i];
+        const VireoWireField *target = vireo_wire_field(to_type, source->name);
+
+        if (target && value_size(target) == value_size(source))
+            memcpy((char *)to + target->offset, (const char *)from + source->offset, value_size(source));
+    }
+}
+
+static void set_number(const VireoWireField *field, void *struct_, guint64 value)
+{
+    char *at = (char *)struct_ + field->offset;
+
+    if (value_size(field) == 8)
+        *(guint64 *)at = value;
+    else
+        *(guint32 *)at = (guint32)value;
+}
+
+void vireo_derive_enter(vireo_call *call, VireoOuter *outer)
+{
+    const VireoOp *source = call->op->derive_from;
+    gpointer args = source->args ? vireo_arena_alloc(call->arena, source->args->size) : NULL;
+
+    *outer = (VireoOuter){ call->op, call->args, call->ret };
+    copy_common(call->op->args, call->args, source->args, args);
+    for (const VireoDeriveSet *set = call->op->derive_set; set && set->field; set++) {
+        const VireoWireField *field = vireo_wire_field(source->args, set->field);
+
+        if (field)
+            set_number(field, args, set->value);
+    }
+    call->op = source;
+    call->args = args;
+    call->ret = source->ret ? vireo_arena_alloc(call->arena, source->ret->size) : NULL;
+}
+
+void vireo_derive_leave(vireo_call *call, const VireoOuter *outer, gboolean ok)
+{
+    if (ok)
+        copy_common(call->op->ret, call->ret, outer->op->ret, outer->ret);
+    call->op = outer->op;
+    call->args = outer->args;
+    call->ret = outer->ret;
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "router/router.h"
+
+#include <string.h>
+
+#include "router/private.h"
+#include "util/error.h"
+
+struct VireoRouter {
+    VireoHost *host;
+    VireoStrands *strands;
+    GRWLock lock;
+    GHashTable *by_scheme; /* char * -> VireoBackend * */
+    GPtrArray *backends;
+    VireoRouterFind find;
+    gpointer find_opaque;
+};
+
+static void backend_free(gpointer data)
+{
+    VireoBackend *backend = data;
+
+    vireo_strand_unref(backend->strand);
+    g_free(backend);
+}
+
+VireoRouter *vireo_router_new(VireoHost *host)
+{
+    VireoRouter *router = g_new0(VireoRouter, 1);
+
+    router->host = host;
+    router->strands = vireo_strands_new(vireo_host_workers(host));
+    g_rw_lock_init(&router->lock);
+    router->by_scheme = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    router->backends = g_ptr_array_new_with_free_func(backend_free);
+    return router;
+}
+
+void vireo_router_free(VireoRouter *router)
+{
+    if (!router)
+        return;
+    g_hash_table_unref(router->by_scheme);
+    g_ptr_array_unref(router->backends);
+    vireo_strands_free(router->strands);
+    g_rw_lock_clear(&router->lock);
+    g_free(router);
+}
+
+VireoHost *vireo_router_host(VireoRouter *router)
+{
+    return router->host;
+}
+
+VireoStrands *vireo_router_strands(VireoRouter *router)
+{
+    return router->strands;
+}
+
+static guint64 classes_of(VireoBackendRow row, gconstpointer table)
+{
+    guint64 classes = 0;
+
+    for (guint i = 0; i < vireo_n_ops; i++)
+        if (vireo_ops[i].kind == VIREO_OP_CALL && row(table, vireo_ops[i].id))
+            classes |= G_GUINT64_CONSTANT(1) << vireo_ops[i].object;
+    return classes;
+}
+
+VireoBackend *vireo_router_add(VireoRouter *router, const char *name, const char *schemes, guint threads,
+                               vireo_core *core, VireoBackendRow row, VireoBackendTrouble trouble,
+                               gconstpointer table)
+{
+    VireoBackend *backend = g_new0(VireoBackend, 1);
+    g_auto(GStrv) each = g_strsplit(schemes, " ", -1);
+
+    backend->router = router;
+    backend->name = name;
+    backend->threads = threads;
+    backend->core = core;
+    backend->row = row;
+    backend->trouble = trouble;
+    backend->table = table;
+    backend->classes = classes_of(row, table);
+    if (threads == VIREO_SERIAL)
+        backend->strand = vireo_strand_new(vireo_host_workers(router->host));
+    g_rw_lock_writer_lock(&router->lock);
+    g_ptr_array_add(router->backends, backend);
+    for (char **scheme = each; *scheme; scheme++)
+        if (**scheme)
+            g_hash_table_insert(router->by_scheme, g_strdup(*scheme), backend);
+    g_rw_lock_writer_unlock(&router->lock);
+    return backend;
+}
+
+void vireo_router_set_finder(VireoRouter *router, VireoRouterFind find, gpointer opaque)
+{
+    router->find = find;
+    router->find_opaque = opaque;
+}
+
+VireoBackend *vireo_router_backend(VireoRouter *router, const char *scheme)
+{
+    VireoBackend *backend;
+
+    g_rw_lock_reader_lock(&router->lock);
+    backend = g_hash_table_lookup(router->by_scheme, scheme);
+    g_rw_lock_reader_unlock(&router->lock);
+    return backend;
+}
+
+const char *vireo_backend_name(const VireoBackend *backend)
+{
+    return backend->name;
+}
+
+const struct vireo_op *vireo_backend_row(const VireoBackend *backend, guint32 op_id)
+{
+    return backend->row(backend->table, op_id);
+}
+
+gboolean vireo_backend_has_class(const VireoBackend *backend, guint klass)
+{
+    return (backend->classes >> klass) & 1;
+}
+
+/* "qemu" of "qemu+unix://..."; transports are the client's business. */
+static char *scheme_of(const char *uri)
+{
+    const char *end = strstr(uri, ":");
+    g_autofree char *scheme = end ? g_strndup(uri, (gsize)(end - uri)) : NULL;
+    char *plus = scheme ? strchr(scheme, '+') : NULL;
+
+    if (plus)
+        *plus = 0;
+    return g_steal_pointer(&scheme);
+}
+
+static VireoBackend *find_backend(VireoRouter *router, char **uri, GError **error)
+{
+    g_autofree char *scheme = NULL;
+    g_autofree char *found = NULL;
+    VireoBackend *backend;
+
+    if (!*uri && router->find)
+        *uri = router->find(router, NULL, router->find_opaque, error);
+    if (!*uri) {
+        if (error && !*error)
+            g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT, "no driver is there to connect to");
+        return NULL;
+    }
+    scheme = scheme_of(*uri);
+    if (!scheme || !*scheme) {
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT, "'%s' is not a URI: it has no scheme", *uri);
+        return NULL;
+    }
+    backend = vireo_router_backend(router, scheme);
+    if (!backend && router->find) {
+        found = router->find(router, scheme, router->find_opaque, error);
+        backend = found ? vireo_router_backend(router, scheme) : NULL;
+    }
+    if (!backend && error && !*error)
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT, "no driver for the scheme '%s' of %s", scheme, *uri);
+    return backend;
+}
+
+typedef struct {
+    GMutex lock;
+    GCond ended;
+    gboolean done;
+    int status;
+} Wait;
+
+static void wake_up(vireo_call *call, int status, gpointer opaque)
+{
+    Wait *wait = opaque;
+
+    g_mutex_lock(&wait->lock);
+    wait->done = TRUE;
+    wait->status = status;
+    g_cond_signal(&wait->ended);
+    g_mutex_unlock(&wait->lock);
+}
+
+static int call_and_wait(const struct vireo_op *row, void *conn, vireo_call *call)
+{
+    Wait wait = { 0 };
+    int status;
+
+    g_mutex_init(&wait.lock);
+    g_cond_init(&wait.ended);
+    call->done = wake_up;
+    call->opaque = &wait;
+    status = vireo_dispatch(row->id, row->fn, conn, call, call->args, call->ret);
+    if (status == VIREO_PENDING) {
+        g_mutex_lock(&wait.lock);
+        while (!wait.done)
+            g_cond_wait(&wait.ended, &wait.lock);
+        g_mutex_unlock(&wait.lock);
+        status = wait.status;
+    }
+    g_cond_clear(&wait.ended);
+    g_mutex_clear(&wait.lock);
+    return status;
+}
+
+static VireoConn *open_on(VireoBackend *backend, const char *uri, const VireoConnCaller *caller, GError **error)
+{
+    const VireoOp *op = vireo_op_by_id(VIREO_OP_conn_open);
+    const struct vireo_op *row = vireo_backend_row(backend, VIREO_OP_conn_open);
+    vireo_conn_open_args args = { .uri = (char *)uri, .readonly = caller->readonly };
+    vireo_call *call = vireo_call_new(op, vireo_arena_new(), &args);
+    vireo_conn_open_ret *ret = call->ret;
+    VireoConn *conn = NULL;
+
+    call->driver = backend->name;
+    call->identity_get = caller->identity_get;
+    call->identity = caller->identity;
+    if (row && call_and_wait(row, vireo_core_self(backend->core), call) == VIREO_OK) {
+        conn = g_new0(VireoConn, 1);
+        conn->refs = 1;
+        conn->router = backend->router;
+        conn->backend = backend;
+        conn->handle = ret->conn;
+        conn->space = ret->space;
+        conn->uri = g_strdup(ret->uri ? ret->uri : uri);
+        conn->readonly = caller->readonly;
+        if (backend->threads == VIREO_PER_CONN)
+            conn->strand = vireo_strand_new(vireo_host_workers(backend->router->host));
+    } else {
+        g_set_error(error, VIREO_ERROR, call->error_code ? call->error_code : VIREO_ERR_INTERNAL_ERROR, "%s",
+                    call->error_message ? call->error_message : "the driver refused the connection and gave no reason");
+    }
+    vireo_call_unref(call);
+    return conn;
+}
+
+VireoConn *vireo_conn_open(VireoRouter *router, const char *uri, const VireoConnCaller *caller, GError **error)
+{
+    g_autofree char *wanted = uri && *uri ? g_strdup(uri) : NULL;
+    VireoBackend *backend = find_backend(router, &wanted, error);
+    g_autofree char *trouble = NULL;
+
+    if (!backend)
+        return NULL;
+    trouble = backend->trouble ? backend->trouble(backend->table) : NULL;
+    if (trouble) {
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT, "driver '%s': %s", backend->name, trouble);
+        return NULL;
+    }
+    return open_on(backend, wanted, caller, error);
+}
+
+VireoConn *vireo_conn_ref(VireoConn *conn)
+{
+    g_atomic_int_inc(&conn->refs);
+    return conn;
+}
+
+static void close_conn(gpointer opaque)
+{
+    VireoConn *conn = opaque;
+    const struct vireo_op *row = vireo_backend_row(conn->backend, VIREO_OP_conn_close);
+
+    if (row) {
+        vireo_call *call = vireo_call_new(vireo_op_by_id(VIREO_OP_conn_close), vireo_arena_new(), NULL);
+
+        call->driver = conn->backend->name;
+        call_and_wait(row, conn->handle, call);
+        vireo_call_unref(call);
+    }
+    vireo_strand_unref(conn->strand);
+    g_free(conn->uri);
+    g_free(conn);
+}
+
+void vireo_conn_unref(VireoConn *conn)
+{
+    if (conn && g_atomic_int_dec_and_test(&conn->refs))
+        vireo_workers_push(vireo_host_workers(vireo_router_host(conn->router)), TRUE, close_conn, conn);
+}
+
+const char *vireo_conn_uri(const VireoConn *conn)
+{
+    return conn->uri;
+}
+
+VireoBackend *vireo_conn_backend(const VireoConn *conn)
+{
+    return conn->backend;
+}
+
+vireo_space *vireo_conn_space(const VireoConn *conn)
+{
+    return conn->space;
+}
+
+VireoRouter *vireo_conn_router(const VireoConn *conn)
+{
+    return conn->router;
+}
+
+gboolean vireo_conn_is_readonly(const VireoConn *conn)
+{
+    return conn->readonly;
+}
