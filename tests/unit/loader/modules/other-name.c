@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base.h"
+#define vireo_driver_entry_1 true_entry
+
+MODULE(othername, BASE_OPS)
+#undef vireo_driver_entry_1
+
+OTHER_TABLE(driver.name = "somebody")
