@@ -156,6 +156,7 @@ static void decide(Route *route)
     VireoConn *conn = route->conn;
     vireo_call *call = route->call;
     const VireoServeRow *own;
+    const VireoOp *source;
 
     if (vireo_refuse_readonly(conn, call) != VIREO_OK)
         return refuse(route);
@@ -165,8 +166,8 @@ static void decide(Route *route)
     if (driver_in_trouble(route))
         return refuse(route);
     route->row = vireo_backend_row(conn->backend, call->op->id);
-    if (!route->row && call->op->derive_from &&
-        vireo_backend_row(conn->backend, call->op->derive_from->id)) {
+    source = route->row ? NULL : vireo_source_of(call->op);
+    if (source && vireo_backend_row(conn->backend, source->id)) {
         vireo_derive_enter(call, &route->outer);
         route->row = vireo_backend_row(conn->backend, call->op->id);
     }
@@ -205,11 +206,12 @@ int vireo_router_can(const VireoOp *op, guint64 flags, const char *driver, Vireo
 {
     const struct vireo_op *row = row_of(table, op->id);
     const VireoServeRow *own = vireo_serve_row(op);
+    const VireoOp *source = vireo_source_of(op);
     g_autofree char *names = NULL;
 
     *reason = NULL;
-    if (!row && op->derive_from && row_of(table, op->derive_from->id)) {
-        *reason = g_strdup_printf("derived from %s", op->derive_from->name);
+    if (!row && source && row_of(table, source->id)) {
+        *reason = g_strdup_printf("derived from %s", source->name);
         return VIREO_CAN_DERIVED;
     }
     if (!row && (own || (op->serve && strcmp(op->serve, "connection") == 0))) {

@@ -48,11 +48,12 @@ static void set_number(const VireoWireField *field, void *struct_, guint64 value
 
 void vireo_derive_enter(vireo_call *call, VireoOuter *outer)
 {
-    const VireoOp *source = call->op->derive_from;
+    const VireoOp *source = vireo_source_of(call->op);
     gpointer args = source->args ? vireo_arena_alloc(call->arena, source->args->size) : NULL;
 
     *outer = (VireoOuter){ call->op, call->args, call->ret };
-    copy_common(call->op->args, call->args, source->args, args);
+    if (!vireo_convert_args(call->op, call->args, args))
+        copy_common(call->op->args, call->args, source->args, args);
     for (const VireoDeriveSet *set = call->op->derive_set; set && set->field; set++) {
         const VireoWireField *field = vireo_wire_field(source->args, set->field);
 
@@ -66,7 +67,7 @@ void vireo_derive_enter(vireo_call *call, VireoOuter *outer)
 
 void vireo_derive_leave(vireo_call *call, const VireoOuter *outer, gboolean ok)
 {
-    if (ok)
+    if (ok && !vireo_convert_ret(outer->op, call->ret, outer->ret))
         copy_common(call->op->ret, call->ret, outer->op->ret, outer->ret);
     call->op = outer->op;
     call->args = outer->args;

@@ -56,6 +56,12 @@ void vireo_derive_enter(vireo_call *call, VireoOuter *outer);
 /* Gives the call its own shape back, results mapped by name. */
 void vireo_derive_leave(vireo_call *call, const VireoOuter *outer, gboolean ok);
 
+/* convert.c: the operation another is served from, by name or with a conversion; NULL: none. The others
+ * answer FALSE when members are to be matched by name. */
+const VireoOp *vireo_source_of(const VireoOp *op);
+gboolean vireo_convert_args(const VireoOp *op, const void *outer, void *inner);
+gboolean vireo_convert_ret(const VireoOp *op, const void *inner, void *outer);
+
 /* serve.c: what the core answers from published state. */
 typedef struct VireoServeRow VireoServeRow;
 typedef int (*VireoServe)(VireoConn *conn, vireo_call *call, const VireoTarget *target, const VireoServeRow *row);
