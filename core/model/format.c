@@ -91,11 +91,12 @@ static void append_unit(Formatter *formatter, const VireoModelField *field)
     g_string_append_printf(formatter->out, " unit='%s'", vireo_model_unit_name(field->unit_bytes));
 }
 
-static gboolean wanted(const Formatter *formatter, const VireoModelField *field)
+static gboolean wanted(const Formatter *formatter, const VireoModelField *field,
+                       const VireoModelScope *scope)
 {
     guint flags = formatter->flags;
 
-    if (field->flags & VIREO_MODEL_LIVE && flags & VIREO_MODEL_FORMAT_INACTIVE)
+    if (flags & VIREO_MODEL_FORMAT_INACTIVE && vireo_model_field_is_live(field, scope))
         return FALSE;
     if (field->flags & VIREO_MODEL_SECRET && !(flags & VIREO_MODEL_FORMAT_SECURE))
         return FALSE;
@@ -110,27 +111,29 @@ static gboolean is_used(const VireoModelField *field, gconstpointer doc)
 }
 
 static void format_struct(Formatter *formatter, const VireoModelType *type, const char *name,
-                          gconstpointer doc, guint depth);
+                          gconstpointer doc, const VireoModelScope *above, guint depth);
 
-static gboolean struct_empty(const Formatter *formatter, const VireoModelType *type,
-                             gconstpointer doc)
+static gboolean struct_empty(const Formatter *formatter, const VireoModelScope *scope)
 {
-    for (guint i = 0; i < type->n_fields; i++)
-        if (wanted(formatter, &type->fields[i]) && is_used(&type->fields[i], doc))
+    for (guint i = 0; i < scope->type->n_fields; i++)
+        if (wanted(formatter, &scope->type->fields[i], scope) &&
+            is_used(&scope->type->fields[i], scope->doc))
             return FALSE;
     return TRUE;
 }
 
-static void format_item(Formatter *formatter, const VireoModelField *field, gconstpointer doc,
-                        gconstpointer slot, guint depth)
+static void format_item(Formatter *formatter, const VireoModelField *field,
+                        const VireoModelScope *scope, gconstpointer slot, guint depth)
 {
+    gconstpointer doc = scope->doc;
     GString *out = formatter->out;
 
     if (field->kind == VIREO_MODEL_STRUCT) {
         gconstpointer child = *(const gconstpointer *)slot;
+        VireoModelScope inner = { scope, field->type, child };
 
-        if (!(field->flags & VIREO_MODEL_ALWAYS) || !struct_empty(formatter, field->type, child))
-            format_struct(formatter, field->type, field->name, child, depth);
+        if (!(field->flags & VIREO_MODEL_ALWAYS) || !struct_empty(formatter, &inner))
+            format_struct(formatter, field->type, field->name, child, scope, depth);
         return;
     }
     append_indent(out, depth);
@@ -154,34 +157,35 @@ static void format_item(Formatter *formatter, const VireoModelField *field, gcon
     g_string_append_printf(out, "</%s>\n", field->name);
 }
 
-static void format_elements(Formatter *formatter, const VireoModelType *type, gconstpointer doc,
-                            guint depth)
+static void format_elements(Formatter *formatter, const VireoModelScope *scope, guint depth)
 {
-    for (guint i = 0; i < type->n_fields; i++) {
-        const VireoModelField *field = &type->fields[i];
-        gconstpointer slot = VIREO_MODEL_CAT(doc, field->offset);
+    for (guint i = 0; i < scope->type->n_fields; i++) {
+        const VireoModelField *field = &scope->type->fields[i];
+        gconstpointer slot = VIREO_MODEL_CAT(scope->doc, field->offset);
         const VireoModelList *list = slot;
         gsize size;
 
-        if (field->place != VIREO_MODEL_ELEMENT || !wanted(formatter, field) ||
-            !is_used(field, doc))
+        if (field->place != VIREO_MODEL_ELEMENT || !wanted(formatter, field, scope) ||
+            !is_used(field, scope->doc))
             continue;
         if (!(field->flags & VIREO_MODEL_LIST)) {
-            format_item(formatter, field, doc, slot, depth);
+            format_item(formatter, field, scope, slot, depth);
             continue;
         }
         size = vireo_model_field_size(field);
         for (guint j = 0; j < list->n; j++)
-            format_item(formatter, field, doc, VIREO_MODEL_CAT(list->items, j * size), depth);
+            format_item(formatter, field, scope, VIREO_MODEL_CAT(list->items, j * size), depth);
     }
 }
 
-static void format_attributes(Formatter *formatter, const VireoModelType *type, gconstpointer doc)
+static void format_attributes(Formatter *formatter, const VireoModelScope *scope)
 {
-    for (guint i = 0; i < type->n_fields; i++) {
-        const VireoModelField *field = &type->fields[i];
+    gconstpointer doc = scope->doc;
 
-        if (!wanted(formatter, field) || !is_used(field, doc))
+    for (guint i = 0; i < scope->type->n_fields; i++) {
+        const VireoModelField *field = &scope->type->fields[i];
+
+        if (!wanted(formatter, field, scope) || !is_used(field, doc))
             continue;
         if (field->place == VIREO_MODEL_ATTRIBUTE)
             append_attribute(formatter, field, field->name, doc,
@@ -212,15 +216,16 @@ static void format_namespaces(Formatter *formatter, const VireoModelType *type, 
 }
 
 static void format_struct(Formatter *formatter, const VireoModelType *type, const char *name,
-                          gconstpointer doc, guint depth)
+                          gconstpointer doc, const VireoModelScope *above, guint depth)
 {
+    VireoModelScope scope = { above, type, doc };
     GString *out = formatter->out;
     gsize opened;
 
     append_indent(out, depth);
     g_string_append_c(out, '<');
     g_string_append(out, name);
-    format_attributes(formatter, type, doc);
+    format_attributes(formatter, &scope);
     format_namespaces(formatter, type, name, doc);
     if (type->text >= 0 && is_used(&type->fields[type->text], doc)) {
         g_string_append_c(out, '>');
@@ -231,7 +236,7 @@ static void format_struct(Formatter *formatter, const VireoModelType *type, cons
     }
     opened = out->len;
     g_string_append(out, ">\n");
-    format_elements(formatter, type, doc, depth + 1);
+    format_elements(formatter, &scope, depth + 1);
     if (out->len == opened + 2) {
         g_string_truncate(out, opened);
         g_string_append(out, "/>\n");
@@ -248,6 +253,6 @@ char *vireo_model_format(const VireoModelType *type, const char *element, gconst
     Formatter formatter = { .flags = flags, .out = g_string_sized_new(4096), .scratch = scratch };
 
     g_return_val_if_fail(type && doc, NULL);
-    format_struct(&formatter, type, element ? element : type->element, doc, 0);
+    format_struct(&formatter, type, element ? element : type->element, doc, NULL, 0);
     return g_string_free(formatter.out, FALSE);
 }

@@ -64,6 +64,11 @@ typedef struct VireoModelPathSet VireoModelPathSet;
 gpointer vireo_model_parse(const VireoModelType *type, const char *element, const char *xml,
                            gssize length, guint flags, GError **error);
 
+/* Parses one element that may stand inside @type, such as a <disk> for the type of <devices>, and
+ * returns a @type that holds nothing else. */
+gpointer vireo_model_parse_member(const VireoModelType *type, const char *xml, gssize length,
+                                  guint flags, GError **error);
+
 /* Formats @doc as element @element (NULL: the type's own), two spaces of indentation, ending in a
  * newline. Characters XML cannot carry are written as '?'. Never fails; free with g_free(). */
 char *vireo_model_format(const VireoModelType *type, const char *element, gconstpointer doc,

@@ -133,8 +133,24 @@ static gboolean unknown_attribute(Parser *parser, const xmlNode *node, const xml
                 attribute->ns ? "unknown attribute of a foreign namespace" : "unknown attribute");
 }
 
+static gboolean skips(const Parser *parser, const VireoModelField *field,
+                      const VireoModelScope *scope)
+{
+    return parser->flags & VIREO_MODEL_PARSE_INACTIVE && vireo_model_field_is_live(field, scope);
+}
+
+static gboolean has_meaning(Parser *parser, const xmlNode *node, const char *attribute,
+                            const VireoModelField *field, const VireoModelScope *scope)
+{
+    const char *value = NULL;
+
+    return vireo_model_condition_holds(&field->when, scope, &value) ||
+           fail(parser, node, attribute, VIREO_ERROR_XML_ERROR, "has no meaning when %s is '%s'",
+                field->when.attribute, value);
+}
+
 static gboolean parse_attributes(Parser *parser, const xmlNode *node, const VireoModelType *type,
-                                 guint64 unit, gpointer doc)
+                                 guint64 unit, gpointer doc, const VireoModelScope *scope)
 {
     for (const xmlAttr *attribute = node->properties; attribute; attribute = attribute->next) {
         const char *name = (const char *)attribute->name;
@@ -146,8 +162,11 @@ static gboolean parse_attributes(Parser *parser, const xmlNode *node, const Vire
             continue;
         if (!field || attribute->ns)
             return unknown_attribute(parser, node, attribute);
-        if (field->flags & VIREO_MODEL_LIVE && parser->flags & VIREO_MODEL_PARSE_INACTIVE)
+        if (skips(parser, field, scope))
             continue;
+        /* A condition on the same element waits until all its attributes are read. */
+        if (field->when.above && !has_meaning(parser, node, name, field, scope))
+            return FALSE;
         ok = store_scalar(parser, node, name, field, attribute_value(attribute, &owned), unit, doc);
         xmlFree(owned);
         if (!ok)
@@ -254,10 +273,11 @@ static char *dump_raw(const xmlNode *node)
     return text;
 }
 
-static gpointer parse_struct(Parser *parser, const xmlNode *node, const VireoModelType *type);
+static gpointer parse_struct(Parser *parser, const xmlNode *node, const VireoModelType *type,
+                             const VireoModelScope *above);
 
 static gboolean parse_child(Parser *parser, const xmlNode *node, const VireoModelField *field,
-                            gpointer doc)
+                            gpointer doc, const VireoModelScope *scope)
 {
     gpointer slot = VIREO_MODEL_AT(doc, field->offset);
     guint64 unit = 0;
@@ -269,7 +289,7 @@ static gboolean parse_child(Parser *parser, const xmlNode *node, const VireoMode
     if (field->kind == VIREO_MODEL_STRUCT) {
         if (field->flags & VIREO_MODEL_LIST)
             slot = vireo_model_list_grow(slot, sizeof(gpointer));
-        *(gpointer *)slot = parse_struct(parser, node, field->type);
+        *(gpointer *)slot = parse_struct(parser, node, field->type, scope);
         return *(gpointer *)slot != NULL;
     }
     if (field->kind == VIREO_MODEL_RAW) {
@@ -283,7 +303,7 @@ static gboolean parse_child(Parser *parser, const xmlNode *node, const VireoMode
 }
 
 static gboolean parse_children(Parser *parser, const xmlNode *node, const VireoModelType *type,
-                               gpointer doc)
+                               gpointer doc, const VireoModelScope *scope)
 {
     for (const xmlNode *child = node->children; child; child = child->next) {
         const VireoModelField *field;
@@ -297,9 +317,10 @@ static gboolean parse_children(Parser *parser, const xmlNode *node, const VireoM
         field = find_child(type, child);
         if (!field)
             return fail(parser, child, NULL, VIREO_ERROR_CONFIG_UNSUPPORTED, "unknown element");
-        if (field->flags & VIREO_MODEL_LIVE && parser->flags & VIREO_MODEL_PARSE_INACTIVE)
+        if (skips(parser, field, scope))
             continue;
-        if (!parse_child(parser, child, field, doc))
+        if (!has_meaning(parser, child, NULL, field, scope) ||
+            !parse_child(parser, child, field, doc, scope))
             return FALSE;
     }
     return TRUE;
@@ -330,18 +351,39 @@ static void complete(const VireoModelType *type, gpointer doc)
 {
     for (guint i = 0; i < type->n_fields; i++) {
         const VireoModelField *field = &type->fields[i];
+        gpointer child;
 
-        if (!(field->flags & (VIREO_MODEL_DEFAULT | VIREO_MODEL_ALWAYS)) ||
-            vireo_model_field_present(field, doc))
-            continue;
-        if (field->flags & VIREO_MODEL_DEFAULT) {
+        if (field->flags & VIREO_MODEL_DEFAULT && !vireo_model_field_present(field, doc))
             apply_default(field, doc);
-        } else {
-            gpointer child = struct_new(field->type, *(guint *)doc);
+        if (!(field->flags & VIREO_MODEL_ALWAYS) || vireo_model_field_present(field, doc))
+            continue;
+        child = struct_new(field->type, *(guint *)doc);
+        complete(field->type, child);
+        *(gpointer *)VIREO_MODEL_AT(doc, field->offset) = child;
+    }
+}
 
-            complete(field->type, child);
-            *(gpointer *)VIREO_MODEL_AT(doc, field->offset) = child;
-        }
+/* What hangs on another attribute of the same element, now that all are known. */
+static gboolean check_conditions(Parser *parser, const xmlNode *node, const VireoModelScope *scope)
+{
+    for (guint i = 0; i < scope->type->n_attributes; i++) {
+        const VireoModelField *field = &scope->type->fields[i];
+
+        if (field->when.attribute && !field->when.above &&
+            vireo_model_field_present(field, scope->doc) &&
+            !has_meaning(parser, node, field->name, field, scope))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static void default_attributes(const VireoModelType *type, gpointer doc)
+{
+    for (guint i = 0; i < type->n_attributes; i++) {
+        const VireoModelField *field = &type->fields[i];
+
+        if (field->flags & VIREO_MODEL_DEFAULT && !vireo_model_field_present(field, doc))
+            apply_default(field, doc);
     }
 }
 
@@ -377,15 +419,23 @@ static gboolean parse_own_text(Parser *parser, const xmlNode *node, const VireoM
     return store_scalar(parser, node, NULL, &type->fields[type->text], text, unit, doc);
 }
 
-static gpointer parse_struct(Parser *parser, const xmlNode *node, const VireoModelType *type)
+static gpointer parse_struct(Parser *parser, const xmlNode *node, const VireoModelType *type,
+                             const VireoModelScope *above)
 {
     gpointer doc = struct_new(type, (guint)xmlGetLineNo(node));
+    VireoModelScope scope = { above, type, doc };
     guint64 unit = 0;
 
     if ((type->memory >= 0 && !read_unit(parser, node, &unit)) ||
-        !parse_attributes(parser, node, type, unit, doc) ||
-        !parse_own_text(parser, node, type, unit, doc) ||
-        !parse_children(parser, node, type, doc) || !check_required(parser, node, type, doc)) {
+        !parse_attributes(parser, node, type, unit, doc, &scope) ||
+        !parse_own_text(parser, node, type, unit, doc)) {
+        vireo_model_free(type, doc);
+        return NULL;
+    }
+    default_attributes(type, doc);
+    if (!check_conditions(parser, node, &scope) ||
+        !parse_children(parser, node, type, doc, &scope) ||
+        !check_required(parser, node, type, doc)) {
         vireo_model_free(type, doc);
         return NULL;
     }
@@ -393,10 +443,39 @@ static gpointer parse_struct(Parser *parser, const xmlNode *node, const VireoMod
     return doc;
 }
 
+static gboolean flags_known(guint flags, GError **error)
+{
+    const guint unknown = flags & ~(VIREO_MODEL_PARSE_VALIDATE | VIREO_MODEL_PARSE_INACTIVE);
+
+    if (unknown)
+        g_set_error(error, VIREO_ERROR, VIREO_ERROR_INVALID_ARG, "unknown parse flags 0x%x",
+                    unknown);
+    return unknown == 0;
+}
+
+/* The schema says little about where and why; the parser, made from the same tables, knows. */
+static gboolean validate(const VireoModelType *type, const xmlNode *root, GError **error)
+{
+    g_autoptr(GError) vague = NULL;
+    g_autoptr(GError) precise = NULL;
+    Parser parser = { .error = &precise };
+    gpointer doc;
+
+    if (vireo_model_schema_validate(type, (const char *)root->name, root->doc, &vague))
+        return TRUE;
+    doc = parse_struct(&parser, root, type, NULL);
+    vireo_model_free(type, doc);
+    if (precise)
+        g_set_error(error, VIREO_ERROR, vague->code,
+                    "XML document failed to validate against schema: %s", precise->message);
+    else
+        g_propagate_error(error, g_steal_pointer(&vague));
+    return FALSE;
+}
+
 gpointer vireo_model_parse(const VireoModelType *type, const char *element, const char *xml,
                            gssize length, guint flags, GError **error)
 {
-    const guint known = VIREO_MODEL_PARSE_VALIDATE | VIREO_MODEL_PARSE_INACTIVE;
     Parser parser = { .flags = flags, .error = error };
     const xmlNode *root;
     xmlDoc *tree;
@@ -405,21 +484,47 @@ gpointer vireo_model_parse(const VireoModelType *type, const char *element, cons
     g_return_val_if_fail(type && xml, NULL);
     if (!element)
         element = type->element;
-    if (flags & ~known) {
-        g_set_error(error, VIREO_ERROR, VIREO_ERROR_INVALID_ARG, "unknown parse flags 0x%x",
-                    flags & ~known);
-        return NULL;
-    }
-    tree = vireo_model_read(xml, length, type->label, error);
+    tree = flags_known(flags, error) ? vireo_model_read(xml, length, type->label, error) : NULL;
     if (!tree)
         return NULL;
     root = xmlDocGetRootElement(tree);
     if (root->ns || strcmp((const char *)root->name, element) != 0)
         fail(&parser, root, NULL, VIREO_ERROR_XML_ERROR,
              "unexpected root element <%s>, expecting <%s>", (const char *)root->name, element);
-    else if (!(flags & VIREO_MODEL_PARSE_VALIDATE) ||
-             vireo_model_schema_validate(type, element, tree, error))
-        doc = parse_struct(&parser, root, type);
+    else if (!(flags & VIREO_MODEL_PARSE_VALIDATE) || validate(type, root, error))
+        doc = parse_struct(&parser, root, type, NULL);
+    xmlFreeDoc(tree);
+    return doc;
+}
+
+gpointer vireo_model_parse_member(const VireoModelType *type, const char *xml, gssize length,
+                                  guint flags, GError **error)
+{
+    Parser parser = { .flags = flags, .error = error };
+    const VireoModelField *field;
+    const xmlNode *root;
+    xmlDoc *tree;
+    gpointer doc = NULL;
+    VireoModelScope scope = { NULL, type, NULL };
+
+    g_return_val_if_fail(type && xml, NULL);
+    tree = flags_known(flags, error) ? vireo_model_read(xml, length, type->label, error) : NULL;
+    if (!tree)
+        return NULL;
+    root = xmlDocGetRootElement(tree);
+    field = find_child(type, root);
+    if (!field) {
+        fail(&parser, root, NULL, VIREO_ERROR_XML_ERROR,
+             "unexpected root element <%s>, expecting one that belongs in <%s>",
+             (const char *)root->name, type->element);
+    } else if (!(flags & VIREO_MODEL_PARSE_VALIDATE) || field->kind != VIREO_MODEL_STRUCT ||
+               validate(field->type, root, error)) {
+        scope.doc = doc = struct_new(type, (guint)xmlGetLineNo(root));
+        if (!parse_child(&parser, root, field, doc, &scope)) {
+            vireo_model_free(type, doc);
+            doc = NULL;
+        }
+    }
     xmlFreeDoc(tree);
     return doc;
 }

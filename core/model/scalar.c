@@ -29,12 +29,10 @@ guint64 vireo_model_unit_bytes(const char *unit)
     return 0;
 }
 
+/* As clients are used to see them: mebibytes only ever appear in short. */
 const char *vireo_model_unit_name(guint64 bytes)
 {
-    for (gsize i = 0; i < G_N_ELEMENTS(units); i++)
-        if (units[i].bytes == bytes)
-            return units[i].name;
-    g_return_val_if_reached("bytes");
+    return bytes == 1 ? "bytes" : bytes == 1024 ? "KiB" : "M";
 }
 
 const char *vireo_model_enum_to_string(const VireoModelEnum *names, int value)
@@ -184,6 +182,34 @@ gboolean vireo_model_field_is_default(const VireoModelField *field, gconstpointe
     if (vireo_model_field_size(field) == 4)
         return *(const guint32 *)slot == (guint32)field->fallback;
     return *(const guint64 *)slot == field->fallback;
+}
+
+gboolean vireo_model_condition_holds(const VireoModelCondition *condition,
+                                     const VireoModelScope *scope, const char **attribute_text)
+{
+    const VireoModelField *field;
+    int value;
+
+    if (condition->above)
+        scope = scope->above;
+    field = condition->attribute && scope
+                ? vireo_model_find_attribute(scope->type, condition->attribute)
+                : NULL;
+    if (!field || field->kind != VIREO_MODEL_ENUM)
+        return TRUE;
+    value = *(const int *)VIREO_MODEL_CAT(scope->doc, field->offset);
+    *attribute_text = vireo_model_enum_to_string(field->names, value);
+    return value == 0 || condition->values & (G_GUINT64_CONSTANT(1) << value);
+}
+
+gboolean vireo_model_field_is_live(const VireoModelField *field, const VireoModelScope *scope)
+{
+    const char *value = NULL;
+
+    if (field->flags & VIREO_MODEL_LIVE)
+        return TRUE;
+    return field->live_when.attribute &&
+           vireo_model_condition_holds(&field->live_when, scope, &value) && value;
 }
 
 static gboolean parse_unsigned(const VireoModelField *field, const char *text, guint base,

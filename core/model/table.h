@@ -52,6 +52,13 @@ enum {
 
 #define VIREO_MODEL_NO_OFFSET G_MAXUINT16
 
+/* Some values of an enum attribute, here or of the element around. */
+typedef struct {
+    const char *attribute; /* NULL: no condition */
+    guint64 values;        /* bit N stands for value N */
+    gboolean above;
+} VireoModelCondition;
+
 typedef struct {
     const char *name; /* of the attribute or element; NULL for text */
     const char *attr; /* an element that is nothing but this attribute */
@@ -70,6 +77,8 @@ typedef struct {
     guint64 fallback;
     guint64 unit_bytes;   /* MEMORY: what one stored unit is */
     guint64 default_unit; /* MEMORY: bytes per unit when the document names none */
+    VireoModelCondition when;      /* refused elsewhere */
+    VireoModelCondition live_when; /* LIVE there only */
 } VireoModelField;
 
 typedef struct {
@@ -139,6 +148,21 @@ gboolean vireo_model_field_is_default(const VireoModelField *field, gconstpointe
 /* The field with that name, or NULL. */
 const VireoModelField *vireo_model_find_attribute(const VireoModelType *type, const char *name);
 const VireoModelField *vireo_model_find_element(const VireoModelType *type, const char *name);
+
+/* A struct and those around it, innermost first. */
+typedef struct VireoModelScope {
+    const struct VireoModelScope *above;
+    const VireoModelType *type;
+    gconstpointer doc;
+} VireoModelScope;
+
+/* Whether @condition holds in @scope. Without a condition, and while the attribute is absent, it
+ * does. *@attribute_text is set to the value looked at. */
+gboolean vireo_model_condition_holds(const VireoModelCondition *condition,
+                                     const VireoModelScope *scope, const char **attribute_text);
+
+/* Whether @field of the innermost struct only describes a running object. */
+gboolean vireo_model_field_is_live(const VireoModelField *field, const VireoModelScope *scope);
 
 /* Validates an already parsed document (an xmlDoc *) against the type's schema. */
 gboolean vireo_model_schema_validate(const VireoModelType *type, const char *element,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Writes the structs, the wrappers and the descriptors."""
 
-from tables import STRINGS, UNITS
+from tables import SIZES, STRINGS
 
 NOTICE = "/* SPDX-License-Identifier: LGPL-2.1-or-later */\n/* Generated from the tables. */\n"
 FLAGS = ("live", "secret", "host", "always")
@@ -33,8 +33,8 @@ def comment(item):
              f"<{item.name}>" if item.name else "text"]
     if item.attr:
         parts[0] = f"<{item.name} {item.attr}=>"
-    if item.kind in ("kib", "bytes"):
-        parts.append("KiB" if item.kind == "kib" else "bytes")
+    if item.kind in SIZES:
+        parts.append("in " + item.kind)
     if item.option("doc"):
         parts.append(item.option("doc"))
     return "; ".join(parts)
@@ -79,6 +79,8 @@ def wrapper_code(kind):
     return f"""extern const VireoModelType {p}_type;
 static inline {t} *{p}_parse(const char *xml, guint flags, GError **error)
 {{ return ({t} *)vireo_model_parse(&{p}_type, NULL, xml, -1, flags, error); }}
+static inline {t} *{p}_parse_member(const char *xml, guint flags, GError **error)
+{{ return ({t} *)vireo_model_parse_member(&{p}_type, xml, -1, flags, error); }}
 static inline char *{p}_format(const {t} *doc, guint flags)
 {{ return vireo_model_format(&{p}_type, NULL, doc, flags); }}
 static inline void {p}_free({t} *doc)
@@ -120,7 +122,7 @@ def default_value(item, text):
 def kind_constant(item):
     if item.kind in STRINGS:
         return "STRING"
-    if item.kind in ("kib", "bytes"):
+    if item.kind in SIZES:
         return "MEMORY"
     return "HEX" if item.kind.startswith("hex") else item.kind.upper()
 
@@ -180,10 +182,14 @@ def field_code(tables, kind, item, line_index):
         parts.append(f".fallback = {default_value(item, item.default)}")
     if item.option("blank"):
         parts.append(f".blank = {default_value(item, item.option('blank'))}")
-    if item.kind in ("kib", "bytes"):
-        own = 1024 if item.kind == "kib" else 1
-        parts.append(f".unit_bytes = {own}")
-        parts.append(f".default_unit = {UNITS[item.option('unit')] if item.option('unit') else own}")
+    if item.kind in SIZES:
+        parts.append(f".unit_bytes = {SIZES[item.kind]}")
+        parts.append(f".default_unit = {SIZES[item.option('unit', item.kind)]}")
+    for key in ("when", "live_when"):
+        if condition := tables.condition(item, key):
+            name, enum, values, above = condition
+            bits = sum(1 << enum.values.index(value) + 1 for value in values)
+            parts.append(f".{key} = {{ {quoted(name)}, G_GUINT64_CONSTANT({bits:#x}), {int(above)} }}")
     if ":" in item.name:
         parts.append(f".prefix = {list(tables.namespaces).index(item.name.split(':')[0]) + 1}")
     return "    { " + ",\n      ".join(parts) + " },"
@@ -209,7 +215,7 @@ def type_code(tables, kind):
             lines.append(f"static const guint16 {p}_{place}s[] = {{ {numbers} }};")
     text = next((i for i, item in enumerate(kind.items) if item.place == "text"), -1)
     memory = next((i for i, item in enumerate(kind.items)
-                   if item.place != "element" and item.kind in ("kib", "bytes")), -1)
+                   if item.place != "element" and item.kind in SIZES), -1)
     n_attributes, n_elements = len(kind.of("attribute")), len(kind.of("element"))
     lines += [
         f"const VireoModelType {p}_type = {{",

@@ -4,7 +4,7 @@
 from xml.sax.saxutils import quoteattr
 
 from c_code import NOTICE, quoted
-from tables import SIGNED, UNSIGNED
+from tables import SIGNED, SIZES, UNSIGNED
 
 PATTERNS = {
     "mac": r"([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}",
@@ -34,7 +34,7 @@ def scalar(item):
         return values(("yes", "no"))
     if kind == "onoff":
         return values(("on", "off"))
-    if kind in ("kib", "bytes"):
+    if kind in SIZES:
         return "<data type='unsignedLong'/>"
     if kind in UNSIGNED or kind in SIGNED:
         return (f"<data type='integer'><param name='minInclusive'>{item.low}</param>"
@@ -56,7 +56,7 @@ def content(item):
         return "<ref name='anything'/>"
     if item.kind == "flag":
         return "<empty/>"
-    unit = UNIT if item.kind in ("kib", "bytes") else ""
+    unit = UNIT if item.kind in SIZES else ""
     if not item.attr:
         return unit + scalar(item)
     attribute = f"<attribute name='{item.attr}'>{scalar(item)}</attribute>"
@@ -78,7 +78,7 @@ def define(tables, kind):
     for item in kind.of("attribute"):
         text = f"<attribute name='{item.name}'>{scalar(item)}</attribute>"
         parts.append(text if item.required else f"<optional>{text}</optional>")
-    if any(i.place != "element" and i.kind in ("kib", "bytes") for i in kind.items):
+    if any(i.place != "element" and i.kind in SIZES for i in kind.items):
         parts.append(UNIT)
     text = [scalar(item) for item in kind.of("text")]
     if kind.of("text") and not kind.of("text")[0].required:

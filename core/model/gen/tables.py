@@ -11,8 +11,9 @@ A table file holds `prefix`, `[namespaces]`, `[root]`, `[enum]` and one section 
     TYPE = x    filled in when absent
 
 A type with text and elements holds one or the other. More keys: live, secret, host, always (booleans), blank (value of a folded element without its
-attribute), max (bytes of a string), unit (of a size without one), hex_when ("ATTR=VALUE" or "ATTR":
-else a hex number is written in decimal), c (name in C), since, doc.
+attribute), max (bytes of a string), unit (of a size without one, such as bytes), hex_when ("ATTR=VALUE" or "ATTR":
+else a hex number is written in decimal), when ("ATTR=A|B" or "../ATTR=A|B": refused elsewhere),
+live_when (likewise), c (name in C), since, doc.
 """
 
 import re
@@ -25,13 +26,13 @@ ITEM = re.compile(
     r"(?: @(?P<attr>[\w-]+))?(?: (?P<min>-?\d+)\.\.(?P<max>\d+))?(?: = (?P<default>.+))?$"
 )
 ITEM_KEYS = {
-    "type", "live", "secret", "host", "always", "blank", "max", "unit", "hex_when", "c", "since",
-    "doc",
+    "type", "live", "live_when", "when", "secret", "host", "always", "blank", "max", "unit",
+    "hex_when", "c", "since", "doc",
 }
 TYPE_KEYS = {"doc", "since", "attributes", "text", "elements"}
 FILE_KEYS = {"prefix", "namespaces", "root", "enum"}
 
-UNSIGNED = {"uint": 2**32 - 1, "uint64": 2**64 - 1, "kib": 2**53 - 1, "bytes": 2**63 - 1}
+UNSIGNED = {"uint": 2**32 - 1, "uint64": 2**64 - 1, "kib": 2**53 - 1, "mib": 2**43 - 1, "bytes": 2**63 - 1}
 SIGNED = {"int": 31, "int64": 63}
 STRINGS = {
     "string": "ANY", "name": "NAME", "line": "LINE", "path": "PATH", "mac": "MAC",
@@ -44,7 +45,7 @@ C_WORDS = {
     "short", "signed", "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned",
     "void", "volatile", "while", "line",
 }
-UNITS = {"bytes": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+SIZES = {"bytes": 1, "kib": 1024, "mib": 1024**2}
 
 
 class TableError(Exception):
@@ -160,6 +161,7 @@ class Tables:
         for stem, data in files:
             self._define(data)
         self._order_elements()
+        self._check_conditions()
 
     @staticmethod
     def full_name(prefix, name):
@@ -261,9 +263,36 @@ class Tables:
                 raise TableError(f"{item.where}: lists hold structs, strings or enums")
             if item.default and item.kind in STRINGS:
                 raise TableError(f"{item.where}: strings have no default")
-        own = [i for i in owner.items if i.place != "element" and i.kind in ("kib", "bytes")]
+        own = [i for i in owner.items if i.place != "element" and i.kind in SIZES]
         if len(own) > 1:
             raise TableError(f"{owner.name}: two sizes share one unit")
+
+    def condition(self, item, key):
+        """(attribute, enum, values, whether it is of the element around), or None."""
+        if not item.option(key):
+            return None
+        name, _, values = item.option(key).rpartition("=")
+        above = name.startswith("../")
+        name = name.removeprefix("../")
+        owners = [item.owner]
+        if above:
+            owners = [i.owner for t in self.types.values() for i in t.items if i.ref is item.owner]
+        enums = {
+            next((i.ref and i.ref.name for i in owner.of("attribute") if i.name == name), None)
+            for owner in owners
+        }
+        enum = self.enums.get(enums.pop()) if len(enums) == 1 else None
+        if enum is None or not set(values.split("|")) <= set(enum.values) or len(enum.values) > 63:
+            raise TableError(f"{item.where}: cannot decide {key} = {item.option(key)}")
+        if key == "live_when" and item.place == "attribute" and not above:
+            raise TableError(f"{item.where}: live_when of an attribute looks at the element around")
+        return name, enum, values.split("|"), above
+
+    def _check_conditions(self):
+        for kind in self.types.values():
+            for item in kind.items:
+                self.condition(item, "when")
+                self.condition(item, "live_when")
 
     def _order_elements(self):
         """Types without a root name are called as their first use."""
