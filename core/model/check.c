@@ -175,11 +175,9 @@ static gboolean check_child(const Check *check, const VireoModelField *field, gc
     return TRUE;
 }
 
-static gboolean is_used(const VireoModelField *field, gconstpointer doc)
+static gboolean asks_for_something(const VireoModelField *field, gconstpointer doc)
 {
-    if (field->flags & VIREO_MODEL_LIST)
-        return ((const VireoModelList *)VIREO_MODEL_CAT(doc, field->offset))->n > 0;
-    return vireo_model_field_present(field, doc) && !vireo_model_field_is_default(field, doc);
+    return vireo_model_field_used(field, doc) && !vireo_model_field_is_default(field, doc);
 }
 
 static gboolean check_struct(const Check *check, const VireoModelType *type, gconstpointer doc,
@@ -190,7 +188,7 @@ static gboolean check_struct(const Check *check, const VireoModelType *type, gco
         Frame frame = { above, field->name };
         const Step *next = field->name ? step_below(step, field->name) : step;
 
-        if (!is_used(field, doc))
+        if (!asks_for_something(field, doc))
             continue;
         if (field->kind == VIREO_MODEL_STRUCT) {
             if (!check_child(check, field, VIREO_MODEL_CAT(doc, field->offset), next, &frame))

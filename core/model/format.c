@@ -38,13 +38,18 @@ static gboolean is_control(char c)
 /* Line ends and tabs survive in text but would become blanks in an attribute. */
 static void append_escaped(GString *out, const char *text, gboolean in_attribute)
 {
-    g_autofree char *repaired = g_utf8_validate(text, -1, NULL) ? NULL : g_utf8_make_valid(text, -1);
-    const char *run = repaired ? repaired : text;
+    g_autofree char *repaired = NULL;
+    const char *run = text;
     const char *c;
 
+    if (!g_utf8_validate(text, -1, NULL))
+        run = repaired = g_utf8_make_valid(text, -1);
     for (c = run; *c; c++) {
-        const char *name = entity(*c);
+        const char *name;
 
+        if ((guchar)*c >= 0x20 && !strchr("<>&'\"", *c))
+            continue;
+        name = entity(*c);
         if (!name && in_attribute && (*c == '\n' || *c == '\t'))
             name = *c == '\n' ? "&#10;" : "&#9;";
         if (!name && is_control(*c))
@@ -62,6 +67,14 @@ static void append_indent(GString *out, guint depth)
 {
     while (depth-- > 0)
         g_string_append_len(out, "  ", 2);
+}
+
+/* </name> and the end of the line. */
+static void append_close(GString *out, const char *name)
+{
+    g_string_append_len(out, "</", 2);
+    g_string_append(out, name);
+    g_string_append_len(out, ">\n", 2);
 }
 
 static void append_value(Formatter *formatter, const VireoModelField *field, gconstpointer doc,
@@ -88,7 +101,9 @@ static void append_attribute(Formatter *formatter, const VireoModelField *field,
 
 static void append_unit(Formatter *formatter, const VireoModelField *field)
 {
-    g_string_append_printf(formatter->out, " unit='%s'", vireo_model_unit_name(field->unit_bytes));
+    g_string_append(formatter->out, " unit='");
+    g_string_append(formatter->out, vireo_model_unit_name(field->unit_bytes));
+    g_string_append_c(formatter->out, '\'');
 }
 
 static gboolean wanted(const Formatter *formatter, const VireoModelField *field,
@@ -103,21 +118,14 @@ static gboolean wanted(const Formatter *formatter, const VireoModelField *field,
     return !(field->flags & VIREO_MODEL_HOST && flags & VIREO_MODEL_FORMAT_MIGRATABLE);
 }
 
-static gboolean is_used(const VireoModelField *field, gconstpointer doc)
-{
-    if (field->flags & VIREO_MODEL_LIST)
-        return ((const VireoModelList *)VIREO_MODEL_CAT(doc, field->offset))->n > 0;
-    return vireo_model_field_present(field, doc);
-}
-
 static void format_struct(Formatter *formatter, const VireoModelType *type, const char *name,
                           gconstpointer doc, const VireoModelScope *above, guint depth);
 
 static gboolean struct_empty(const Formatter *formatter, const VireoModelScope *scope)
 {
     for (guint i = 0; i < scope->type->n_fields; i++)
-        if (wanted(formatter, &scope->type->fields[i], scope) &&
-            is_used(&scope->type->fields[i], scope->doc))
+        if (vireo_model_field_used(&scope->type->fields[i], scope->doc) &&
+            wanted(formatter, &scope->type->fields[i], scope))
             return FALSE;
     return TRUE;
 }
@@ -154,7 +162,7 @@ static void format_item(Formatter *formatter, const VireoModelField *field,
     }
     g_string_append_c(out, '>');
     append_value(formatter, field, doc, slot, FALSE);
-    g_string_append_printf(out, "</%s>\n", field->name);
+    append_close(out, field->name);
 }
 
 static void format_elements(Formatter *formatter, const VireoModelScope *scope, guint depth)
@@ -165,14 +173,14 @@ static void format_elements(Formatter *formatter, const VireoModelScope *scope, 
         const VireoModelList *list = slot;
         gsize size;
 
-        if (field->place != VIREO_MODEL_ELEMENT || !wanted(formatter, field, scope) ||
-            !is_used(field, scope->doc))
+        if (field->place != VIREO_MODEL_ELEMENT ||
+            !vireo_model_field_used(field, scope->doc) || !wanted(formatter, field, scope))
             continue;
         if (!(field->flags & VIREO_MODEL_LIST)) {
             format_item(formatter, field, scope, slot, depth);
             continue;
         }
-        size = vireo_model_field_size(field);
+        size = field->size;
         for (guint j = 0; j < list->n; j++)
             format_item(formatter, field, scope, VIREO_MODEL_CAT(list->items, j * size), depth);
     }
@@ -185,7 +193,7 @@ static void format_attributes(Formatter *formatter, const VireoModelScope *scope
     for (guint i = 0; i < scope->type->n_fields; i++) {
         const VireoModelField *field = &scope->type->fields[i];
 
-        if (!wanted(formatter, field, scope) || !is_used(field, doc))
+        if (!vireo_model_field_used(field, doc) || !wanted(formatter, field, scope))
             continue;
         if (field->place == VIREO_MODEL_ATTRIBUTE)
             append_attribute(formatter, field, field->name, doc,
@@ -207,7 +215,7 @@ static void format_namespaces(Formatter *formatter, const VireoModelType *type, 
         const VireoModelField *field = &type->fields[i];
         const VireoModelNamespace *space;
 
-        if (field->prefix == 0 || declared & (1u << field->prefix) || !is_used(field, doc))
+        if (field->prefix == 0 || declared & (1u << field->prefix) || !vireo_model_field_used(field, doc))
             continue;
         declared |= 1u << field->prefix;
         space = &vireo_model_namespaces[field->prefix - 1];
@@ -227,11 +235,11 @@ static void format_struct(Formatter *formatter, const VireoModelType *type, cons
     g_string_append(out, name);
     format_attributes(formatter, &scope);
     format_namespaces(formatter, type, name, doc);
-    if (type->text >= 0 && is_used(&type->fields[type->text], doc)) {
+    if (type->text >= 0 && vireo_model_field_used(&type->fields[type->text], doc)) {
         g_string_append_c(out, '>');
         append_value(formatter, &type->fields[type->text], doc,
                      VIREO_MODEL_CAT(doc, type->fields[type->text].offset), FALSE);
-        g_string_append_printf(out, "</%s>\n", name);
+        append_close(out, name);
         return;
     }
     opened = out->len;
@@ -243,7 +251,7 @@ static void format_struct(Formatter *formatter, const VireoModelType *type, cons
         return;
     }
     append_indent(out, depth);
-    g_string_append_printf(out, "</%s>\n", name);
+    append_close(out, name);
 }
 
 char *vireo_model_format(const VireoModelType *type, const char *element, gconstpointer doc,

@@ -94,7 +94,7 @@ static gboolean store_scalar(Parser *parser, const xmlNode *node, const char *at
     gpointer slot = VIREO_MODEL_AT(doc, field->offset);
 
     if (field->flags & VIREO_MODEL_LIST)
-        slot = vireo_model_list_grow(slot, vireo_model_field_size(field));
+        slot = vireo_model_list_grow(slot, field->size);
     if (field->kind != VIREO_MODEL_STRING && !attribute &&
         (g_ascii_isspace(*text) || (*text && g_ascii_isspace(text[strlen(text) - 1]))))
         text = trimmed = g_strstrip(g_strdup(text));
@@ -258,16 +258,33 @@ static gboolean parse_text_element(Parser *parser, const xmlNode *node,
     return store_scalar(parser, node, NULL, field, text, unit, doc);
 }
 
+/* libxml2 writes namespace names without escaping them. */
+static gboolean namespaces_writable(const xmlNode *node)
+{
+    for (const xmlNs *space = node->nsDef; space; space = space->next)
+        if (space->href && strpbrk((const char *)space->href, "<&\"'"))
+            return FALSE;
+    for (const xmlNode *child = node->children; child; child = child->next)
+        if (child->type == XML_ELEMENT_NODE && !namespaces_writable(child))
+            return FALSE;
+    return TRUE;
+}
+
+/* The element as text; NULL when it cannot be written. */
 static char *dump_raw(const xmlNode *node)
 {
     xmlDoc *doc = xmlNewDoc((const xmlChar *)"1.0");
     xmlBuffer *buffer = xmlBufferCreate();
-    char *text;
+    xmlNode *copy;
+    char *text = NULL;
 
     /* Copying carries along the namespaces that were declared further up. */
-    xmlDocSetRootElement(doc, xmlDocCopyNode((xmlNode *)node, doc, 1));
-    xmlNodeDump(buffer, doc, xmlDocGetRootElement(doc), 0, 0);
-    text = g_strdup((const char *)xmlBufferContent(buffer));
+    copy = xmlDocCopyNode((xmlNode *)node, doc, 1);
+    xmlDocSetRootElement(doc, copy);
+    if (namespaces_writable(copy)) {
+        xmlNodeDump(buffer, doc, copy, 0, 0);
+        text = g_strdup((const char *)xmlBufferContent(buffer));
+    }
     xmlBufferFree(buffer);
     xmlFreeDoc(doc);
     return text;
@@ -294,7 +311,8 @@ static gboolean parse_child(Parser *parser, const xmlNode *node, const VireoMode
     }
     if (field->kind == VIREO_MODEL_RAW) {
         *(char **)slot = dump_raw(node);
-        return TRUE;
+        return *(char **)slot || fail(parser, node, NULL, VIREO_ERROR_XML_ERROR,
+                                      "a namespace name holds <, & or a quote");
     }
     if (field->kind == VIREO_MODEL_MEMORY && !read_unit(parser, node, &unit))
         return FALSE;
@@ -330,7 +348,7 @@ static void apply_default(const VireoModelField *field, gpointer doc)
 {
     gpointer slot = VIREO_MODEL_AT(doc, field->offset);
 
-    if (vireo_model_field_size(field) == 4)
+    if (field->size == 4)
         *(guint32 *)slot = (guint32)field->fallback;
     else
         *(guint64 *)slot = field->fallback;

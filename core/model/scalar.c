@@ -125,31 +125,6 @@ const VireoModelField *vireo_model_find_element(const VireoModelType *type, cons
     return find(type, type->elements, type->n_elements, name);
 }
 
-gsize vireo_model_field_size(const VireoModelField *field)
-{
-    switch ((VireoModelKind)field->kind) {
-    case VIREO_MODEL_UINT:
-    case VIREO_MODEL_INT:
-    case VIREO_MODEL_YESNO:
-    case VIREO_MODEL_ONOFF:
-    case VIREO_MODEL_FLAG:
-    case VIREO_MODEL_ENUM:
-        return 4;
-    case VIREO_MODEL_UINT64:
-    case VIREO_MODEL_INT64:
-    case VIREO_MODEL_HEX:
-    case VIREO_MODEL_MEMORY:
-        return 8;
-    case VIREO_MODEL_UUID:
-        return 16;
-    case VIREO_MODEL_STRING:
-    case VIREO_MODEL_RAW:
-    case VIREO_MODEL_STRUCT:
-        return sizeof(gpointer);
-    }
-    g_return_val_if_reached(sizeof(gpointer));
-}
-
 gpointer vireo_model_list_grow(VireoModelList *list, gsize size)
 {
     gpointer slot;
@@ -162,24 +137,13 @@ gpointer vireo_model_list_grow(VireoModelList *list, gsize size)
     return slot;
 }
 
-gboolean vireo_model_field_present(const VireoModelField *field, gconstpointer doc)
-{
-    gconstpointer slot = VIREO_MODEL_CAT(doc, field->offset);
-
-    if (field->has_offset != VIREO_MODEL_NO_OFFSET)
-        return *(const gboolean *)VIREO_MODEL_CAT(doc, field->has_offset);
-    if (vireo_model_field_size(field) == 4)
-        return *(const guint32 *)slot != 0;
-    return *(const gconstpointer *)slot != NULL;
-}
-
 gboolean vireo_model_field_is_default(const VireoModelField *field, gconstpointer doc)
 {
     gconstpointer slot = VIREO_MODEL_CAT(doc, field->offset);
 
     if (!(field->flags & VIREO_MODEL_DEFAULT) || field->flags & VIREO_MODEL_LIST)
         return FALSE;
-    if (vireo_model_field_size(field) == 4)
+    if (field->size == 4)
         return *(const guint32 *)slot == (guint32)field->fallback;
     return *(const guint64 *)slot == field->fallback;
 }
@@ -442,13 +406,37 @@ gboolean vireo_model_scalar_parse(const VireoModelField *field, const char *text
     return FALSE;
 }
 
-static void format_hex(const VireoModelField *field, gconstpointer doc, guint64 value, GString *out)
+/* @value in @base, at least @width digits. */
+static void append_number(GString *out, guint64 value, guint base, guint width)
+{
+    char digits[24];
+    guint at = sizeof(digits);
+
+    do {
+        digits[--at] = "0123456789abcdef"[value % base];
+        value /= base;
+    } while (value != 0);
+    while (sizeof(digits) - at < width)
+        digits[--at] = '0';
+    g_string_append_len(out, digits + at, (gssize)(sizeof(digits) - at));
+}
+
+static void append_signed(GString *out, gint64 value)
+{
+    if (value < 0)
+        g_string_append_c(out, '-');
+    append_number(out, value < 0 ? 0 - (guint64)value : (guint64)value, 10, 1);
+}
+
+static void append_hex(const VireoModelField *field, gconstpointer doc, guint64 value, GString *out)
 {
     if (field->hex_offset &&
-        *(const guint32 *)VIREO_MODEL_CAT(doc, field->hex_offset) != field->hex_value)
-        g_string_append_printf(out, "%" G_GUINT64_FORMAT, value);
-    else
-        g_string_append_printf(out, "0x%0*" G_GINT64_MODIFIER "x", field->width, value);
+        *(const guint32 *)VIREO_MODEL_CAT(doc, field->hex_offset) != field->hex_value) {
+        append_number(out, value, 10, 1);
+        return;
+    }
+    g_string_append_len(out, "0x", 2);
+    append_number(out, value, 16, field->width);
 }
 
 void vireo_model_scalar_format(const VireoModelField *field, gconstpointer doc, gconstpointer slot,
@@ -477,20 +465,20 @@ void vireo_model_scalar_format(const VireoModelField *field, gconstpointer doc, 
         g_string_append(out, uuid);
         return;
     case VIREO_MODEL_UINT:
-        g_string_append_printf(out, "%" G_GUINT32_FORMAT, *(const guint32 *)slot);
+        append_number(out, *(const guint32 *)slot, 10, 1);
         return;
     case VIREO_MODEL_INT:
-        g_string_append_printf(out, "%" G_GINT32_FORMAT, *(const gint32 *)slot);
+        append_signed(out, *(const gint32 *)slot);
         return;
     case VIREO_MODEL_UINT64:
     case VIREO_MODEL_MEMORY:
-        g_string_append_printf(out, "%" G_GUINT64_FORMAT, *(const guint64 *)slot);
+        append_number(out, *(const guint64 *)slot, 10, 1);
         return;
     case VIREO_MODEL_INT64:
-        g_string_append_printf(out, "%" G_GINT64_FORMAT, *(const gint64 *)slot);
+        append_signed(out, *(const gint64 *)slot);
         return;
     case VIREO_MODEL_HEX:
-        format_hex(field, doc, *(const guint64 *)slot, out);
+        append_hex(field, doc, *(const guint64 *)slot, out);
         return;
     case VIREO_MODEL_FLAG:
     case VIREO_MODEL_RAW:

@@ -55,7 +55,7 @@ void vireo_model_free(const VireoModelType *type, gpointer doc)
 
 static void list_copy(const VireoModelField *field, VireoModelList *list)
 {
-    gsize size = vireo_model_field_size(field);
+    gsize size = field->size;
     gsize room = 1;
 
     if (list->n == 0) {

@@ -63,6 +63,7 @@ typedef struct {
     const char *name; /* of the attribute or element; NULL for text */
     const char *attr; /* an element that is nothing but this attribute */
     guint8 kind, place, syntax, width;
+    guint8 size; /* storage of one item, not counting its list */
     guint8 flags, prefix; /* prefix: 1 + index into vireo_model_namespaces */
     guint16 offset;
     guint16 has_offset;  /* gboolean next to a number or UUID */
@@ -113,9 +114,6 @@ struct VireoModelEnum {
     guint n;                  /* highest value */
 };
 
-/* Storage of one item of @field, not counting its list. */
-gsize vireo_model_field_size(const VireoModelField *field);
-
 typedef struct {
     guint n;
     gpointer items;
@@ -140,7 +138,22 @@ guint64 vireo_model_unit_bytes(const char *unit);
 const char *vireo_model_unit_name(guint64 bytes);
 
 /* Whether the slot of a non-list @field holds a value in @doc. */
-gboolean vireo_model_field_present(const VireoModelField *field, gconstpointer doc);
+static inline gboolean vireo_model_field_present(const VireoModelField *field, gconstpointer doc)
+{
+    gconstpointer slot = VIREO_MODEL_CAT(doc, field->offset);
+
+    if (field->has_offset != VIREO_MODEL_NO_OFFSET)
+        return *(const gboolean *)VIREO_MODEL_CAT(doc, field->has_offset);
+    return field->size == 4 ? *(const guint32 *)slot != 0 : *(const gconstpointer *)slot != NULL;
+}
+
+/* The same, of lists too: whether there is an item. */
+static inline gboolean vireo_model_field_used(const VireoModelField *field, gconstpointer doc)
+{
+    if (field->flags & VIREO_MODEL_LIST)
+        return ((const VireoModelList *)VIREO_MODEL_CAT(doc, field->offset))->n > 0;
+    return vireo_model_field_present(field, doc);
+}
 
 /* Whether that value is no more than the documented default. */
 gboolean vireo_model_field_is_default(const VireoModelField *field, gconstpointer doc);

@@ -127,6 +127,12 @@ def kind_constant(item):
     return "HEX" if item.kind.startswith("hex") else item.kind.upper()
 
 
+def item_size(item):
+    if item.kind == "uuid":
+        return "16"
+    return f"sizeof({c_item_type(item).strip()})"
+
+
 def field_flags(item):
     flags = [name.upper() for name in FLAGS if item.option(name)]
     flags += ["LIST"] * item.is_list + ["REQUIRED"] * item.required
@@ -159,6 +165,7 @@ def field_code(tables, kind, item, line_index):
         f".kind = VIREO_MODEL_{kind_constant(item)}",
         f".place = VIREO_MODEL_{item.place.upper()}",
         f".flags = {field_flags(item)}",
+        f".size = {item_size(item)}",
         f".offset = offsetof({t}, {item.c_name})",
         ".has_offset = " + (f"offsetof({t}, has_{item.c_name})" if item.has_presence
                             else "VIREO_MODEL_NO_OFFSET"),
