@@ -94,8 +94,7 @@ const VireoOp *vireo_event_legacy(const VireoOp *event)
     return prefix && event->event_id >= 0 ? search(prefix, event->event_id, FALSE) : NULL;
 }
 
-/* The form with callback id of what a driver raised. */
-static const VireoOp *modern(const VireoOp *event)
+static const VireoOp *find_modern(const VireoOp *event)
 {
     const char *prefix = family_of(event);
     const VireoOp *found = NULL;
@@ -103,6 +102,22 @@ static const VireoOp *modern(const VireoOp *event)
     if (!has_callback_id(event) && prefix && event->event_id >= 0)
         found = search(prefix, event->event_id, TRUE);
     return found ? found : event;
+}
+
+/* The form with callback id of what a driver raised; remembered, as events are frequent. */
+static const VireoOp *modern(const VireoOp *event)
+{
+    static const VireoOp **known;
+    static gsize once;
+
+    if (g_once_init_enter(&once)) {
+        known = g_new0(const VireoOp *, vireo_n_ops);
+        for (guint i = 0; i < vireo_n_ops; i++)
+            if (vireo_ops[i].kind == VIREO_OP_EVENT)
+                known[i] = find_modern(&vireo_ops[i]);
+        g_once_init_leave(&once, 1);
+    }
+    return known[event - vireo_ops] ? known[event - vireo_ops] : event;
 }
 
 guint64 vireo_event_subscribe(VireoEventHub *hub, const vireo_space *space, const VireoOp *event,

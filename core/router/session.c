@@ -230,9 +230,23 @@ static gboolean is_served_here(VireoSession *session, VireoConn *conn, const Vir
     return strcmp(op->serve, "connection") == 0;
 }
 
-static gboolean is_the_daemons(const VireoOp *op)
+static gboolean is_served_by(const VireoOp *op, const char *part)
 {
-    return op->serve && (strcmp(op->serve, "daemon") == 0 || strcmp(op->serve, "admin") == 0);
+    return op->serve && strcmp(op->serve, part) == 0;
+}
+
+static void ask(VireoSession *session, vireo_call *call, VireoDaemonCall answer, gpointer opaque)
+{
+    vireo_call_finish(call, answer ? answer(session->client, call, opaque)
+                                   : vireo_call_fail(call, VIREO_ERR_NO_SUPPORT, "%s", call->op->name));
+}
+
+static void ask_daemon(gpointer opaque)
+{
+    vireo_call *call = opaque;
+    VireoSession *session = ((Exchange *)call->opaque)->session;
+
+    ask(session, call, session->config->daemon_call, session->config->daemon_opaque);
 }
 
 static void carry_out(VireoSession *session, vireo_call *call)
@@ -240,11 +254,10 @@ static void carry_out(VireoSession *session, vireo_call *call)
     VireoConn *conn = vireo_session_conn(session);
     int status;
 
-    if (is_the_daemons(call->op)) {
-        status = session->config->daemon_call
-                     ? session->config->daemon_call(session->client, call, session->config->opaque)
-                     : vireo_call_fail(call, VIREO_ERR_NO_SUPPORT, "%s", call->op->name);
-        vireo_call_finish(call, status);
+    if (is_served_by(call->op, "admin")) {
+        ask(session, call, session->config->admin_call, session->config->admin_opaque);
+    } else if (is_served_by(call->op, "daemon")) {
+        vireo_workers_push(vireo_host_workers(vireo_router_host(session->config->router)), TRUE, ask_daemon, call);
     } else if (is_served_here(session, conn, call->op)) {
         status = vireo_session_serve(session, call);
         if (status != VIREO_PENDING)

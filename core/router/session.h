@@ -10,15 +10,16 @@
 
 typedef struct VireoSession VireoSession;
 
-/* Calls on the daemon itself (serve = "admin" or "daemon"): fills call->ret or fails. Runs on the I/O
- * thread and must not block. */
+/* Calls on the daemon itself: fills call->ret or fails. */
 typedef int (*VireoDaemonCall)(VireoRpcClient *client, vireo_call *call, gpointer opaque);
 
 /* The `opaque` of vireo_session_handler. */
 typedef struct {
     VireoRouter *router;
-    VireoDaemonCall daemon_call; /* NULL: such calls are refused */
-    gpointer opaque;
+    VireoDaemonCall admin_call;  /* serve = "admin": runs on the I/O thread and must not block */
+    gpointer admin_opaque;
+    VireoDaemonCall daemon_call; /* serve = "daemon": runs on a worker */
+    gpointer daemon_opaque;      /* a function that is NULL: such calls are refused */
 } VireoSessionConfig;
 
 extern const VireoRpcHandler vireo_session_handler;

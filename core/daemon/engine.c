@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/engine.h"
+
+#include <string.h>
+
+#include "util/error.h"
+
+struct VireoEngine {
+    VireoHostDirs dirs;
+    char *default_uri;
+    gboolean session;
+    VireoWorkers *workers;
+    VireoEventHub *hub;
+    VireoHost *host;
+    VireoRouter *router;
+    VireoLoader *loader;
+};
+
+/* Which driver a connection without URI gets, in this order. */
+static const struct {
+    const char *scheme, *system_uri, *session_uri;
+} preferred[] = {
+    { "qemu", "qemu:///system", "qemu:///session" },
+    { "lxc", "lxc:///system", NULL },
+    { "vbox", "vbox:///system", "vbox:///session" },
+    { "test", "test:///default", "test:///default" },
+};
+
+static const struct vireo_op *row_of(gconstpointer module, guint32 id)
+{
+    return vireo_module_op((VireoModule *)module, id);
+}
+
+static char *trouble_of(gconstpointer opaque)
+{
+    VireoModule *module = (VireoModule *)opaque;
+    g_autoptr(VireoModuleInfo) info = NULL;
+
+    if (vireo_module_serves(module))
+        return NULL;
+    info = vireo_module_info(module);
+    return g_strdup_printf("%s: %s", vireo_module_state_name(info->state), info->reason);
+}
+
+/* The module is linked and checked: run its init, then let the router know it. */
+static gboolean start_module(VireoModule *module, const struct vireo_driver *driver, gpointer opaque,
+                             GError **error)
+{
+    VireoEngine *engine = opaque;
+    vireo_core *core = vireo_host_core(engine->host, driver->name);
+
+    if (!vireo_core_start(core, driver, error))
+        return FALSE;
+    vireo_module_set_host(module, core);
+    vireo_router_add(engine->router, driver->name, driver->schemes, driver->threads, core, row_of, trouble_of,
+                     module);
+    return TRUE;
+}
+
+static void changed(VireoModule *module, VireoModuleInfo *info, gpointer opaque)
+{
+    g_log("vireo", *info->reason ? G_LOG_LEVEL_WARNING : G_LOG_LEVEL_INFO, "driver '%s': %s%s%s", info->name,
+          vireo_module_state_name(info->state), *info->reason ? ": " : "", info->reason);
+}
+
+static char *choose_uri(VireoEngine *engine)
+{
+    if (engine->default_uri)
+        return g_strdup(engine->default_uri);
+    for (guint i = 0; i < G_N_ELEMENTS(preferred); i++) {
+        VireoModule *module = vireo_loader_by_scheme(engine->loader, preferred[i].scheme);
+        const char *uri = engine->session ? preferred[i].session_uri : preferred[i].system_uri;
+
+        if (module && uri && vireo_module_ensure(module, NULL))
+            return g_strdup(uri);
+    }
+    return NULL;
+}
+
+static char *find(VireoRouter *router, const char *scheme, gpointer opaque, GError **error)
+{
+    VireoEngine *engine = opaque;
+    VireoModule *module;
+
+    if (!scheme)
+        return choose_uri(engine);
+    module = vireo_loader_by_scheme(engine->loader, scheme);
+    if (!module) {
+        vireo_loader_scan(engine->loader);
+        module = vireo_loader_by_scheme(engine->loader, scheme);
+    }
+    return module && vireo_module_ensure(module, error) ? g_strdup(scheme) : NULL;
+}
+
+VireoEngine *vireo_engine_new(const VireoEngineConfig *config)
+{
+    VireoEngine *engine = g_new0(VireoEngine, 1);
+    VireoLoaderConfig modules = {
+        .dirs = config->driver_dirs,
+        .masked = config->masked,
+        .init_ms = config->init_ms,
+        .start = start_module,
+        .changed = changed,
+        .user_data = engine,
+    };
+
+    engine->dirs = (VireoHostDirs){
+        g_strdup(config->dirs.config), g_strdup(config->dirs.state), g_strdup(config->dirs.run),
+        g_strdup(config->dirs.log),    g_strdup(config->dirs.cache),
+    };
+    engine->default_uri = g_strdup(config->default_uri);
+    engine->session = config->session;
+    engine->workers = vireo_workers_new(config->min_workers, config->max_workers, config->priority_workers);
+    engine->hub = vireo_event_hub_new();
+    engine->host = vireo_host_new(&engine->dirs, engine->workers, engine->hub);
+    engine->router = vireo_router_new(engine->host);
+    vireo_router_set_finder(engine->router, find, engine);
+    engine->loader = vireo_loader_new(&modules);
+    vireo_loader_scan(engine->loader);
+    return engine;
+}
+
+void vireo_engine_free(VireoEngine *engine)
+{
+    if (!engine)
+        return;
+    vireo_workers_free(engine->workers);
+    vireo_host_free(engine->host);
+    vireo_router_free(engine->router);
+    vireo_loader_free(engine->loader);
+    vireo_event_hub_free(engine->hub);
+    g_free(engine->dirs.config);
+    g_free(engine->dirs.state);
+    g_free(engine->dirs.run);
+    g_free(engine->dirs.log);
+    g_free(engine->dirs.cache);
+    g_free(engine->default_uri);
+    g_free(engine);
+}
+
+static gboolean left_state(const VireoEngine *engine, const char *name)
+{
+    g_autofree char *path = g_build_filename(engine->dirs.state, name, NULL);
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+
+    return dir && g_dir_read_name(dir) != NULL;
+}
+
+void vireo_engine_start(VireoEngine *engine)
+{
+    g_autoptr(GPtrArray) modules = vireo_loader_list(engine->loader);
+
+    for (guint i = 0; i < modules->len; i++) {
+        const VireoModuleInfo *info = modules->pdata[i];
+        VireoModule *module = info->state == VIREO_MODULE_FOUND && left_state(engine, info->name)
+                                  ? vireo_loader_by_name(engine->loader, info->name)
+                                  : NULL;
+
+        if (module)
+            vireo_module_ensure(module, NULL);
+    }
+}
+
+VireoLoader *vireo_engine_loader(VireoEngine *engine)
+{
+    return engine->loader;
+}
+
+VireoRouter *vireo_engine_router(VireoEngine *engine)
+{
+    return engine->router;
+}
+
+VireoWorkers *vireo_engine_workers(VireoEngine *engine)
+{
+    return engine->workers;
+}

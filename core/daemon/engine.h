@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Everything below the wire, put together: loader, host, events, router. */
+#pragma once
+
+#include "host/host.h"
+#include "loader/registry.h"
+#include "router/router.h"
+
+typedef struct VireoEngine VireoEngine;
+
+typedef struct {
+    VireoHostDirs dirs;
+    const char *const *driver_dirs; /* NULL terminated; an earlier one wins */
+    const char *const *masked;      /* drivers left alone; NULL: none */
+    const char *default_uri;        /* for connections without URI; NULL: the engine chooses */
+    gboolean session;               /* a user's daemon: the default URI is a /session one */
+    guint min_workers, max_workers, priority_workers;
+    guint init_ms;                  /* how long a driver's init may take; 0: the loader's default */
+} VireoEngineConfig;
+
+/* Copies the config. Looks for modules; starts none. */
+VireoEngine *vireo_engine_new(const VireoEngineConfig *config);
+/* Ends what runs in the drivers' names; guests keep running. */
+void vireo_engine_free(VireoEngine *engine);
+
+/* Starts the drivers that left state behind, so that they find their guests again. The others start
+ * when a URI first needs them. Blocks. */
+void vireo_engine_start(VireoEngine *engine);
+
+VireoLoader *vireo_engine_loader(VireoEngine *engine);
+VireoRouter *vireo_engine_router(VireoEngine *engine);
+VireoWorkers *vireo_engine_workers(VireoEngine *engine);
+
+/* Carries out an operation of our own program (serve = "daemon"). */
+int vireo_engine_introspect(VireoEngine *engine, vireo_call *call);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VireoEngine, vireo_engine_free)
