@@ -113,9 +113,7 @@ static gboolean wanted(const Formatter *formatter, const VireoModelField *field,
 
     if (flags & VIREO_MODEL_FORMAT_INACTIVE && vireo_model_field_is_live(field, scope))
         return FALSE;
-    if (field->flags & VIREO_MODEL_SECRET && !(flags & VIREO_MODEL_FORMAT_SECURE))
-        return FALSE;
-    return !(field->flags & VIREO_MODEL_HOST && flags & VIREO_MODEL_FORMAT_MIGRATABLE);
+    return !(field->flags & VIREO_MODEL_SECRET) || flags & VIREO_MODEL_FORMAT_SECURE;
 }
 
 static void format_struct(Formatter *formatter, const VireoModelType *type, const char *name,
@@ -140,7 +138,9 @@ static void format_item(Formatter *formatter, const VireoModelField *field,
         gconstpointer child = *(const gconstpointer *)slot;
         VireoModelScope inner = { scope, field->type, child };
 
-        if (!(field->flags & VIREO_MODEL_ALWAYS) || !struct_empty(formatter, &inner))
+        /* An element asked for as empty is one; one that lost all it held is left out. */
+        if (!struct_empty(formatter, &inner) ||
+            (!(field->flags & VIREO_MODEL_ALWAYS) && vireo_model_struct_blank(field->type, child)))
             format_struct(formatter, field->type, field->name, child, scope, depth);
         return;
     }
@@ -261,6 +261,8 @@ char *vireo_model_format(const VireoModelType *type, const char *element, gconst
     Formatter formatter = { .flags = flags, .out = g_string_sized_new(4096), .scratch = scratch };
 
     g_return_val_if_fail(type && doc, NULL);
+    if (flags & VIREO_MODEL_FORMAT_MIGRATABLE)
+        formatter.flags |= VIREO_MODEL_FORMAT_INACTIVE | VIREO_MODEL_FORMAT_SECURE;
     format_struct(&formatter, type, element ? element : type->element, doc, NULL, 0);
     return g_string_free(formatter.out, FALSE);
 }

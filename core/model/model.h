@@ -52,7 +52,7 @@ typedef enum {
 typedef enum {
     VIREO_MODEL_FORMAT_INACTIVE = 1 << 0,   /* leave out what only describes a running object */
     VIREO_MODEL_FORMAT_SECURE = 1 << 1,     /* include passwords */
-    VIREO_MODEL_FORMAT_MIGRATABLE = 1 << 2, /* leave out what only this host can know */
+    VIREO_MODEL_FORMAT_MIGRATABLE = 1 << 2, /* what another host needs: both of the above */
 } VireoModelFormatFlags;
 
 typedef struct VireoModelType VireoModelType;

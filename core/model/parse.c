@@ -103,6 +103,8 @@ static gboolean store_scalar(Parser *parser, const xmlNode *node, const char *at
                     "value '%.128s' is not valid, expected %s", text, expected);
     if (field->has_offset != VIREO_MODEL_NO_OFFSET)
         *(gboolean *)VIREO_MODEL_AT(doc, field->has_offset) = TRUE;
+    if (parser->flags & VIREO_MODEL_PARSE_INACTIVE && vireo_model_text_is_live(field, doc))
+        g_clear_pointer((char **)slot, g_free);
     return TRUE;
 }
 
@@ -293,6 +295,25 @@ static char *dump_raw(const xmlNode *node)
 static gpointer parse_struct(Parser *parser, const xmlNode *node, const VireoModelType *type,
                              const VireoModelScope *above);
 
+/* A definition does not keep an element that only held what describes a running object. */
+static gboolean parse_struct_into(Parser *parser, const xmlNode *node, const VireoModelField *field,
+                                  gpointer slot, const VireoModelScope *scope)
+{
+    gpointer child = parse_struct(parser, node, field->type, scope);
+
+    if (!child)
+        return FALSE;
+    if (parser->flags & VIREO_MODEL_PARSE_INACTIVE && node->properties &&
+        vireo_model_struct_blank(field->type, child)) {
+        vireo_model_free(field->type, child);
+        return TRUE;
+    }
+    if (field->flags & VIREO_MODEL_LIST)
+        slot = vireo_model_list_grow(slot, sizeof(gpointer));
+    *(gpointer *)slot = child;
+    return TRUE;
+}
+
 static gboolean parse_child(Parser *parser, const xmlNode *node, const VireoModelField *field,
                             gpointer doc, const VireoModelScope *scope)
 {
@@ -303,12 +324,8 @@ static gboolean parse_child(Parser *parser, const xmlNode *node, const VireoMode
         return fail(parser, node, NULL, VIREO_ERROR_XML_ERROR, "given more than once");
     if (field->line_offset != VIREO_MODEL_NO_OFFSET)
         *(guint *)VIREO_MODEL_AT(doc, field->line_offset) = (guint)xmlGetLineNo(node);
-    if (field->kind == VIREO_MODEL_STRUCT) {
-        if (field->flags & VIREO_MODEL_LIST)
-            slot = vireo_model_list_grow(slot, sizeof(gpointer));
-        *(gpointer *)slot = parse_struct(parser, node, field->type, scope);
-        return *(gpointer *)slot != NULL;
-    }
+    if (field->kind == VIREO_MODEL_STRUCT)
+        return parse_struct_into(parser, node, field, slot, scope);
     if (field->kind == VIREO_MODEL_RAW) {
         *(char **)slot = dump_raw(node);
         return *(char **)slot || fail(parser, node, NULL, VIREO_ERROR_XML_ERROR,

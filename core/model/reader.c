@@ -112,7 +112,7 @@ xmlDoc *vireo_model_read(const char *xml, gssize length, const char *label, GErr
     tree = xmlCtxtReadMemory(context, xml, (int)size, NULL, NULL,
                              XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_NOERROR |
                                  XML_PARSE_COMPACT | XML_PARSE_BIG_LINES);
-    if (reader.has_dtd || !tree || !xmlDocGetRootElement(tree)) {
+    if (reader.has_dtd || !tree || !context->nsWellFormed || !xmlDocGetRootElement(tree)) {
         set_reader_error(&reader, xml, size, label, error);
         g_clear_pointer(&tree, xmlFreeDoc);
     } else {

@@ -166,11 +166,32 @@ gboolean vireo_model_condition_holds(const VireoModelCondition *condition,
     return value == 0 || condition->values & (G_GUINT64_CONSTANT(1) << value);
 }
 
+gboolean vireo_model_struct_blank(const VireoModelType *type, gconstpointer doc)
+{
+    for (guint i = 0; i < type->n_fields; i++)
+        if (vireo_model_field_used(&type->fields[i], doc))
+            return FALSE;
+    return TRUE;
+}
+
+gboolean vireo_model_text_is_live(const VireoModelField *field, gconstpointer doc)
+{
+    const char *prefix = field->live_prefix;
+    const char *text;
+
+    if (!prefix)
+        return FALSE;
+    text = *(const char *const *)VIREO_MODEL_CAT(doc, field->offset);
+    if (!text)
+        return FALSE;
+    return *prefix == '!' ? !g_str_has_prefix(text, prefix + 1) : g_str_has_prefix(text, prefix);
+}
+
 gboolean vireo_model_field_is_live(const VireoModelField *field, const VireoModelScope *scope)
 {
     const char *value = NULL;
 
-    if (field->flags & VIREO_MODEL_LIVE)
+    if (field->flags & VIREO_MODEL_LIVE || vireo_model_text_is_live(field, scope->doc))
         return TRUE;
     return field->live_when.attribute &&
            vireo_model_condition_holds(&field->live_when, scope, &value) && value;

@@ -44,10 +44,9 @@ enum {
     VIREO_MODEL_REQUIRED = 1 << 1, /* refused when absent */
     VIREO_MODEL_LIVE = 1 << 2,     /* describes a running object */
     VIREO_MODEL_SECRET = 1 << 3,   /* written only with SECURE */
-    VIREO_MODEL_HOST = 1 << 4,     /* not written with MIGRATABLE */
-    VIREO_MODEL_ALWAYS = 1 << 5,   /* the struct is made even when the element is absent */
-    VIREO_MODEL_DEFAULT = 1 << 6,  /* `fallback` is filled in when absent */
-    VIREO_MODEL_BLANK = 1 << 7,    /* folded element without its attribute means `blank` */
+    VIREO_MODEL_ALWAYS = 1 << 4,   /* the struct is made even when the element is absent */
+    VIREO_MODEL_DEFAULT = 1 << 5,  /* `fallback` is filled in when absent */
+    VIREO_MODEL_BLANK = 1 << 6,    /* folded element without its attribute means `blank` */
 };
 
 #define VIREO_MODEL_NO_OFFSET G_MAXUINT16
@@ -80,6 +79,7 @@ typedef struct {
     guint64 default_unit; /* MEMORY: bytes per unit when the document names none */
     VireoModelCondition when;      /* refused elsewhere */
     VireoModelCondition live_when; /* LIVE there only */
+    const char *live_prefix;       /* a text is LIVE when it starts so; with '!', when it does not */
 } VireoModelField;
 
 typedef struct {
@@ -173,6 +173,12 @@ typedef struct VireoModelScope {
  * does. *@attribute_text is set to the value looked at. */
 gboolean vireo_model_condition_holds(const VireoModelCondition *condition,
                                      const VireoModelScope *scope, const char **attribute_text);
+
+/* Whether no field of @doc is used. */
+gboolean vireo_model_struct_blank(const VireoModelType *type, gconstpointer doc);
+
+/* Whether the text that @field has in @doc only describes a running object. */
+gboolean vireo_model_text_is_live(const VireoModelField *field, gconstpointer doc);
 
 /* Whether @field of the innermost struct only describes a running object. */
 gboolean vireo_model_field_is_live(const VireoModelField *field, const VireoModelScope *scope);

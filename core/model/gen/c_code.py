@@ -4,7 +4,7 @@
 from tables import SIZES, STRINGS
 
 NOTICE = "/* SPDX-License-Identifier: LGPL-2.1-or-later */\n/* Generated from the tables. */\n"
-FLAGS = ("live", "secret", "host", "always")
+FLAGS = ("live", "secret", "always")
 
 
 def c_item_type(item):
@@ -192,6 +192,8 @@ def field_code(tables, kind, item, line_index):
     if item.kind in SIZES:
         parts.append(f".unit_bytes = {SIZES[item.kind]}")
         parts.append(f".default_unit = {SIZES[item.option('unit', item.kind)]}")
+    if item.option("live_prefix"):
+        parts.append(f".live_prefix = {quoted(item.option('live_prefix'))}")
     for key in ("when", "live_when"):
         if condition := tables.condition(item, key):
             name, enum, values, above = condition

@@ -10,10 +10,10 @@ A table file holds `prefix`, `[namespaces]`, `[root]`, `[enum]` and one section 
     TYPE 1..9   range of a number, or of a size in its own unit
     TYPE = x    filled in when absent
 
-A type with text and elements holds one or the other. More keys: live, secret, host, always (booleans), blank (value of a folded element without its
+A type with text and elements holds one or the other. More keys: live, secret, always (booleans), blank (value of a folded element without its
 attribute), max (bytes of a string), unit (of a size without one, such as bytes), hex_when ("ATTR=VALUE" or "ATTR":
 else a hex number is written in decimal), when ("ATTR=A|B" or "../ATTR=A|B": refused elsewhere),
-live_when (likewise), c (name in C), since, doc.
+live_when (likewise), live_prefix ("PREFIX" or "!PREFIX" of a text), c (name in C), since, doc.
 """
 
 import re
@@ -26,8 +26,8 @@ ITEM = re.compile(
     r"(?: @(?P<attr>[\w-]+))?(?: (?P<min>-?\d+)\.\.(?P<max>\d+))?(?: = (?P<default>.+))?$"
 )
 ITEM_KEYS = {
-    "type", "live", "live_when", "when", "secret", "host", "always", "blank", "max", "unit",
-    "hex_when", "c", "since", "doc",
+    "type", "live", "live_when", "live_prefix", "when", "secret", "always", "blank", "max",
+    "unit", "hex_when", "c", "since", "doc",
 }
 TYPE_KEYS = {"doc", "since", "attributes", "text", "elements"}
 FILE_KEYS = {"prefix", "namespaces", "root", "enum"}
@@ -261,6 +261,8 @@ class Tables:
                 raise TableError(f"{item.where}: must be an element")
             if item.is_list and item.kind not in ("struct", "enum") and item.kind not in STRINGS:
                 raise TableError(f"{item.where}: lists hold structs, strings or enums")
+            if item.option("live_prefix") and (item.is_list or item.kind not in STRINGS):
+                raise TableError(f"{item.where}: live_prefix is for one text")
             if item.default and item.kind in STRINGS:
                 raise TableError(f"{item.where}: strings have no default")
         own = [i for i in owner.items if i.place != "element" and i.kind in SIZES]

@@ -150,6 +150,8 @@ static void test_malformed(void)
     fixture_refused("<domain>\xff\xfe</domain>", 0, VIREO_ERROR_XML_DETAIL, empty);
     fixture_refused("<domain>&#0;</domain>", 0, VIREO_ERROR_XML_DETAIL, empty);
     fixture_refused("<domain>&nbsp;</domain>", 0, VIREO_ERROR_XML_DETAIL, empty);
+    fixture_refused("<domain type='kvm'><name>a</name><qemu:commandline/></domain>", 0,
+                    VIREO_ERROR_XML_DETAIL, empty);
     fixture_refused("<network/>", 0, VIREO_ERROR_XML_ERROR, root);
 }
 
@@ -225,17 +227,29 @@ static void test_line_after_64k(void)
 static void test_inactive(void)
 {
     g_autofree char *xml = fixture_domain(
-        "<serial type='pty'><source path='/dev/pts/3'/></serial>"
-        "<serial type='file'><source path='/log'/></serial>"
+        "<serial type='pty'><source path='/dev/pts/3'/><alias name='serial0'/></serial>"
+        "<serial type='file'><source path='/log'/><alias name='ua-log'/></serial>"
+        "<interface type='user'><target dev='vnet3'/></interface>"
+        "<interface type='user'><target dev='mine'/></interface>"
         "<console type='pty' tty='/dev/pts/3'/>");
     g_autoptr(VireoDomain) all = vireo_domain_parse(xml, 0, NULL);
     g_autoptr(VireoDomain) kept = vireo_domain_parse(xml, VIREO_MODEL_PARSE_INACTIVE, NULL);
+    VireoDomainChardev **serials = all->devices->serials.items;
+    g_autofree char *same = vireo_domain_format(kept, 0);
+    g_autofree char *left = vireo_domain_format(all, VIREO_MODEL_FORMAT_INACTIVE);
 
-    g_assert_cmpstr(all->devices->serials.items[0]->sources.items[0]->path, ==, "/dev/pts/3");
+    g_assert_cmpstr(serials[0]->sources.items[0]->path, ==, "/dev/pts/3");
+    g_assert_cmpstr(serials[0]->alias, ==, "serial0");
     g_assert_cmpstr(all->devices->consoles.items[0]->tty, ==, "/dev/pts/3");
-    g_assert_null(kept->devices->serials.items[0]->sources.items[0]->path);
-    g_assert_cmpstr(kept->devices->serials.items[1]->sources.items[0]->path, ==, "/log");
+    serials = kept->devices->serials.items;
+    g_assert_cmpuint(serials[0]->sources.n, ==, 0);
+    g_assert_null(serials[0]->alias);
+    g_assert_cmpstr(serials[1]->sources.items[0]->path, ==, "/log");
+    g_assert_cmpstr(serials[1]->alias, ==, "ua-log");
+    g_assert_null(kept->devices->interfaces.items[0]->target);
+    g_assert_cmpstr(kept->devices->interfaces.items[1]->target->dev, ==, "mine");
     g_assert_null(kept->devices->consoles.items[0]->tty);
+    g_assert_cmpstr(same, ==, left);
 }
 
 static void test_members(void)
