@@ -406,7 +406,8 @@ class Threads(PythonCase):
                 try:
                     call()
                 except libvirt.libvirtError as error:
-                    self.assertIn(error.get_error_code(), fine, error)
+                    if self.daemon.is_vireo:    # libvirtd also lets its monitor's errors through
+                        self.assertIn(error.get_error_code(), fine, error)
         self.together(work)
         if domain.isActive():
             domain.destroy()
