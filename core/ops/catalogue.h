@@ -61,6 +61,9 @@ typedef struct {
     void *val;
 } VireoWireArray;
 
+/* Types that travel without an operation of their own. */
+extern const VireoWireType vireo_type_error, vireo_type_stream_hole;
+
 /* ---- operations ---- */
 
 typedef enum {

@@ -3,9 +3,14 @@
  * The transport: sockets, framing, request slots, keepalive, descriptors and streams. It knows
  * packets and bytes; what a call means is the business of whoever set the handler.
  *
- * Threads: all of a server's I/O and every handler function run on the thread that iterates the main
- * context the server was created on. The functions marked [any thread] may be called from workers;
- * they queue, wake that thread, and never block.
+ * Threads: all of a server's I/O and every handler function run on the thread that iterates the
+ * main context the server was created on. The functions marked [any thread] may be called from
+ * workers; they write at once where they can, else queue, and never block. The program ignores
+ * SIGPIPE.
+ *
+ * Memory per client is bounded: it is not read from while its request slots are used up or it
+ * leaves too many answers unread, and it loses its connection when it leaves too many events
+ * unread.
  */
 #pragma once
 
@@ -44,7 +49,11 @@ typedef struct {
 } VireoRpcRequest;
 
 /* Which socket a client came in by. */
-typedef enum { VIREO_RPC_SOCKET_RW, VIREO_RPC_SOCKET_RO, VIREO_RPC_SOCKET_ADMIN } VireoRpcSocketKind;
+typedef enum {
+    VIREO_RPC_SOCKET_RW,
+    VIREO_RPC_SOCKET_RO,
+    VIREO_RPC_SOCKET_ADMIN
+} VireoRpcSocketKind;
 
 typedef struct {
     /* A client was accepted. Attach what belongs to it with vireo_rpc_client_set_data. */
@@ -73,8 +82,8 @@ VireoRpcServer *vireo_rpc_server_new(GMainContext *context, const VireoRpcLimits
                                      const VireoRpcHandler *handler, gpointer opaque);
 /* Closes every socket and client; queued replies are lost. */
 void vireo_rpc_server_free(VireoRpcServer *server);
-/* Listens on a path (an old socket file is replaced; mode and gid applied, -1: leave) or on a socket
- * somebody else bound (socket activation). */
+/* Listens on a path (an old socket file is replaced; mode and gid applied, -1: leave) or on a
+ * socket somebody else bound (socket activation). */
 gboolean vireo_rpc_server_listen(VireoRpcServer *server, VireoRpcSocketKind kind, const char *path,
                                  guint mode, gint gid, GError **error);
 gboolean vireo_rpc_server_listen_fd(VireoRpcServer *server, VireoRpcSocketKind kind, int fd,
@@ -98,14 +107,16 @@ gpointer vireo_rpc_client_data(VireoRpcClient *client);
 guint64 vireo_rpc_client_id(const VireoRpcClient *client); /* unique in the process, from 1 */
 VireoRpcSocketKind vireo_rpc_client_kind(const VireoRpcClient *client);
 gint64 vireo_rpc_client_since(const VireoRpcClient *client); /* seconds since the epoch */
-/* The peer as the kernel tells it; FALSE when it does not. start_time: clock ticks, 0 unknown. */
+/* The peer as the kernel tells it; FALSE when it does not. start_time: clock ticks, 0 unknown; it
+ * is read from /proc, so pass NULL where it is not needed. [I/O thread] */
 gboolean vireo_rpc_client_peer(const VireoRpcClient *client, pid_t *pid, uid_t *uid, gid_t *gid,
                                guint64 *start_time);
 /* New clients count as anonymous until this is called. */
 void vireo_rpc_client_set_authenticated(VireoRpcClient *client);
 /* Starts our own pings (the client said it understands them). */
 void vireo_rpc_client_enable_keepalive(VireoRpcClient *client);
-/* Closes once everything queued is written. [any thread] */
+/* Closes once everything queued is written, or the client has not read it for 10 seconds.
+ * [any thread] */
 void vireo_rpc_client_close(VireoRpcClient *client);
 
 /* ---- answers [any thread] ---- */
@@ -125,9 +136,12 @@ void vireo_rpc_request_release(VireoRpcClient *client, VireoRpcRequest *request)
 /* ---- streams [any thread] ---- */
 
 /* Joins the stream of a call with fd (which becomes the stream's), to be called right after
- * vireo_rpc_reply of that call. how: enum vireo_stream_how; offset and length are for regular files,
- * length 0: to the end. done, when not NULL, runs once on the I/O thread at the end, error NULL when
- * the client finished in good order. The stream ends with its client. */
+ * vireo_rpc_reply of that call and before its request is released: what the client sends between
+ * the two is held back. how: enum vireo_stream_how; offset and length are for regular files, length
+ * 0: to the end. done, when not NULL, runs once on the I/O thread at the end, error NULL when the
+ * client finished in good order. The stream ends with its client; when that has already gone, done
+ * runs on the calling thread. Regular files are read and written at offset, by workers; other
+ * descriptors are made non-blocking. */
 typedef void (*VireoRpcStreamDone)(const char *error, gpointer opaque);
 void vireo_rpc_stream_start(VireoRpcClient *client, const VireoRpcHeader *call, int fd, int how,
                             guint64 offset, guint64 length, VireoRpcStreamDone done,
