@@ -59,7 +59,9 @@ static gboolean start_module(VireoModule *module, const struct vireo_driver *dri
 
 static void changed(VireoModule *module, VireoModuleInfo *info, gpointer opaque)
 {
-    g_log("vireo", *info->reason ? G_LOG_LEVEL_WARNING : G_LOG_LEVEL_INFO, "driver '%s': %s%s%s", info->name,
+    gboolean fine = info->state == VIREO_MODULE_FOUND || info->state == VIREO_MODULE_LOADED || info->state == VIREO_MODULE_ACTIVE;
+
+    g_log("vireo", fine ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_WARNING, "driver '%s': %s%s%s", info->name,
           vireo_module_state_name(info->state), *info->reason ? ": " : "", info->reason);
 }
 

@@ -67,7 +67,8 @@ static void run(gpointer opaque)
     int status;
 
     if (vireo_call_is_cancelled(call)) {
-        vireo_call_fail(call, VIREO_ERR_OPERATION_ABORTED, "%s was cancelled before it began", call->op->name);
+        vireo_call_fail(call, call->cancelled ? VIREO_ERR_OPERATION_ABORTED : VIREO_ERR_OPERATION_TIMEOUT,
+                        "%s could not begin in time", call->op->name);
         vireo_call_finish(call, VIREO_FAIL);
         return;
     }
@@ -100,6 +101,7 @@ static void hand_over(Route *route)
     gboolean high = op->high_priority || op->lane == VIREO_LANE_CONTROL;
 
     vireo_op_set_flags(op, route->call->args, vireo_op_get_flags(op, route->call->args) & route->row->native);
+    route->call->deadline = vireo_router_deadline(vireo_conn_router(route->conn), op->lane);
     route->strand = strand_for(route);
     if (route->strand)
         vireo_strand_push(route->strand, high, run, route);

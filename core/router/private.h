@@ -87,3 +87,5 @@ void vireo_strands_free(VireoStrands *strands);
 VireoStrand *vireo_strands_acquire(VireoStrands *strands, const vireo_space *space, const VireoObject *object);
 void vireo_strands_release(VireoStrands *strands, const vireo_space *space, const VireoObject *object);
 VireoStrands *vireo_router_strands(VireoRouter *router);
+/* When a call of that lane that begins now must have ended; 0: never. */
+gint64 vireo_router_deadline(VireoRouter *router, VireoLane lane);

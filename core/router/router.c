@@ -12,6 +12,7 @@ struct VireoRouter {
     GRWLock lock;
     GHashTable *by_scheme; /* char * -> VireoBackend * */
     GPtrArray *backends;
+    guint deadlines[VIREO_LANE_CONTROL + 1]; /* seconds */
     VireoRouterFind find;
     gpointer find_opaque;
 };
@@ -91,6 +92,19 @@ VireoBackend *vireo_router_add(VireoRouter *router, const char *name, const char
             g_hash_table_insert(router->by_scheme, g_strdup(*scheme), backend);
     g_rw_lock_writer_unlock(&router->lock);
     return backend;
+}
+
+void vireo_router_set_deadlines(VireoRouter *router, guint query, guint modify)
+{
+    router->deadlines[VIREO_LANE_QUERY] = query;
+    router->deadlines[VIREO_LANE_MODIFY] = modify;
+}
+
+gint64 vireo_router_deadline(VireoRouter *router, VireoLane lane)
+{
+    guint seconds = router->deadlines[lane];
+
+    return seconds ? g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC : 0;
 }
 
 void vireo_router_set_finder(VireoRouter *router, VireoRouterFind find, gpointer opaque)

@@ -36,6 +36,9 @@ VireoBackend *vireo_router_add(VireoRouter *router, const char *name, const char
 /* Asked, on a worker, for a scheme that no driver was added for: loads and adds the module, or fails
  * with the reason. scheme NULL: any driver, for a connection without URI; returns its default URI. */
 typedef char *(*VireoRouterFind)(VireoRouter *router, const char *scheme, gpointer opaque, GError **error);
+/* How long a query or a change may take before its driver is told, by host->cancelled, to give up.
+ * Seconds; 0, which is the default: for ever. */
+void vireo_router_set_deadlines(VireoRouter *router, guint query, guint modify);
 void vireo_router_set_finder(VireoRouter *router, VireoRouterFind find, gpointer opaque);
 
 const char *vireo_backend_name(const VireoBackend *backend);
