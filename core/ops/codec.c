@@ -196,8 +196,7 @@ static gboolean code_optional(Pass *pass, const VireoWireField *field, char **at
 
     if (!xdr_uint32_t(&pass->xdr, &present))
         return fail(pass, field, "message too short");
-    if (present > 1)
-        return fail(pass, field, "an optional member is neither there nor absent");
+    /* Any number but 0 means yes: go-libvirt sends 0x01000000, and daemons have always taken it. */
     if (!present) {
         *at = NULL;
         return TRUE;
