@@ -22,9 +22,10 @@
  *   INVALID_ARG         the text is too large or holds a NUL, or unknown flags
  * Messages start with `(domain_definition):LINE: ` and name the path, value and what was expected.
  *
- * What is refused: any document type declaration (so no entities), unknown elements and attributes,
- * elements and attributes of foreign namespaces outside <metadata>. What is kept: the contents of
- * <metadata> and <cookie>, as they are. What is dropped: comments and processing instructions.
+ * What is refused: text that is not UTF-8, any document type declaration (so no entities), unknown
+ * elements and attributes, elements and attributes of foreign namespaces outside <metadata>. What is
+ * kept: the contents of <metadata> and <cookie>, as they are. What is dropped: comments and
+ * processing instructions.
  *
  * Threads: all functions are pure; different documents may be used from different threads. */
 

@@ -66,10 +66,8 @@ def plural(name):
     return name + "s"
 
 
-@dataclass
-class Enum:
-    name: str
-    values: list
+class Named:
+    """Something with a name that C sees."""
 
     @property
     def c_type(self):
@@ -78,6 +76,12 @@ class Enum:
     @property
     def c_prefix(self):
         return snake(self.c_type)
+
+
+@dataclass
+class Enum(Named):
+    name: str
+    values: list
 
     def constant(self, value):
         return f"{self.c_prefix}_{snake(value) if value else 'unset'}".upper()
@@ -128,20 +132,12 @@ class Item:
 
 
 @dataclass
-class Type:
+class Type(Named):
     name: str
     doc: str
     items: list = field(default_factory=list)
     element: str = ""
     label: str = ""
-
-    @property
-    def c_type(self):
-        return "Vireo" + self.name
-
-    @property
-    def c_prefix(self):
-        return snake(self.c_type)
 
     def of(self, place):
         return [item for item in self.items if item.place == place]

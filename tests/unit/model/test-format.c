@@ -63,8 +63,11 @@ static void test_flags(void)
                    "<graphics type='vnc' passwd='hush'/>");
     g_autofree char *plain = vireo_domain_format(domain, 0);
     g_autofree char *secure = vireo_domain_format(domain, VIREO_MODEL_FORMAT_SECURE);
+    g_autofree char *migratable = vireo_domain_format(domain, VIREO_MODEL_FORMAT_MIGRATABLE);
     g_autofree char *inactive = NULL;
 
+    g_assert_nonnull(strstr(migratable, "passwd='hush'"));
+    g_assert_null(strstr(migratable, "/dev/pts/3"));
     g_assert_null(strstr(plain, "hush"));
     g_assert_nonnull(strstr(secure, "passwd='hush'"));
     domain->id = 7;

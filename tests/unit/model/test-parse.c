@@ -190,13 +190,63 @@ static void test_bomb(void)
 static void test_depth(void)
 {
     g_autoptr(GString) inner = g_string_new("<disk><target dev='vda'/>");
-    const char *const parts[] = { "(domain_definition):", NULL };
+    const char *const parts[] = { "(domain_definition):", "nested more than 256 deep", NULL };
     g_autofree char *xml = NULL;
 
     for (int i = 0; i < 100000; i++)
         g_string_append(inner, "<backingStore>");
     xml = fixture_domain(inner->str);
     fixture_refused(xml, 0, VIREO_ERROR_XML_DETAIL, parts);
+}
+
+static void test_crowded(void)
+{
+    g_autoptr(GString) attributes = g_string_new(NULL);
+    g_autoptr(GString) spaces = g_string_new(NULL);
+    g_autofree char *many = NULL;
+    g_autofree char *declared = NULL;
+    g_autofree char *fine = fixture_domain("^<!-- '' < '' -->\n<title><![CDATA[a < '' b]]></title>");
+    const char *const parts[] = { "(domain_definition):3:", "attributes", NULL };
+    gint64 start = g_get_monotonic_time();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VireoDomain) domain = NULL;
+
+    for (int i = 0; i < 150000; i++) {
+        g_string_append_printf(attributes, " a%x='<>'", i);
+        g_string_append_printf(spaces, " xmlns:a%x='u'", i);
+    }
+    many = g_strdup_printf("<!-- <x '' -->\n\n<domain%s/>", attributes->str);
+    declared = g_strdup_printf("\n\n<domain%s/>", spaces->str);
+    fixture_refused(many, 0, VIREO_ERROR_XML_ERROR, parts);
+    fixture_refused(declared, 0, VIREO_ERROR_XML_ERROR, parts);
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 2 * G_USEC_PER_SEC);
+    domain = vireo_domain_parse(fine, 0, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(domain->title, ==, "a < '' b");
+}
+
+/* A declared encoding could hide markup from the scan for crowded tags. */
+static void test_encoding(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VireoDomain) domain = vireo_domain_parse(
+        "<?xml version='1.0' encoding='UTF-7'?><domain type='kvm'><name>a+ADw-</name></domain>", 0,
+        &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpstr(domain->name, ==, "a+ADw-");
+}
+
+static void test_many_children(void)
+{
+    g_autoptr(GString) hubs = g_string_new(NULL);
+    g_autofree char *xml = NULL;
+    const char *const parts[] = { FIXTURE_LINE_INSIDE, "elements in <devices>", NULL };
+
+    for (int i = 0; i < 10001; i++)
+        g_string_append(hubs, "<hub type='usb'/>");
+    xml = fixture_domain(hubs->str);
+    fixture_refused(xml, VIREO_MODEL_PARSE_VALIDATE, VIREO_ERROR_XML_ERROR, parts);
 }
 
 static void test_size(void)
@@ -288,6 +338,9 @@ int main(int argc, char **argv)
     g_test_add_func("/model/parse/schema", test_schema);
     g_test_add_func("/model/parse/bomb", test_bomb);
     g_test_add_func("/model/parse/depth", test_depth);
+    g_test_add_func("/model/parse/crowded", test_crowded);
+    g_test_add_func("/model/parse/encoding", test_encoding);
+    g_test_add_func("/model/parse/many-children", test_many_children);
     g_test_add_func("/model/parse/size", test_size);
     g_test_add_func("/model/parse/line-after-64k", test_line_after_64k);
     g_test_add_func("/model/parse/inactive", test_inactive);
