@@ -15,7 +15,7 @@ struct VireoSession {
     GHashTable *calls;      /* set of vireo_call under way */
     GHashTable *callbacks;  /* callback id -> Callback; session-events.c */
     gint next_callback;
-    char identity[4][24];   /* uid, gid, pid, start time as text */
+    VireoIdentity *identity; /* NULL: the kernel does not tell */
 };
 
 VireoSession *vireo_session_ref(VireoSession *session);

@@ -30,6 +30,7 @@ void vireo_session_unref(VireoSession *session)
     g_hash_table_unref(session->callbacks);
     g_mutex_clear(&session->lock);
     vireo_rpc_client_unref(session->client);
+    vireo_identity_unref(session->identity);
     g_free(session);
 }
 
@@ -55,13 +56,7 @@ guint vireo_session_calls_running(void)
 
 static const char *identity_of(gconstpointer opaque, const char *what)
 {
-    static const char *const names[] = { "unix-user-id", "unix-group-id", "process-id", "process-time" };
-    const VireoSession *session = opaque;
-
-    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
-        if (strcmp(names[i], what) == 0)
-            return session->identity[i][0] ? session->identity[i] : NULL;
-    return NULL;
+    return vireo_identity_get(((const VireoSession *)opaque)->identity, what);
 }
 
 static void note_identity(VireoSession *session)
@@ -69,15 +64,19 @@ static void note_identity(VireoSession *session)
     pid_t pid;
     uid_t uid;
     gid_t gid;
-    guint64 start;
 
-    if (!vireo_rpc_client_peer(session->client, &pid, &uid, &gid, &start))
-        return;
-    g_snprintf(session->identity[0], sizeof session->identity[0], "%u", (guint)uid);
-    g_snprintf(session->identity[1], sizeof session->identity[1], "%u", (guint)gid);
-    g_snprintf(session->identity[2], sizeof session->identity[2], "%d", (gint)pid);
-    if (start)
-        g_snprintf(session->identity[3], sizeof session->identity[3], "%" G_GUINT64_FORMAT, start);
+    if (vireo_rpc_client_peer(session->client, &pid, &uid, &gid, NULL))
+        session->identity = vireo_identity_new_unix(pid, uid, gid, session->readonly);
+}
+
+gboolean vireo_session_is_readonly(VireoSession *session)
+{
+    return session->readonly;
+}
+
+VireoIdentity *vireo_session_identity(VireoSession *session)
+{
+    return session->identity;
 }
 
 static void opened(VireoRpcClient *client, gpointer opaque)

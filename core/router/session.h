@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "auth/identity.h"
 #include "router/router.h"
 #include "rpc/rpc.h"
 
@@ -23,6 +24,11 @@ typedef struct {
 } VireoSessionConfig;
 
 extern const VireoRpcHandler vireo_session_handler;
+
+/* Whether only read-only calls are taken, by the socket or by the client's own wish. */
+gboolean vireo_session_is_readonly(VireoSession *session);
+/* Whose session it is; borrowed; NULL when the kernel does not tell. */
+VireoIdentity *vireo_session_identity(VireoSession *session);
 
 /* How many calls are being carried out, over all sessions. */
 guint vireo_session_calls_running(void);
