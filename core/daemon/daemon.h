@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The running daemon: sockets above, engine below, and when to stop. */
+#pragma once
+
+#include "daemon/config.h"
+#include "daemon/engine.h"
+#include "daemon/paths.h"
+#include "rpc/rpc.h"
+
+typedef struct {
+    const VireoPaths *paths;
+    VireoDaemonConfig *config;
+    gboolean verbose;
+    guint timeout; /* seconds without a client after which the daemon ends; 0: never */
+    GMainLoop *loop;
+    VireoEngine *engine;
+    VireoRpcServer *server, *admin_server;
+    GSource *idle;    /* runs while there is no client */
+    GThread *starter; /* starts the drivers that left state behind */
+} VireoDaemon;
+
+/* Makes engine and sockets; the daemon takes the config. Everything runs once the loop does. */
+gboolean vireo_daemon_start(VireoDaemon *daemon, GError **error);
+/* Closes the sockets, ends what runs in the drivers' names. Guests keep running. */
+void vireo_daemon_stop(VireoDaemon *daemon);
+/* Reads the settings again; what is wrong is logged and leaves the old ones in force. */
+void vireo_daemon_reload(VireoDaemon *daemon);
+void vireo_daemon_set_timeout(VireoDaemon *daemon, guint seconds);
+
+/* Answers the admin program; a VireoDaemonCall with the daemon as `opaque`. */
+int vireo_admin_call(VireoRpcClient *client, vireo_call *call, gpointer opaque);
+
+/* Takes the lock file and writes the pid into it; the descriptor keeps it. -1: another daemon has
+ * it. */
+int vireo_instance_lock(const char *path, GError **error);

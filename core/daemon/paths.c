@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/paths.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/error.h"
+#include "daemon/build.h"
+
+static void below_root(VireoPaths *paths, const char *root)
+{
+    paths->dirs = (VireoHostDirs){
+        .config = g_build_filename(root, "etc/vireo", NULL),
+        .state = g_build_filename(root, "var/lib/vireo", NULL),
+        .run = g_build_filename(root, "run/vireo", NULL),
+        .log = g_build_filename(root, "var/log/vireo", NULL),
+        .cache = g_build_filename(root, "var/cache/vireo", NULL),
+    };
+    paths->compat = g_build_filename(root, "run/libvirt", NULL);
+}
+
+static gboolean below_home(VireoPaths *paths, GError **error)
+{
+    const char *run = g_getenv("XDG_RUNTIME_DIR");
+
+    if (!run || !g_path_is_absolute(run)) {
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_INTERNAL_ERROR,
+                    "a daemon of your own needs XDG_RUNTIME_DIR (or give --root)");
+        return FALSE;
+    }
+    paths->dirs = (VireoHostDirs){
+        .config = g_build_filename(g_get_user_config_dir(), "vireo", NULL),
+        .state = g_build_filename(g_get_user_state_dir(), "vireo", NULL),
+        .run = g_build_filename(run, "vireo", NULL),
+        .log = g_build_filename(g_get_user_cache_dir(), "vireo", "log", NULL),
+        .cache = g_build_filename(g_get_user_cache_dir(), "vireo", NULL),
+    };
+    paths->compat = g_build_filename(run, "libvirt", NULL);
+    return TRUE;
+}
+
+static gboolean holds_modules(const char *path)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir)))
+        if (g_str_has_suffix(name, ".so"))
+            return TRUE;
+    return FALSE;
+}
+
+static gint compare(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The program as built, started where it was built, uses the modules built with it. */
+static GStrv built_in_driver_dirs(void)
+{
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+    g_autofree char *plugins = g_build_filename(VIREO_BUILD_DIR, "plugins", NULL);
+    GPtrArray *dirs = g_ptr_array_new();
+    g_autoptr(GDir) dir = NULL;
+    const char *name;
+
+    if (self && g_str_has_prefix(self, VIREO_BUILD_DIR "/"))
+        dir = g_dir_open(plugins, 0, NULL);
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(plugins, name, NULL);
+
+        if (holds_modules(path))
+            g_ptr_array_add(dirs, g_steal_pointer(&path));
+    }
+    g_ptr_array_sort(dirs, compare);
+    if (dirs->len == 0)
+        g_ptr_array_add(dirs, g_strdup(VIREO_DRIVER_DIR));
+    g_ptr_array_add(dirs, NULL);
+    return (GStrv)g_ptr_array_free(dirs, FALSE);
+}
+
+VireoPaths *vireo_paths_new(const char *root, const char *config_file,
+                            const char *const *driver_dirs, GError **error)
+{
+    g_autoptr(VireoPaths) paths = g_new0(VireoPaths, 1);
+    g_autofree char *absolute = root ? g_canonicalize_filename(root, NULL) : NULL;
+
+    paths->session = geteuid() != 0;
+    if (absolute || !paths->session)
+        below_root(paths, absolute ? absolute : "/");
+    else if (!below_home(paths, error))
+        return NULL;
+    paths->config_file = config_file ? g_canonicalize_filename(config_file, NULL)
+                                     : g_build_filename(paths->dirs.config, "vireod.conf", NULL);
+    paths->lock = g_build_filename(paths->dirs.run, "vireod.pid", NULL);
+    paths->driver_dirs = driver_dirs ? g_strdupv((GStrv)driver_dirs) : built_in_driver_dirs();
+    return g_steal_pointer(&paths);
+}
+
+void vireo_paths_free(VireoPaths *paths)
+{
+    if (!paths)
+        return;
+    g_free(paths->dirs.config);
+    g_free(paths->dirs.state);
+    g_free(paths->dirs.run);
+    g_free(paths->dirs.log);
+    g_free(paths->dirs.cache);
+    g_free(paths->compat);
+    g_free(paths->config_file);
+    g_free(paths->lock);
+    g_strfreev(paths->driver_dirs);
+    g_free(paths);
+}
+
+gboolean vireo_paths_make(VireoPaths *paths, gboolean compat, GError **error)
+{
+    const char *dirs[] = {
+        paths->dirs.config, paths->dirs.state, paths->dirs.run,
+        paths->dirs.log,    paths->dirs.cache, compat ? paths->compat : paths->dirs.run,
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(dirs); i++) {
+        if (g_mkdir_with_parents(dirs[i], paths->session ? 0700 : 0755) == 0)
+            continue;
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_SYSTEM_ERROR, "cannot make %s: %s", dirs[i],
+                    g_strerror(errno));
+        return FALSE;
+    }
+    return TRUE;
+}

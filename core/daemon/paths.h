@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where this daemon keeps things. */
+#pragma once
+
+#include "host/host.h"
+
+typedef struct {
+    gboolean session; /* a user's own daemon */
+    VireoHostDirs dirs;
+    char *compat; /* directory of the libvirt socket names */
+    char *config_file;
+    char *lock; /* held while the daemon runs; contains its pid */
+    GStrv driver_dirs;
+} VireoPaths;
+
+/* root: every path goes below it; NULL: the system's, or the user's own for anyone but root. Given
+ * driver directories replace the built-in ones. Error: no runtime directory for a user's daemon. */
+VireoPaths *vireo_paths_new(const char *root, const char *config_file,
+                            const char *const *driver_dirs, GError **error);
+void vireo_paths_free(VireoPaths *paths);
+/* Makes the directories that are missing. */
+gboolean vireo_paths_make(VireoPaths *paths, gboolean compat, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VireoPaths, vireo_paths_free)
