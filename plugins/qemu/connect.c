@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Connections, and what they tell about the hypervisor. */
+#include "ops.h"
+
+#include <unistd.h>
+
+#include "kit/node.h"
+#include "probe.h"
+
+/* The session and embedded spaces are the daemon's own user's: nobody else may have files written
+ * or programs started in them. */
+static gboolean owner_calls(QemuDriver *driver, vireo_call *call)
+{
+    const char *uid = driver->host->identity(call, "unix-user-id");
+
+    return !uid || g_ascii_strtoull(uid, NULL, 10) == geteuid();
+}
+
+int qemu_conn_open(void *handle, vireo_call *call, const vireo_conn_open_args *args,
+                   vireo_conn_open_ret *ret)
+{
+    QemuDriver *driver = handle;
+    g_autoptr(GError) error = NULL;
+    const char *uri = args->uri ? args->uri : "qemu:///system";
+
+    if (!g_str_has_prefix(uri, "qemu:///system") && !owner_calls(driver, call))
+        return driver->host->fail(call, VIREO_ERR_OPERATION_DENIED,
+                                  "%s belongs to the user this daemon runs as (uid %u)", uri,
+                                  (unsigned)geteuid());
+    QemuSpace *space = qemu_space_open(driver, uri, &error);
+    if (!space)
+        return qemu_fail(driver, call, error);
+    QemuConn *conn = g_new0(QemuConn, 1);
+    conn->driver = driver;
+    conn->space = space;
+    conn->readonly = args->readonly != 0;
+    ret->conn = conn;
+    ret->space = space->published;
+    ret->uri = driver->host->strdup(call, space->uri);
+    return VIREO_OK;
+}
+
+int qemu_conn_close(void *handle, vireo_call *call)
+{
+    g_free(handle);
+    return VIREO_OK;
+}
+
+int qemu_connect_get_type(void *handle, vireo_call *call, vireo_connect_get_type_ret *ret)
+{
+    ret->type = qemu_conn(handle)->driver->host->strdup(call, "QEMU");
+    return VIREO_OK;
+}
+
+int qemu_connect_get_version(void *handle, vireo_call *call, vireo_connect_get_version_ret *ret)
+{
+    QemuDriver *driver = qemu_conn(handle)->driver;
+    g_autoptr(GError) error = NULL;
+    QemuEmulator *emulator = qemu_emulator_for_arch(driver, qemu_host_arch(), &error);
+
+    if (!emulator)
+        return qemu_fail(driver, call, error);
+    ret->hv_ver = emulator->version;
+    return VIREO_OK;
+}
+
+int qemu_connect_get_max_vcpus(void *handle, vireo_call *call,
+                               const vireo_connect_get_max_vcpus_args *args,
+                               vireo_connect_get_max_vcpus_ret *ret)
+{
+    QemuDriver *driver = qemu_conn(handle)->driver;
+    g_autoptr(GError) error = NULL;
+    QemuEmulator *emulator = qemu_emulator_for_arch(driver, qemu_host_arch(), &error);
+
+    if (!emulator)
+        return qemu_fail(driver, call, error);
+    if (args->type && g_strcmp0(args->type, "qemu") && g_strcmp0(args->type, "kvm"))
+        return driver->host->fail(call, VIREO_ERR_INVALID_ARG, "unknown domain type '%s'",
+                                  args->type);
+    const QemuMachine *machine = qemu_emulator_machine(emulator, NULL);
+    ret->max_vcpus = machine ? machine->cpus_max : 1;
+    return VIREO_OK;
+}
+
+int qemu_connect_get_cpu_model_names(void *handle, vireo_call *call,
+                                     const vireo_connect_get_cpu_model_names_args *args,
+                                     vireo_connect_get_cpu_model_names_ret *ret)
+{
+    QemuDriver *driver = qemu_conn(handle)->driver;
+    g_autoptr(GError) error = NULL;
+    QemuEmulator *emulator = qemu_emulator_for_arch(driver, args->arch, &error);
+
+    if (!emulator)
+        return qemu_fail(driver, call, error);
+    ret->ret = (gint32)emulator->cpus->len;
+    if (!args->need_results)
+        return VIREO_OK;
+    ret->models.len = emulator->cpus->len;
+    ret->models.val = driver->host->alloc(call, sizeof(char *) * (emulator->cpus->len + 1));
+    for (guint i = 0; i < emulator->cpus->len; i++)
+        ret->models.val[i] =
+            driver->host->strdup(call, ((QemuCpu *)emulator->cpus->pdata[i])->name);
+    return VIREO_OK;
+}
+
+int qemu_connect_get_sysinfo(void *handle, vireo_call *call,
+                             const vireo_connect_get_sysinfo_args *args,
+                             vireo_connect_get_sysinfo_ret *ret)
+{
+    QemuDriver *driver = qemu_conn(handle)->driver;
+    g_autofree char *text = vireo_node_sysinfo();
+
+    if (!text)
+        return driver->host->fail(call, VIREO_ERR_NO_SUPPORT,
+                                  "the firmware of this host publishes no information");
+    ret->sysinfo = driver->host->strdup(call, text);
+    return VIREO_OK;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The types the rooms of this driver share. Locks, in the order in which they may be taken:
+ *   domain->job    one modify operation at a time; held over QMP and disk I/O
+ *   space->lock    the tables of domains; short
+ *   domain->lock   the fields of a domain; short, never held over QMP or disk I/O */
+
+#include <glib.h>
+#include <vireo/driver.h>
+
+#include "kit/loop.h"
+#include "kit/model.h"
+#include "kit/qmp.h"
+
+typedef struct QemuDriver QemuDriver;
+typedef struct QemuSpace QemuSpace;
+typedef struct QemuDomain QemuDomain;
+typedef struct QemuDef QemuDef;
+typedef struct QemuEmulator QemuEmulator;
+typedef struct QemuTree QemuTree;
+
+typedef struct {
+    char *user, *group;    /* whom QEMU runs as when the daemon is privileged; NULL: choose */
+    gboolean sandbox;
+    char *vnc_listen;
+    int vnc_port_min, vnc_port_max;
+    gboolean set_ownership;
+    char *emulator_dirs;   /* where qemu-system-* are looked for, ':' between */
+    int start_timeout_s;
+} QemuConfig;
+
+struct QemuDriver {
+    const struct vireo_host *host;
+    vireo_core *core;
+    VireoLoop *loop; /* monitors */
+    QemuConfig config;
+    gboolean privileged;
+    uid_t uid; /* of QEMU processes; (uid_t)-1: none could be chosen, reason in no_user */
+    gid_t gid;
+    char *no_user;
+    gint next_id;
+    GMutex lock;
+    GHashTable *spaces;    /* canonical URI -> QemuSpace */
+    GHashTable *emulators; /* path -> QemuEmulator */
+    GPtrArray *old_emulators; /* of binaries that were replaced */
+    GMutex images_lock;
+    GHashTable *images; /* identity -> QemuImageOwner: see images.c */
+    VireoModelPathSet *honoured;
+};
+
+struct QemuSpace {
+    QemuDriver *driver;
+    char *uri;  /* canonical: qemu:///system */
+    char *key;  /* of saved state: letters and digits */
+    char *config_dir, *snapshot_dir, *save_dir, *run_dir, *log_dir;
+    vireo_space *published;
+    GMutex lock;
+    GHashTable *by_uuid, *by_name; /* QemuDomain; by_uuid holds the references */
+};
+
+/* A definition; never changes once it is shared. */
+struct QemuDef {
+    gint refs;
+    VireoDomain *doc;
+};
+QemuDef *qemu_def_new(VireoDomain *doc); /* takes doc */
+QemuDef *qemu_def_ref(QemuDef *def);
+void qemu_def_unref(QemuDef *def);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuDef, qemu_def_unref)
+
+struct QemuDomain {
+    gint refs;
+    QemuSpace *space;
+    guint8 uuid[16];
+    char uuid_text[37];
+    GMutex job;
+    GMutex save_lock; /* orders saving and dropping of the live state; held over disk I/O */
+    char *found_status; /* run state QEMU was found in after a restart of the daemon */
+
+    GMutex lock;
+    GCond changed; /* jobs of QEMU, device removals, the end of the process */
+    char *name;
+    QemuDef *config; /* the stored definition; of a transient domain NULL */
+    QemuDef *live;   /* what runs */
+    gboolean autostart, managed_save, gone;
+    int id;          /* -1: not running */
+    int state, reason;
+    guint64 balloon_kib;
+
+    /* The process; valid while id != -1. */
+    pid_t pid;
+    guint64 start_time;
+    int pidfd;
+    uint64_t watch;
+    VireoQmp *qmp;
+    guint generation;         /* one more with every process */
+    int end_reason;           /* shutoff reason to report when the process ends; 0: unknown */
+    int stop_reason;            /* paused reason of the next STOP event; 0: unknown */
+    gboolean early_off;         /* the guest went off before it was announced */
+    gboolean ending;            /* tidying up after a process; no new one may start */
+    gboolean reset_on_shutdown; /* an ACPI reboot is under way */
+    gboolean quiet_states;    /* a job stops and continues the guest: publish nothing meanwhile */
+    GArray *vcpu_tids;        /* gint */
+    GHashTable *jobs;         /* QEMU job id -> status text */
+    GHashTable *removed;      /* device ids QEMU reported as gone */
+    char *log_path;
+    guint64 log_start;          /* length of the log when the process began */
+
+    QemuTree *tree; /* snapshots; only touched with job held, or before anybody knows the domain */
+};
+
+/* The connection handle given to the core. */
+typedef struct {
+    QemuDriver *driver;
+    QemuSpace *space;
+    gboolean readonly;
+} QemuConn;
+
+/* ---- errors -------------------------------------------------------------------- */
+
+/* Sets an error whose code is a wire error number (VIREO_ERR_...). */
+void qemu_error(GError **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* Reports error on the call; returns VIREO_FAIL. */
+int qemu_fail(QemuDriver *driver, vireo_call *call, const GError *error);
+
+/* ---- spaces (space.c) ---------------------------------------------------------- */
+
+QemuSpace *qemu_space_open(QemuDriver *driver, const char *uri, GError **error);
+void qemu_space_free(gpointer space);
+
+/* ---- domains (domain.c) -------------------------------------------------------- */
+
+QemuDomain *qemu_domain_new(QemuSpace *space, const guint8 uuid[16], const char *name);
+QemuDomain *qemu_domain_ref(QemuDomain *dom);
+void qemu_domain_unref(QemuDomain *dom);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuDomain, qemu_domain_unref)
+
+/* By uuid; fails the call with NO_DOMAIN when there is none. */
+QemuDomain *qemu_domain_find(QemuConn *conn, vireo_call *call, const vireo_domain_ref *ref);
+/* The same and takes its job lock; end with qemu_domain_end. */
+QemuDomain *qemu_domain_begin(QemuConn *conn, vireo_call *call, const vireo_domain_ref *ref);
+void qemu_domain_end(QemuDomain *dom);
+typedef QemuDomain QemuDomainJob;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuDomainJob, qemu_domain_end)
+
+QemuDomain *qemu_domain_by_uuid(QemuSpace *space, const guint8 uuid[16]);
+QemuDomain *qemu_domain_by_name(QemuSpace *space, const char *name);
+GPtrArray *qemu_domain_all(QemuSpace *space);
+/* Enters a new domain into the tables; FALSE when the name or uuid is taken by another one. */
+gboolean qemu_domain_register(QemuDomain *dom, GError **error);
+void qemu_domain_forget(QemuDomain *dom);
+
+/* The definition an operation works on. config: of the stored one; NULL when there is none. */
+QemuDef *qemu_domain_live(QemuDomain *dom);
+QemuDef *qemu_domain_config(QemuDomain *dom);
+/* Live while it runs, else the stored one. */
+QemuDef *qemu_domain_current(QemuDomain *dom);
+/* Replaces the definition that is shared from now on; takes def. */
+void qemu_domain_set_live(QemuDomain *dom, QemuDef *def);
+void qemu_domain_set_config(QemuDomain *dom, QemuDef *def);
+gboolean qemu_domain_active(QemuDomain *dom);
+/* The monitor of a running domain, or NULL with OPERATION_INVALID. Unref it. */
+VireoQmp *qemu_domain_monitor(QemuDomain *dom, GError **error);
+void qemu_domain_set_state(QemuDomain *dom, int state, int reason);
+/* Tells the core what the domain looks like now. */
+void qemu_domain_publish(QemuDomain *dom);
+void qemu_domain_publish_quiet(QemuDomain *dom);
+void qemu_domain_publish_event(QemuDomain *dom, int event, int detail);
+void qemu_domain_fill_ref(QemuDomain *dom, vireo_call *call, vireo_domain_ref *ref);
+char *qemu_domain_path(QemuDomain *dom, const char *dir, const char *suffix);
+/* Which definitions an AFFECT_* mask means now: checked against state and persistence. */
+gboolean qemu_domain_impact(QemuDomain *dom, guint flags, gboolean *live, gboolean *config,
+                            GError **error);
+
+/* Writes the stored definition, then shares it. */
+gboolean qemu_domain_store(QemuDomain *dom, QemuDef *def, GError **error);
+gboolean qemu_domain_unstore(QemuDomain *dom, GError **error);
+
+/* ---- definitions (define.c, defaults.c, address.c) ----------------------------- */
+
+typedef enum {
+    QEMU_DEF_VALIDATE = 1 << 0,
+    QEMU_DEF_LIVE = 1 << 1,    /* keep what only describes a running guest */
+    QEMU_DEF_TRUSTED = 1 << 2, /* written by ourselves: no feature check */
+} QemuDefFlags;
+QemuDef *qemu_def_parse(QemuSpace *space, const char *xml, guint flags, GError **error);
+/* Fills in everything a guest needs that the document left open. */
+gboolean qemu_def_complete(QemuSpace *space, VireoDomain *doc, GError **error);
+gboolean qemu_address_assign(VireoDomain *doc, GError **error);
+/* Every device gets the alias by which QEMU knows it. */
+void qemu_alias_assign(VireoDomain *doc);
+VireoModelPathSet *qemu_honoured_paths(GError **error);
+gboolean qemu_doc_is_q35(const VireoDomain *doc);
+
+/* ---- small things -------------------------------------------------------------- */
+
+static inline QemuConn *qemu_conn(void *conn)
+{
+    return conn;
+}
+#define VEC_EACH(list, i) for (guint i = 0; i < (list).n; i++)

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "driver.h"
+#include "qcow2.h"
+
+/* One file of a disk's chain, the disk's own first. */
+typedef struct {
+    char *path; /* absolute */
+    VireoDomainStorageFormat format;
+    gboolean readonly;
+    gboolean named; /* by the definition, not only by the header of the image above */
+} QemuImage;
+
+/* The file of a disk, NULL for an empty drive. */
+const char *qemu_disk_path(const VireoDomainDisk *disk);
+/* All files of a disk's chain (QemuImage), checked: present, and what they are said to be.
+ * An empty drive has an empty chain. */
+GPtrArray *qemu_image_chain(const VireoDomainDisk *disk, GError **error);
+/* The same without looking at anything. */
+GPtrArray *qemu_image_alone(const VireoDomainDisk *disk);
+/* Opens a file an image or a directory owner may have a hand in; only regular files and block
+ * devices. Returns a descriptor or -1. */
+int qemu_image_open(const char *path, int flags, GError **error);
+/* Opens and reads in one go. */
+QemuImageInfo *qemu_image_inspect(const char *path, gboolean snapshots, GError **error);
+
+/* Makes a file usable by QEMU for a holder (a domain's uuid): gives it to QEMU's user when that user
+ * could not use it otherwise. The first owner is recorded on disk before anything is changed. */
+gboolean qemu_image_give(QemuDriver *driver, const char *holder, const QemuImage *image,
+                         GError **error);
+/* Gives back what the holder had and nobody else holds. */
+void qemu_image_take_back(QemuDriver *driver, const char *holder);
+/* Reads the records an earlier daemon left. */
+void qemu_image_recall(QemuDriver *driver);
+/* Takes back from every holder for which alive says no. */
+void qemu_image_take_back_lost(QemuDriver *driver, gboolean (*alive)(const char *, void *),
+                               void *opaque);
+void qemu_image_owner_free(gpointer owner);

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The operations this driver serves, by the file that serves them. Signatures: <vireo/ops.h>. */
+#include "driver.h"
+
+/* connect.c */
+vireo_conn_open_fn qemu_conn_open;
+vireo_conn_close_fn qemu_conn_close;
+vireo_connect_get_type_fn qemu_connect_get_type;
+vireo_connect_get_version_fn qemu_connect_get_version;
+vireo_connect_get_max_vcpus_fn qemu_connect_get_max_vcpus;
+vireo_connect_get_cpu_model_names_fn qemu_connect_get_cpu_model_names;
+vireo_connect_get_sysinfo_fn qemu_connect_get_sysinfo;
+/* capabilities.c */
+vireo_connect_get_capabilities_fn qemu_connect_get_capabilities;
+vireo_connect_get_domain_capabilities_fn qemu_connect_get_domain_capabilities;
+/* node.c */
+vireo_node_get_info_fn qemu_node_get_info;
+vireo_node_get_cpu_stats_fn qemu_node_get_cpu_stats;
+vireo_node_get_memory_stats_fn qemu_node_get_memory_stats;
+vireo_node_get_cpu_map_fn qemu_node_get_cpu_map;
+vireo_node_get_free_memory_fn qemu_node_get_free_memory;
+vireo_node_get_cells_free_memory_fn qemu_node_get_cells_free_memory;
+vireo_node_get_free_pages_fn qemu_node_get_free_pages;
+vireo_node_get_security_model_fn qemu_node_get_security_model;
+/* define.c */
+vireo_domain_define_xml_flags_fn qemu_domain_define_xml_flags;
+vireo_domain_undefine_flags_fn qemu_domain_undefine_flags;
+vireo_domain_set_autostart_fn qemu_domain_set_autostart;
+vireo_domain_rename_fn qemu_domain_rename;
+vireo_domain_get_xml_desc_fn qemu_domain_get_xml_desc;
+vireo_connect_domain_xml_to_native_fn qemu_connect_domain_xml_to_native;
+/* lifecycle.c */
+vireo_domain_create_with_flags_fn qemu_domain_create_with_flags;
+vireo_domain_create_xml_fn qemu_domain_create_xml;
+vireo_domain_shutdown_flags_fn qemu_domain_shutdown_flags;
+vireo_domain_reboot_fn qemu_domain_reboot;
+vireo_domain_reset_fn qemu_domain_reset;
+vireo_domain_destroy_flags_fn qemu_domain_destroy_flags;
+vireo_domain_suspend_fn qemu_domain_suspend;
+vireo_domain_resume_fn qemu_domain_resume;
+vireo_domain_inject_nmi_fn qemu_domain_inject_nmi;
+vireo_domain_send_key_fn qemu_domain_send_key;
+/* info.c */
+vireo_domain_get_info_fn qemu_domain_get_info;
+vireo_domain_get_control_info_fn qemu_domain_get_control_info;
+vireo_domain_get_security_label_fn qemu_domain_get_security_label;
+vireo_domain_get_security_label_list_fn qemu_domain_get_security_label_list;
+vireo_domain_get_messages_fn qemu_domain_get_messages;
+vireo_domain_get_job_stats_fn qemu_domain_get_job_stats;
+vireo_domain_get_vcpus_fn qemu_domain_get_vcpus;
+vireo_domain_get_vcpus_flags_fn qemu_domain_get_vcpus_flags;
+vireo_domain_get_cpu_stats_fn qemu_domain_get_cpu_stats;
+vireo_domain_get_scheduler_type_fn qemu_domain_get_scheduler_type;
+vireo_domain_get_disk_errors_fn qemu_domain_get_disk_errors;
+/* tune.c */
+vireo_domain_set_vcpus_flags_fn qemu_domain_set_vcpus_flags;
+vireo_domain_set_memory_flags_fn qemu_domain_set_memory_flags;
+vireo_domain_set_memory_stats_period_fn qemu_domain_set_memory_stats_period;
+/* stats.c */
+vireo_domain_memory_stats_fn qemu_domain_memory_stats;
+vireo_domain_block_stats_flags_fn qemu_domain_block_stats_flags;
+vireo_domain_get_block_info_fn qemu_domain_get_block_info;
+vireo_domain_interface_stats_fn qemu_domain_interface_stats;
+vireo_connect_get_all_domain_stats_fn qemu_connect_get_all_domain_stats;
+/* console.c */
+vireo_domain_open_console_fn qemu_domain_open_console;
+vireo_domain_screenshot_fn qemu_domain_screenshot;
+vireo_domain_open_channel_fn qemu_domain_open_channel;
+/* monitor.c */
+vireo_qemu_domain_monitor_command_fn qemu_qemu_domain_monitor_command;
+/* metadata.c */
+vireo_domain_get_metadata_fn qemu_domain_get_metadata;
+vireo_domain_set_metadata_fn qemu_domain_set_metadata;
+/* hotplug.c */
+vireo_domain_attach_device_flags_fn qemu_domain_attach_device_flags;
+vireo_domain_detach_device_flags_fn qemu_domain_detach_device_flags;
+vireo_domain_update_device_flags_fn qemu_domain_update_device_flags;
+vireo_domain_block_resize_fn qemu_domain_block_resize;
+/* save.c */
+vireo_domain_save_flags_fn qemu_domain_save_flags;
+vireo_domain_restore_flags_fn qemu_domain_restore_flags;
+vireo_domain_save_image_get_xml_desc_fn qemu_domain_save_image_get_xml_desc;
+vireo_domain_managed_save_fn qemu_domain_managed_save;
+vireo_domain_managed_save_remove_fn qemu_domain_managed_save_remove;
+vireo_domain_managed_save_get_xml_desc_fn qemu_domain_managed_save_get_xml_desc;
+/* snapshot.c, snapshot_create.c, snapshot_revert.c */
+vireo_domain_snapshot_create_xml_fn qemu_domain_snapshot_create_xml;
+vireo_domain_snapshot_get_xml_desc_fn qemu_domain_snapshot_get_xml_desc;
+vireo_domain_revert_to_snapshot_fn qemu_domain_revert_to_snapshot;
+vireo_domain_snapshot_delete_fn qemu_domain_snapshot_delete;

@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A QEMU process from its start to its end. */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "events.h"
+#include "kit/file.h"
+#include "kit/process.h"
+#include "launch.h"
+#include "livestate.h"
+#include "snapshot.h"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+#define LOG_TAIL 4096
+#define KILL_MS 10000
+
+char *qemu_process_qmp_path(QemuDomain *dom)
+{
+    return qemu_domain_path(dom, dom->space->run_dir, ".qmp");
+}
+
+VireoQmp *qemu_process_connect(QemuDomain *dom, const char *path, GError **error)
+{
+    static const VireoQmpCallbacks callbacks = { qemu_event, qemu_event_closed,
+                                                 (GDestroyNotify)qemu_domain_unref };
+    VireoQmp *qmp = vireo_qmp_connect(vireo_loop_context(dom->space->driver->loop), path,
+                                      &callbacks, qemu_domain_ref(dom), error);
+
+    if (!qmp)
+        qemu_domain_unref(dom);
+    return qmp;
+}
+
+/* ---- the log ------------------------------------------------------------------- */
+
+static int log_open(QemuDomain *dom, QemuLaunch *launch)
+{
+    g_autofree char *path = g_strdup_printf("%s/%s.log", dom->space->log_dir, dom->name);
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *when = g_date_time_format_iso8601(now);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct stat st;
+
+    g_string_append_printf(text, "%s starting:", when);
+    for (guint i = 0; i + 1 < launch->argv->len; i++) {
+        g_autofree char *quoted = g_shell_quote(launch->argv->pdata[i]);
+        g_string_append_printf(text, " %s", quoted);
+    }
+    g_string_append_c(text, '\n');
+    if (fd >= 0 && write(fd, text->str, text->len) < 0)
+        errno = 0; /* a full disk does not keep a guest from starting */
+    dom->log_start = fd >= 0 && fstat(fd, &st) == 0 ? (guint64)st.st_size : 0;
+    g_free(dom->log_path);
+    dom->log_path = g_steal_pointer(&path);
+    return fd;
+}
+
+/* What QEMU wrote since it was started, the last lines of it. */
+static char *log_tail(QemuDomain *dom)
+{
+    int fd = dom->log_path ? open(dom->log_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    g_autofree char *text = g_malloc0(LOG_TAIL + 1);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return g_strdup("");
+    guint64 from = MAX(dom->log_start, (guint64)MAX(0, st.st_size - LOG_TAIL));
+    ssize_t got = pread(fd, text, LOG_TAIL, (off_t)from);
+    close(fd);
+    text[MAX(got, 0)] = 0;
+    /* Without the time QEMU puts in front. */
+    g_auto(GStrv) lines = g_strsplit(g_strstrip(text), "\n", -1);
+    for (guint i = 0; lines[i]; i++) {
+        char *colon = strstr(lines[i], "Z qemu");
+
+        if (colon)
+            memmove(lines[i], colon + 2, strlen(colon + 2) + 1);
+    }
+    return g_strjoinv("; ", lines);
+}
+
+/* ---- start --------------------------------------------------------------------- */
+
+GArray *qemu_process_groups(QemuDriver *driver)
+{
+    GArray *groups = g_array_new(FALSE, FALSE, sizeof(guint32));
+    struct stat st;
+
+    if (stat("/dev/kvm", &st) == 0 && (st.st_mode & 0060) == 0060 && st.st_gid != 0)
+        g_array_append_val(groups, st.st_gid);
+    return groups;
+}
+
+static gboolean spawn(QemuDomain *dom, QemuLaunch *launch, struct vireo_child *child,
+                      GError **error)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autoptr(GArray) groups = qemu_process_groups(driver);
+    int log = log_open(dom, launch);
+    struct vireo_spawn request = {
+        .size = sizeof request,
+        .flags = VIREO_SPAWN_DETACH | VIREO_SPAWN_NO_NEW_PRIVS,
+        .argv = (const char *const *)launch->argv->pdata,
+        .in = -1,
+        .out = log,
+        .err = log,
+        .fds = (const struct vireo_fd_map *)(void *)launch->fds->data,
+        .n_fds = launch->fds->len,
+    };
+
+    if (driver->privileged) {
+        request.flags |= VIREO_SPAWN_SET_USER;
+        request.uid = driver->uid;
+        request.gid = driver->gid;
+        request.groups = (const guint32 *)(void *)groups->data;
+        request.n_groups = groups->len;
+    }
+    int rc = driver->host->spawn(driver->core, &request, child);
+    int saved = errno;
+    if (log >= 0)
+        close(log);
+    if (rc == 0)
+        return TRUE;
+    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot run %s: %s", (char *)launch->argv->pdata[0],
+               g_strerror(saved));
+    return FALSE;
+}
+
+/* The child's copies are its own; ours would keep a dead QEMU's socket open. */
+static void close_parents(QemuLaunch *launch)
+{
+    for (guint i = 0; i < launch->fds->len; i++)
+        close(g_array_index(launch->fds, struct vireo_fd_map, i).parent);
+    g_array_set_size(launch->fds, 0);
+}
+
+void qemu_process_ask(VireoQmpBatch *batch, const VireoDomain *doc)
+{
+    vireo_qmp_batch_add(batch, "query-cpus-fast", NULL);
+    vireo_qmp_batch_add(batch, "query-chardev", NULL);
+    if (doc->devices->graphics.n)
+        vireo_qmp_batch_add(batch, "query-vnc", NULL);
+}
+
+static void learn_pty(VireoDomainChardev *dev, JsonArray *chardevs)
+{
+    g_autofree char *label = g_strconcat("char", dev->alias, NULL);
+
+    if (dev->type != VIREO_DOMAIN_CHARDEV_TYPE_PTY)
+        return;
+    for (guint i = 0; i < vireo_json_length(chardevs); i++) {
+        JsonObject *entry = vireo_json_element(chardevs, i);
+        const char *file = vireo_json_string(entry, "filename");
+
+        if (g_strcmp0(vireo_json_string(entry, "label"), label) || !file ||
+            !g_str_has_prefix(file, "pty:"))
+            continue;
+        if (!dev->sources.n)
+            vireo_list_append(&dev->sources, g_new0(VireoDomainChardevSource, 1));
+        g_free(dev->sources.items[0]->path);
+        dev->sources.items[0]->path = g_strdup(file + 4);
+    }
+}
+
+static void learn_chardevs(VireoDomain *doc, JsonArray *chardevs)
+{
+    VireoDomainDevices *devices = doc->devices;
+
+    VEC_EACH(devices->serials, i) learn_pty(devices->serials.items[i], chardevs);
+    VEC_EACH(devices->channels, i) learn_pty(devices->channels.items[i], chardevs);
+    VEC_EACH(devices->consoles, i)
+    {
+        VireoDomainChardev *console = devices->consoles.items[i];
+
+        learn_pty(console, chardevs);
+        if (console->type != VIREO_DOMAIN_CHARDEV_TYPE_PTY || !console->sources.n)
+            continue;
+        g_free(console->tty);
+        console->tty = g_strdup(console->sources.items[0]->path);
+    }
+}
+
+gboolean qemu_process_learn(QemuDomain *dom, VireoQmpBatch *batch, guint first, VireoDomain *doc,
+                            GError **error)
+{
+    JsonArray *cpus = vireo_json_node_array(vireo_qmp_batch_get(batch, first));
+    g_autoptr(GArray) tids = g_array_new(FALSE, FALSE, sizeof(gint));
+
+    for (guint i = 0; i < vireo_json_length(cpus); i++) {
+        gint tid = (gint)vireo_json_int(vireo_json_element(cpus, i), "thread-id", 0);
+        g_array_append_val(tids, tid);
+    }
+    g_mutex_lock(&dom->lock);
+    g_array_unref(dom->vcpu_tids);
+    dom->vcpu_tids = g_steal_pointer(&tids);
+    g_mutex_unlock(&dom->lock);
+    learn_chardevs(doc, vireo_json_node_array(vireo_qmp_batch_get(batch, first + 1)));
+    if (doc->devices->graphics.n) {
+        JsonObject *vnc = vireo_json_node_object(vireo_qmp_batch_get(batch, first + 2));
+        const char *service = vireo_json_string(vnc, "service");
+
+        if (service) {
+            doc->devices->graphics.items[0]->port = (gint32)g_ascii_strtoll(service, NULL, 10);
+            doc->devices->graphics.items[0]->has_port = TRUE;
+        }
+    }
+    return TRUE;
+}
+
+/* The error of a start: what QEMU itself wrote says more than a closed monitor. */
+static void explain(QemuDomain *dom, int pidfd, GError **error)
+{
+    gboolean over = vireo_process_wait(pidfd, 200);
+    g_autofree char *tail = log_tail(dom);
+
+    if (!error || !*error || (!over && (*error)->code != VIREO_QMP_ERROR_CLOSED))
+        return;
+    g_clear_error(error);
+    qemu_error(error, VIREO_ERR_INTERNAL_ERROR, "QEMU ended at once: %s",
+               *tail ? tail : "it left no message");
+}
+
+static void reap(int pidfd)
+{
+    siginfo_t info = { 0 };
+
+    waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
+}
+
+static void abandon(QemuDomain *dom, VireoQmp *qmp, const struct vireo_child *child)
+{
+    vireo_qmp_close(qmp);
+    vireo_process_signal(child->pidfd, SIGKILL);
+    vireo_process_wait(child->pidfd, KILL_MS);
+    reap(child->pidfd);
+    close(child->pidfd);
+    qemu_image_take_back(dom->space->driver, dom->uuid_text);
+    qemu_process_sweep(dom);
+    qemu_live_drop(dom);
+}
+
+static void batch_vnc_password(VireoQmpBatch *batch, const VireoDomain *doc)
+{
+    const char *password = doc->devices->graphics.n ? doc->devices->graphics.items[0]->passwd : NULL;
+
+    if (password)
+        vireo_qmp_batch_add(batch, "set_password",
+                            vireo_json_new('s', "protocol", "vnc", 's', "password", password, 0));
+}
+
+static gboolean wait_incoming(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, GError **error)
+{
+    for (;;) {
+        g_autoptr(JsonNode) node = vireo_qmp_call(qmp, "query-migrate", NULL, NULL, error);
+        const char *status = vireo_json_string(vireo_json_node_object(node), "status");
+
+        if (!node)
+            return FALSE;
+        if (!g_strcmp0(status, "completed"))
+            return TRUE;
+        if (!g_strcmp0(status, "failed")) {
+            qemu_error(error, VIREO_ERR_OPERATION_FAILED, "QEMU could not load the saved state");
+            return FALSE;
+        }
+        if (call && dom->space->driver->host->cancelled(call)) {
+            qemu_error(error, VIREO_ERR_OPERATION_ABORTED, "the request was cancelled");
+            return FALSE;
+        }
+        g_usleep(2000);
+    }
+}
+
+/* Talks the new process through its start; it stands still until `cont`. */
+static gboolean greet(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, VireoDomain *doc,
+                      const QemuStart *how, gboolean incoming, GError **error)
+{
+    QemuDriver *driver = dom->space->driver;
+    VireoQmpWait wait = qemu_wait(driver, call, driver->config.start_timeout_s);
+    g_autoptr(VireoQmpBatch) batch = vireo_qmp_batch_new(qmp);
+
+    qemu_process_ask(batch, doc);
+    batch_vnc_password(batch, doc);
+    if (doc->current_memory < doc->memory->text && doc->devices->memballoon &&
+        doc->devices->memballoon->model != VIREO_DOMAIN_BALLOON_MODEL_NONE && !incoming)
+        vireo_qmp_batch_add(batch, "balloon",
+                            vireo_json_new('i', "value", (gint64)doc->current_memory * 1024, 0));
+    if (!vireo_qmp_batch_wait(batch, &wait, error) ||
+        !qemu_process_learn(dom, batch, 0, doc, error))
+        return FALSE;
+    if (incoming && !wait_incoming(dom, call, qmp, error))
+        return FALSE;
+    if (how->snapshot && !qemu_snapshot_load_job(dom, call, qmp, how->snapshot, error))
+        return FALSE;
+    return how->paused || vireo_qmp_run(qmp, "cont", NULL, &wait, error);
+}
+
+static void announce(QemuDomain *dom, const struct vireo_child *child, VireoQmp *qmp,
+                     VireoDomain *doc, const QemuStart *how)
+{
+    QemuDef *live = qemu_def_new(doc);
+
+    g_mutex_lock(&dom->lock);
+    qemu_def_unref(dom->live);
+    dom->live = live;
+    dom->pid = child->pid;
+    dom->start_time = child->start_time;
+    dom->pidfd = child->pidfd;
+    dom->qmp = qmp;
+    dom->id = g_atomic_int_add(&dom->space->driver->next_id, 1) + 1;
+    live->doc->id = dom->id;
+    live->doc->has_id = TRUE;
+    dom->generation++;
+    dom->end_reason = 0;
+    dom->stop_reason = 0;
+    dom->balloon_kib = doc->current_memory;
+    dom->state = how->paused ? VIREO_DOMAIN_PAUSED : VIREO_DOMAIN_RUNNING;
+    dom->reason = how->paused ? how->paused_reason : how->running_reason;
+    g_hash_table_remove_all(dom->jobs);
+    g_hash_table_remove_all(dom->removed);
+    g_mutex_unlock(&dom->lock);
+}
+
+static void wait_for_end(QemuDomain *dom)
+{
+    g_mutex_lock(&dom->lock);
+    while (dom->ending)
+        g_cond_wait(&dom->changed, &dom->lock);
+    dom->early_off = FALSE;
+    g_mutex_unlock(&dom->lock);
+}
+
+gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *how,
+                            GError **error)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autoptr(QemuDef) def = how->def ? qemu_def_ref(how->def) : qemu_domain_config(dom);
+    g_autoptr(VireoDomain) doc = vireo_domain_copy(def->doc);
+    g_autofree char *path = qemu_process_qmp_path(dom);
+    g_autoptr(QemuLaunch) launch = qemu_launch_new(dom, doc);
+    struct vireo_child child = { .pidfd = -1 };
+    gboolean incoming = how->incoming_fd >= 0;
+
+    launch->incoming_fd = how->incoming_fd;
+    launch->qmp_path = path;
+    if (driver->uid == (uid_t)-1) {
+        qemu_error(error, VIREO_ERR_OPERATION_DENIED, "%s", driver->no_user);
+        return FALSE;
+    }
+    wait_for_end(dom);
+    qemu_alias_assign(doc);
+    if (!qemu_command_build(launch, error) || !spawn(dom, launch, &child, error)) {
+        qemu_image_take_back(driver, dom->uuid_text);
+        qemu_process_sweep(dom);
+        return FALSE;
+    }
+    close_parents(launch);
+    VireoQmp *qmp = qemu_process_connect(dom, path, error);
+    if (!qmp || !greet(dom, call, qmp, doc, how, incoming, error)) {
+        explain(dom, child.pidfd, error);
+        abandon(dom, qmp, &child);
+        vireo_qmp_unref(qmp);
+        return FALSE;
+    }
+    announce(dom, &child, qmp, g_steal_pointer(&doc), how);
+    if (!qemu_live_save(dom, error)) {
+        qemu_process_kill(dom, VIREO_DOMAIN_SHUTOFF_FAILED);
+        return FALSE;
+    }
+    qemu_domain_publish(dom);
+    qemu_process_watch(dom);
+    if (dom->early_off)
+        qemu_event_guest_off(dom);
+    return TRUE;
+}
+
+/* ---- end ----------------------------------------------------------------------- */
+
+typedef struct {
+    QemuDomain *dom;
+    guint generation;
+} Ended;
+
+static void ended_work(void *opaque)
+{
+    Ended *ended = opaque;
+
+    qemu_process_ended(ended->dom, ended->generation, VIREO_DOMAIN_SHUTOFF_CRASHED);
+    qemu_domain_unref(ended->dom);
+    g_free(ended);
+}
+
+/* On the driver's I/O thread: the rest may touch the disk and moves to a worker. */
+static void ended_watch(int fd, int events, void *opaque)
+{
+    QemuDomain *dom = opaque;
+    Ended *ended = g_new0(Ended, 1);
+
+    g_mutex_lock(&dom->lock);
+    uint64_t watch = dom->pidfd == fd ? dom->watch : 0;
+    if (watch)
+        dom->watch = 0;
+    ended->generation = dom->generation;
+    g_mutex_unlock(&dom->lock);
+    if (!watch) {
+        g_free(ended);
+        return;
+    }
+    dom->space->driver->host->unwatch(dom->space->driver->core, watch);
+    ended->dom = dom; /* the watch's reference */
+    dom->space->driver->host->defer(dom->space->driver->core, ended_work, ended);
+}
+
+void qemu_process_watch(QemuDomain *dom)
+{
+    QemuDriver *driver = dom->space->driver;
+
+    g_mutex_lock(&dom->lock);
+    if (dom->pidfd >= 0 && !dom->watch)
+        dom->watch = driver->host->watch(driver->core, dom->pidfd, VIREO_WATCH_IN, ended_watch,
+                                         qemu_domain_ref(dom));
+    g_mutex_unlock(&dom->lock);
+}
+
+void qemu_process_sweep(QemuDomain *dom)
+{
+    g_autoptr(GDir) dir = g_dir_open(dom->space->run_dir, 0, NULL);
+    const char *file;
+
+    while (dir && (file = g_dir_read_name(dir)))
+        if (g_str_has_prefix(file, dom->uuid_text)) {
+            g_autofree char *path = g_build_filename(dom->space->run_dir, file, NULL);
+            unlink(path);
+        }
+}
+
+/* Everything but the announcement, outside of any lock. */
+static void tidy_up(QemuDomain *dom, VireoQmp *qmp, int pidfd, uint64_t watch)
+{
+    QemuDriver *driver = dom->space->driver;
+
+    if (watch) {
+        driver->host->unwatch(driver->core, watch);
+        qemu_domain_unref(dom); /* the watch's */
+    }
+    vireo_qmp_close(qmp);
+    vireo_qmp_unref(qmp);
+    if (pidfd >= 0) {
+        reap(pidfd);
+        close(pidfd);
+    }
+    qemu_image_take_back(driver, dom->uuid_text);
+    qemu_process_sweep(dom);
+    g_mutex_lock(&dom->save_lock);
+    qemu_live_drop(dom);
+    g_mutex_unlock(&dom->save_lock);
+}
+
+void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
+{
+    g_mutex_lock(&dom->lock);
+    if (dom->id == -1 || dom->generation != generation) {
+        g_mutex_unlock(&dom->lock);
+        return;
+    }
+    VireoQmp *qmp = g_steal_pointer(&dom->qmp);
+    int pidfd = dom->pidfd;
+    uint64_t watch = dom->watch;
+    gboolean transient = !dom->config;
+    dom->pidfd = -1;
+    dom->pid = 0;
+    dom->watch = 0;
+    dom->state = VIREO_DOMAIN_SHUTOFF;
+    dom->reason = dom->end_reason ? dom->end_reason : fallback_reason;
+    dom->end_reason = 0;
+    dom->ending = TRUE;
+    dom->id = -1;
+    dom->quiet_states = dom->reset_on_shutdown = FALSE;
+    g_cond_broadcast(&dom->changed);
+    g_mutex_unlock(&dom->lock);
+
+    qemu_domain_publish(dom);
+    tidy_up(dom, qmp, pidfd, watch);
+    if (transient) {
+        qemu_tree_remove_all(dom, NULL); /* they are a transient domain's only as long as it runs */
+        qemu_domain_forget(dom);
+    }
+    qemu_domain_set_live(dom, NULL);
+    g_mutex_lock(&dom->lock);
+    dom->ending = FALSE;
+    g_cond_broadcast(&dom->changed);
+    g_mutex_unlock(&dom->lock);
+}
+
+gboolean qemu_process_kill(QemuDomain *dom, int reason)
+{
+    int pidfd = -1;
+
+    g_mutex_lock(&dom->lock);
+    gboolean active = dom->id != -1;
+    guint generation = dom->generation;
+    if (active) {
+        dom->end_reason = reason;
+        pidfd = dom->pidfd >= 0 ? fcntl(dom->pidfd, F_DUPFD_CLOEXEC, 3) : -1;
+    }
+    g_mutex_unlock(&dom->lock);
+    if (!active)
+        return FALSE;
+    if (pidfd >= 0) {
+        vireo_process_signal(pidfd, SIGKILL);
+        vireo_process_wait(pidfd, KILL_MS);
+        close(pidfd);
+    }
+    qemu_process_ended(dom, generation, reason);
+    return TRUE;
+}
+
+void qemu_process_quit(QemuDomain *dom, int reason)
+{
+    g_mutex_lock(&dom->lock);
+    VireoQmp *qmp = dom->qmp ? vireo_qmp_ref(dom->qmp) : NULL;
+    if (dom->id != -1)
+        dom->end_reason = reason;
+    if (!qmp && dom->pidfd >= 0)
+        vireo_process_signal(dom->pidfd, SIGTERM);
+    g_mutex_unlock(&dom->lock);
+    if (qmp)
+        vireo_qmp_send(qmp, "quit", NULL, -1, NULL, NULL);
+    vireo_qmp_unref(qmp);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "driver.h"
+
+/* One snapshot's metadata; never changes once it is in a tree. */
+typedef struct {
+    gint refs;
+    VireoDomainSnapshot *doc;
+} QemuSnap;
+QemuSnap *qemu_snap_new(VireoDomainSnapshot *doc); /* takes doc */
+QemuSnap *qemu_snap_ref(QemuSnap *snap);
+void qemu_snap_unref(QemuSnap *snap);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuSnap, qemu_snap_unref)
+const char *qemu_snap_parent(const QemuSnap *snap);
+/* Whether it holds the guest's memory (was taken while it ran). */
+gboolean qemu_snap_has_memory(const QemuSnap *snap);
+gboolean qemu_snap_is_external(const QemuSnap *snap);
+
+/* ---- the tree (snapshot_tree.c): thread safe; changes are on disk when a function returns ------ */
+
+QemuTree *qemu_tree_new(void);
+void qemu_tree_free(QemuTree *tree);
+void qemu_tree_load(QemuDomain *dom);
+void qemu_tree_publish(QemuDomain *dom);
+guint qemu_tree_count(QemuTree *tree);
+QemuSnap *qemu_tree_find(QemuTree *tree, const char *name);
+char *qemu_tree_current(QemuTree *tree);
+/* All, parents before children (QemuSnap). */
+GPtrArray *qemu_tree_all(QemuTree *tree);
+/* All below name, children before parents, without name itself. */
+GPtrArray *qemu_tree_below(QemuTree *tree, const char *name);
+/* Adds or replaces; takes snap. */
+gboolean qemu_tree_put(QemuDomain *dom, QemuSnap *snap, GError **error);
+/* Removes one; its children get its parent; it being current makes its parent current. */
+gboolean qemu_tree_remove(QemuDomain *dom, const char *name, GError **error);
+gboolean qemu_tree_remove_all(QemuDomain *dom, GError **error);
+gboolean qemu_tree_set_current(QemuDomain *dom, const char *name, GError **error);
+
+/* ---- images (snapshot_images.c) ----------------------------------------------------------------- */
+
+typedef struct {
+    char *dev;  /* disk target */
+    char *node; /* QEMU's name of the image on top of it now */
+    char *path;
+    gboolean is_qcow2;
+    GPtrArray *tags; /* char * of the internal snapshots in it */
+    GHashTable *with_memory; /* tags that hold memory */
+} QemuTop;
+/* What the top images of the writable disks hold, in the order of the disks: asked from QEMU when
+ * qmp is given, else read from the files. */
+GPtrArray *qemu_snapshot_tops(QemuDomain *dom, const VireoDomain *doc, VireoQmp *qmp,
+                              GError **error);
+gboolean qemu_top_holds(const QemuTop *top, const char *tag, gboolean *memory);
+const QemuTop *qemu_tops_find(GPtrArray *tops, const char *dev);
+/* qemu-img snapshot on the image of a stopped guest; what is 'c', 'a' or 'd'. */
+gboolean qemu_snapshot_image_do(QemuDomain *dom, vireo_call *call, const char *path, char what,
+                                const char *tag, GError **error);
+/* Runs snapshot-save, -load or -delete in QEMU and waits. memory: node that holds it, NULL for
+ * delete. nodes: JSON array, taken. */
+gboolean qemu_snapshot_job(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *command,
+                           const char *tag, const char *memory, JsonArray *nodes, GError **error);
+/* The load job for a tag on every disk that takes part, validated first. */
+gboolean qemu_snapshot_load_job(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *name,
+                                GError **error);
+/* Refuses a snapshot that cannot be reverted to with these images; names the disk. */
+gboolean qemu_snapshot_complete(const QemuSnap *snap, const VireoDomain *doc, GPtrArray *tops,
+                                GError **error);
+/* Whether the snapshot says that this disk is in it. */
+gboolean qemu_snap_has_disk(const QemuSnap *snap, const char *dev);
+/* snapshot_define.c: REDEFINE. */
+QemuSnap *qemu_snapshot_redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags,
+                                 GError **error);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* REDEFINE: metadata from outside, checked against the tree it joins. */
+#include "snapshot.h"
+
+#include <string.h>
+
+#include "machine.h"
+
+static gboolean check_parent(QemuDomain *dom, const VireoDomainSnapshot *doc, GError **error)
+{
+    const char *parent = doc->parent ? doc->parent->name : NULL;
+    g_autofree char *at = g_strdup(parent);
+
+    if (!parent)
+        return TRUE;
+    if (g_str_equal(parent, doc->name)) {
+        qemu_error(error, VIREO_ERR_INVALID_ARG, "snapshot '%s' cannot be its own parent", parent);
+        return FALSE;
+    }
+    for (guint steps = 0; at; steps++) {
+        g_autoptr(QemuSnap) snap = qemu_tree_find(dom->tree, at);
+
+        if (!snap && steps == 0) {
+            qemu_error(error, VIREO_ERR_INVALID_ARG,
+                       "snapshot '%s' names a parent '%s' that does not exist", doc->name, parent);
+            return FALSE;
+        }
+        if (g_str_equal(at, doc->name)) {
+            qemu_error(error, VIREO_ERR_INVALID_ARG,
+                       "parent '%s' of snapshot '%s' is below it", parent, doc->name);
+            return FALSE;
+        }
+        g_free(at);
+        at = snap ? g_strdup(qemu_snap_parent(snap)) : NULL;
+    }
+    return TRUE;
+}
+
+static gboolean is_online(VireoDomainSnapshotState state)
+{
+    return state == VIREO_DOMAIN_SNAPSHOT_STATE_RUNNING ||
+           state == VIREO_DOMAIN_SNAPSHOT_STATE_PAUSED;
+}
+
+/* The snapshot of that name that is replaced. */
+static gboolean check_replaced(const QemuSnap *old, VireoDomainSnapshot *doc, GError **error)
+{
+    gboolean was_disk = old->doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_DISK_SNAPSHOT,
+             is_disk = doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_DISK_SNAPSHOT;
+
+    if (was_disk != is_disk) {
+        qemu_error(error, VIREO_ERR_INVALID_ARG,
+                   "snapshot '%s' cannot change between disks only and the whole guest", doc->name);
+        return FALSE;
+    }
+    if (is_online(old->doc->state) != is_online(doc->state)) {
+        qemu_error(error, VIREO_ERR_INVALID_ARG,
+                   "snapshot '%s' cannot change between a running and a stopped guest", doc->name);
+        return FALSE;
+    }
+    if (doc->domain && old->doc->domain && !qemu_same_machine(old->doc->domain, doc->domain)) {
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                   "snapshot '%s': the machine of its domain is not the one it was taken of",
+                   doc->name);
+        return FALSE;
+    }
+    if (!doc->domain && old->doc->domain)
+        doc->domain = vireo_domain_copy(old->doc->domain);
+    return TRUE;
+}
+
+static gboolean check_fields(QemuDomain *dom, const VireoDomainSnapshot *doc, GError **error)
+{
+    if (!doc->name) {
+        qemu_error(error, VIREO_ERR_XML_ERROR, "a snapshot that is redefined needs its name");
+        return FALSE;
+    }
+    if (doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_UNSET) {
+        qemu_error(error, VIREO_ERR_XML_ERROR, "snapshot '%s' that is redefined needs its state",
+                   doc->name);
+        return FALSE;
+    }
+    if (!doc->has_creation_time) {
+        qemu_error(error, VIREO_ERR_INTERNAL_ERROR,
+                   "snapshot '%s' that is redefined needs its creationTime", doc->name);
+        return FALSE;
+    }
+    if (!is_online(doc->state) && doc->state != VIREO_DOMAIN_SNAPSHOT_STATE_SHUTOFF &&
+        doc->state != VIREO_DOMAIN_SNAPSHOT_STATE_DISK_SNAPSHOT) {
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                   "snapshot '%s': a guest in state '%s' has no snapshots", doc->name,
+                   vireo_domain_snapshot_state_to_string(doc->state));
+        return FALSE;
+    }
+    if (doc->domain && doc->domain->has_uuid && memcmp(doc->domain->uuid, dom->uuid, 16)) {
+        qemu_error(error, VIREO_ERR_INVALID_ARG, "snapshot '%s': its domain has a uuid other than %s",
+                   doc->name, dom->uuid_text);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+QemuSnap *qemu_snapshot_redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags,
+                                 GError **error)
+{
+    g_autoptr(VireoDomainSnapshot) owned = doc;
+
+    if (!check_fields(dom, doc, error) || !check_parent(dom, doc, error))
+        return NULL;
+    g_autoptr(QemuSnap) old = qemu_tree_find(dom->tree, doc->name);
+    if (old && !check_replaced(old, doc, error))
+        return NULL;
+    if (doc->domain && !qemu_def_complete(dom->space, doc->domain, error))
+        return NULL;
+    g_autoptr(QemuSnap) snap = qemu_snap_new(g_steal_pointer(&owned));
+    if (qemu_snap_is_external(snap)) {
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                   "snapshot '%s' is external: this driver keeps internal ones", doc->name);
+        return NULL;
+    }
+    return g_steal_pointer(&snap);
+}

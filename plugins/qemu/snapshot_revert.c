@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Going back. Everything is checked before a running guest is disturbed. */
+#include "ops.h"
+#include "snapshot.h"
+
+#include <string.h>
+
+#include "events.h"
+#include "images.h"
+#include "machine.h"
+#include "process.h"
+
+typedef struct {
+    QemuDomain *dom;
+    vireo_call *call;
+    const QemuSnap *snap;
+    QemuDef *def;      /* the machine it was taken of */
+    GPtrArray *tops;   /* read from the files, or from QEMU when it is the same machine */
+    VireoQmp *qmp;     /* NULL when it does not run */
+    gboolean in_place; /* the running QEMU can load it */
+    gboolean start, paused; /* what it shall be afterwards */
+} Revert;
+
+static void revert_clear(Revert *revert)
+{
+    qemu_def_unref(revert->def);
+    if (revert->tops)
+        g_ptr_array_unref(revert->tops);
+    vireo_qmp_unref(revert->qmp);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Revert, revert_clear)
+
+static gboolean plan(Revert *revert, guint flags, GError **error)
+{
+    QemuDomain *dom = revert->dom;
+    const QemuSnap *snap = revert->snap;
+    gboolean memory = qemu_snap_has_memory(snap);
+    g_autoptr(QemuDef) live = qemu_domain_live(dom);
+
+    if (qemu_snap_is_external(snap)) {
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                   "snapshot '%s' is external: this driver reverts to internal ones",
+                   snap->doc->name);
+        return FALSE;
+    }
+    if (!snap->doc->domain) {
+        qemu_error(error, VIREO_ERR_SNAPSHOT_REVERT_RISKY,
+                   "snapshot '%s' does not say what machine it was taken of", snap->doc->name);
+        return FALSE;
+    }
+    revert->start = memory || (flags & (VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING |
+                                        VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED));
+    revert->paused = (flags & VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED) ||
+                     (memory && snap->doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_PAUSED &&
+                      !(flags & VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING));
+    if (!revert->start && !dom->config) {
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+                   "a transient domain would be gone after reverting to snapshot '%s', which is "
+                   "of a stopped guest (flags RUNNING, PAUSED)", snap->doc->name);
+        return FALSE;
+    }
+    if (!revert->start && dom->managed_save) {
+        qemu_error(error, VIREO_ERR_SNAPSHOT_REVERT_RISKY,
+                   "domain '%s' has a managed save image: it would be started on disks it does not "
+                   "belong to; remove it first", dom->name);
+        return FALSE;
+    }
+    g_autoptr(VireoDomain) doc = vireo_domain_copy(snap->doc->domain);
+    if (!qemu_def_complete(dom->space, doc, error))
+        return FALSE;
+    g_free(doc->name); /* it may have been renamed since */
+    doc->name = g_strdup(dom->name);
+    revert->def = qemu_def_new(g_steal_pointer(&doc));
+    revert->qmp = live ? qemu_domain_monitor(dom, error) : NULL;
+    if (live && !revert->qmp)
+        return FALSE;
+    revert->in_place = live && memory && qemu_same_machine(live->doc, revert->def->doc);
+    revert->tops = qemu_snapshot_tops(dom, revert->in_place ? live->doc : revert->def->doc,
+                                      revert->in_place ? revert->qmp : NULL, error);
+    return revert->tops && qemu_snapshot_complete(snap, revert->def->doc, revert->tops, error);
+}
+
+/* ---- in the running QEMU ------------------------------------------------------- */
+
+static void set_quiet(QemuDomain *dom, gboolean quiet)
+{
+    g_mutex_lock(&dom->lock);
+    dom->quiet_states = quiet;
+    g_mutex_unlock(&dom->lock);
+}
+
+static gboolean load_in_place(Revert *revert, GError **error)
+{
+    QemuDomain *dom = revert->dom;
+    gboolean was_running = dom->state == VIREO_DOMAIN_RUNNING;
+
+    set_quiet(dom, TRUE);
+    /* Stopped first: not one instruction runs between loading and the state that was asked for. */
+    gboolean loaded = vireo_qmp_run(revert->qmp, "stop", NULL, NULL, error) &&
+                      qemu_snapshot_load_job(dom, revert->call, revert->qmp,
+                                             revert->snap->doc->name, error);
+    gboolean go = loaded ? !revert->paused : was_running;
+    if (go && !vireo_qmp_run(revert->qmp, "cont", NULL, NULL, loaded ? error : NULL))
+        loaded = FALSE;
+    set_quiet(dom, FALSE);
+    if (!loaded)
+        return FALSE;
+    gboolean same = was_running == go;
+    qemu_domain_set_state(dom, go ? VIREO_DOMAIN_RUNNING : VIREO_DOMAIN_PAUSED,
+                          go ? VIREO_DOMAIN_RUNNING_FROM_SNAPSHOT
+                             : VIREO_DOMAIN_PAUSED_FROM_SNAPSHOT);
+    if (same && go)
+        qemu_domain_publish_event(dom, VIREO_DOMAIN_EVENT_RESUMED,
+                                  VIREO_DOMAIN_EVENT_RESUMED_FROM_SNAPSHOT);
+    else
+        qemu_domain_publish(dom);
+    return TRUE;
+}
+
+/* ---- in the images of a stopped guest ------------------------------------------ */
+
+#define UNDO_TAG "vireo-undo"
+
+static gboolean image_each(Revert *revert, guint count, char what, const char *tag, GError **error)
+{
+    for (guint i = 0, done = 0; i < revert->tops->len && done < count; i++) {
+        const QemuTop *top = revert->tops->pdata[i];
+
+        if (!qemu_snap_has_disk(revert->snap, top->dev))
+            continue;
+        done++;
+        if (!qemu_snapshot_image_do(revert->dom, NULL, top->path, what, tag, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* All disks or none: what they hold now is kept aside until the last one has gone back. */
+static gboolean apply_to_images(Revert *revert, GError **error)
+{
+    const guint all = G_MAXUINT;
+
+    image_each(revert, all, 'd', UNDO_TAG, NULL); /* of an attempt that was cut short */
+    if (!image_each(revert, all, 'c', UNDO_TAG, error)) {
+        image_each(revert, all, 'd', UNDO_TAG, NULL);
+        return FALSE;
+    }
+    gboolean applied = image_each(revert, all, 'a', revert->snap->doc->name, error);
+    if (!applied)
+        image_each(revert, all, 'a', UNDO_TAG, NULL);
+    image_each(revert, all, 'd', UNDO_TAG, NULL);
+    return applied;
+}
+
+static gboolean start_again(Revert *revert, GError **error)
+{
+    QemuStart how = { .paused = revert->paused,
+                      .incoming_fd = -1,
+                      .snapshot = qemu_snap_has_memory(revert->snap) ? revert->snap->doc->name : NULL,
+                      .running_reason = VIREO_DOMAIN_RUNNING_FROM_SNAPSHOT,
+                      .paused_reason = VIREO_DOMAIN_PAUSED_FROM_SNAPSHOT,
+                      .def = revert->def };
+
+    return qemu_process_start(revert->dom, revert->call, &how, error);
+}
+
+static gboolean through_restart(Revert *revert, GError **error)
+{
+    /* Keeps a transient domain in being while no process runs. */
+    gboolean persistent = revert->dom->config != NULL;
+
+    if (revert->qmp && persistent)
+        qemu_process_kill(revert->dom, VIREO_DOMAIN_SHUTOFF_FROM_SNAPSHOT);
+    if (revert->qmp && !persistent) {
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+                   "the machine of transient domain '%s' is not the one of snapshot '%s': it would "
+                   "have to be started anew", revert->dom->name, revert->snap->doc->name);
+        return FALSE;
+    }
+    if (!qemu_snap_has_memory(revert->snap) && !apply_to_images(revert, error))
+        return FALSE;
+    return !revert->start || start_again(revert, error);
+}
+
+static gboolean adopt_definition(Revert *revert, GError **error)
+{
+    QemuDomain *dom = revert->dom;
+    const VireoDomain *stored = revert->snap->doc->inactive_domain;
+
+    if (!dom->config)
+        return TRUE;
+    VireoDomain *doc = vireo_domain_copy(stored ? stored : revert->def->doc);
+    g_free(doc->name);
+    doc->name = g_strdup(dom->name);
+    g_autoptr(QemuDef) def = qemu_def_new(doc);
+    return qemu_domain_store(dom, def, error);
+}
+
+int qemu_domain_revert_to_snapshot(void *handle, vireo_call *call,
+                                   const vireo_domain_revert_to_snapshot_args *args)
+{
+    QemuConn *conn = qemu_conn(handle);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->snap.dom);
+    g_auto(Revert) revert = { .dom = dom, .call = call };
+
+    if (!dom)
+        return VIREO_FAIL;
+    g_autoptr(QemuSnap) snap = qemu_tree_find(dom->tree, args->snap.name);
+    if (!snap)
+        return conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN_SNAPSHOT,
+                                        "domain '%s' has no snapshot '%s'", dom->name,
+                                        args->snap.name);
+    revert.snap = snap;
+    if (!plan(&revert, args->flags, &error) ||
+        (revert.in_place ? !load_in_place(&revert, &error) : !through_restart(&revert, &error)) ||
+        !adopt_definition(&revert, &error) ||
+        !qemu_tree_set_current(dom, snap->doc->name, &error))
+        return qemu_fail(conn->driver, call, error);
+    qemu_domain_publish(dom);
+    qemu_tree_publish(dom);
+    return VIREO_OK;
+}

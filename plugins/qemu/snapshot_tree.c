@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A domain's snapshots: one XML file each, and one that names the current. */
+#include "snapshot.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "kit/file.h"
+
+#define METADATA_MAX (8u * 1024 * 1024)
+#define CURRENT_FILE ".current"
+
+struct QemuTree {
+    GMutex lock;
+    GHashTable *snaps; /* name -> QemuSnap */
+    char *current;
+};
+
+QemuSnap *qemu_snap_new(VireoDomainSnapshot *doc)
+{
+    QemuSnap *snap = g_new0(QemuSnap, 1);
+
+    snap->refs = 1;
+    snap->doc = doc;
+    return snap;
+}
+
+QemuSnap *qemu_snap_ref(QemuSnap *snap)
+{
+    if (snap)
+        g_atomic_int_inc(&snap->refs);
+    return snap;
+}
+
+void qemu_snap_unref(QemuSnap *snap)
+{
+    if (!snap || !g_atomic_int_dec_and_test(&snap->refs))
+        return;
+    vireo_domain_snapshot_free(snap->doc);
+    g_free(snap);
+}
+
+const char *qemu_snap_parent(const QemuSnap *snap)
+{
+    return snap->doc->parent ? snap->doc->parent->name : NULL;
+}
+
+gboolean qemu_snap_has_memory(const QemuSnap *snap)
+{
+    return snap->doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_RUNNING ||
+           snap->doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_PAUSED;
+}
+
+gboolean qemu_snap_is_external(const QemuSnap *snap)
+{
+    const VireoDomainSnapshot *doc = snap->doc;
+
+    if (doc->memory && doc->memory->snapshot == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL)
+        return TRUE;
+    if (!doc->disks)
+        return FALSE;
+    VEC_EACH(doc->disks->disks, i)
+    if (doc->disks->disks.items[i]->snapshot == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL)
+        return TRUE;
+    return FALSE;
+}
+
+/* ---- memory -------------------------------------------------------------------- */
+
+QemuTree *qemu_tree_new(void)
+{
+    QemuTree *tree = g_new0(QemuTree, 1);
+
+    g_mutex_init(&tree->lock);
+    tree->snaps = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                        (GDestroyNotify)qemu_snap_unref);
+    return tree;
+}
+
+void qemu_tree_free(QemuTree *tree)
+{
+    if (!tree)
+        return;
+    g_hash_table_unref(tree->snaps);
+    g_free(tree->current);
+    g_mutex_clear(&tree->lock);
+    g_free(tree);
+}
+
+guint qemu_tree_count(QemuTree *tree)
+{
+    g_mutex_lock(&tree->lock);
+    guint count = g_hash_table_size(tree->snaps);
+    g_mutex_unlock(&tree->lock);
+    return count;
+}
+
+QemuSnap *qemu_tree_find(QemuTree *tree, const char *name)
+{
+    g_mutex_lock(&tree->lock);
+    QemuSnap *snap = name ? qemu_snap_ref(g_hash_table_lookup(tree->snaps, name)) : NULL;
+    g_mutex_unlock(&tree->lock);
+    return snap;
+}
+
+char *qemu_tree_current(QemuTree *tree)
+{
+    g_mutex_lock(&tree->lock);
+    char *current = g_strdup(tree->current);
+    g_mutex_unlock(&tree->lock);
+    return current;
+}
+
+static gint by_time(gconstpointer a, gconstpointer b)
+{
+    const QemuSnap *x = *(QemuSnap *const *)a, *y = *(QemuSnap *const *)b;
+
+    if (x->doc->creation_time != y->doc->creation_time)
+        return x->doc->creation_time < y->doc->creation_time ? -1 : 1;
+    return strcmp(x->doc->name, y->doc->name);
+}
+
+/* Appends the children of name (NULL: the roots), each followed by what is below it. */
+static void collect(GPtrArray *sorted, const char *name, GPtrArray *out)
+{
+    for (guint i = 0; i < sorted->len; i++) {
+        QemuSnap *snap = sorted->pdata[i];
+
+        if (g_strcmp0(qemu_snap_parent(snap), name))
+            continue;
+        g_ptr_array_add(out, qemu_snap_ref(snap));
+        collect(sorted, snap->doc->name, out);
+    }
+}
+
+static GPtrArray *snap_array(void)
+{
+    return g_ptr_array_new_with_free_func((GDestroyNotify)qemu_snap_unref);
+}
+
+static GPtrArray *sorted_all(QemuTree *tree)
+{
+    GPtrArray *sorted = snap_array();
+    GHashTableIter iter;
+    gpointer snap;
+
+    g_mutex_lock(&tree->lock);
+    g_hash_table_iter_init(&iter, tree->snaps);
+    while (g_hash_table_iter_next(&iter, NULL, &snap))
+        g_ptr_array_add(sorted, qemu_snap_ref(snap));
+    g_mutex_unlock(&tree->lock);
+    g_ptr_array_sort(sorted, by_time);
+    return sorted;
+}
+
+GPtrArray *qemu_tree_all(QemuTree *tree)
+{
+    g_autoptr(GPtrArray) sorted = sorted_all(tree);
+    GPtrArray *out = snap_array();
+
+    collect(sorted, NULL, out);
+    return out;
+}
+
+GPtrArray *qemu_tree_below(QemuTree *tree, const char *name)
+{
+    g_autoptr(GPtrArray) sorted = sorted_all(tree);
+    g_autoptr(GPtrArray) down = snap_array();
+    GPtrArray *up = snap_array();
+
+    collect(sorted, name, down);
+    for (guint i = down->len; i-- > 0;)
+        g_ptr_array_add(up, qemu_snap_ref(down->pdata[i]));
+    return up;
+}
+
+/* ---- disk ---------------------------------------------------------------------- */
+
+static char *tree_path(QemuDomain *dom, const char *file)
+{
+    return g_build_filename(dom->space->snapshot_dir, dom->uuid_text, file, NULL);
+}
+
+static char *snap_path(QemuDomain *dom, const char *name)
+{
+    g_autofree char *file = g_strconcat(name, ".xml", NULL);
+
+    return tree_path(dom, file);
+}
+
+static gboolean write_snap(QemuDomain *dom, const QemuSnap *snap, GError **error)
+{
+    g_autofree char *dir = tree_path(dom, NULL), *path = snap_path(dom, snap->doc->name);
+    g_autofree char *xml = vireo_domain_snapshot_format(
+        snap->doc, VIREO_MODEL_FORMAT_SECURE);
+
+    return vireo_file_mkdir(dir, 0700, error) &&
+           vireo_file_write(path, xml, strlen(xml), 0600, error);
+}
+
+static gboolean write_current(QemuDomain *dom, const char *name, GError **error)
+{
+    g_autofree char *dir = tree_path(dom, NULL), *path = tree_path(dom, CURRENT_FILE);
+
+    if (!name)
+        return vireo_file_remove(path, error);
+    return vireo_file_mkdir(dir, 0700, error) &&
+           vireo_file_write(path, name, strlen(name), 0600, error);
+}
+
+static void load_one(QemuDomain *dom, const char *file)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autofree char *path = tree_path(dom, file), *xml = NULL;
+    g_autoptr(GError) error = NULL;
+    VireoDomainSnapshot *doc = NULL;
+
+    if (vireo_file_read(path, METADATA_MAX, &xml, NULL, &error))
+        doc = vireo_domain_snapshot_parse(xml, 0, &error);
+    if (doc && doc->name)
+        g_hash_table_insert(dom->tree->snaps, g_strdup(doc->name), qemu_snap_new(doc));
+    else
+        driver->host->log(driver->core, VIREO_LOG_ERROR, dom->space->uri,
+                          "snapshot metadata %s is left alone: %s", path,
+                          error ? error->message : "it has no name");
+}
+
+void qemu_tree_load(QemuDomain *dom)
+{
+    g_autofree char *dir_path = tree_path(dom, NULL), *current = tree_path(dom, CURRENT_FILE);
+    g_autoptr(GDir) dir = g_dir_open(dir_path, 0, NULL);
+    GHashTableIter iter;
+    gpointer value;
+    const char *file;
+
+    while (dir && (file = g_dir_read_name(dir)))
+        if (g_str_has_suffix(file, ".xml"))
+            load_one(dom, file);
+    if (!vireo_file_read(current, 4096, &dom->tree->current, NULL, NULL) ||
+        !g_hash_table_contains(dom->tree->snaps, dom->tree->current))
+        g_clear_pointer(&dom->tree->current, g_free);
+    /* A removal that was cut short may have left a child without its parent: it becomes a root. */
+    g_hash_table_iter_init(&iter, dom->tree->snaps);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        QemuSnap *snap = value;
+        const char *parent = qemu_snap_parent(snap);
+
+        if (parent && !g_hash_table_contains(dom->tree->snaps, parent))
+            g_clear_pointer(&snap->doc->parent, vireo_domain_snapshot_parent_free);
+    }
+}
+
+/* ---- changes ------------------------------------------------------------------- */
+
+gboolean qemu_tree_put(QemuDomain *dom, QemuSnap *snap, GError **error)
+{
+    if (!write_snap(dom, snap, error)) {
+        qemu_snap_unref(snap);
+        return FALSE;
+    }
+    g_mutex_lock(&dom->tree->lock);
+    g_hash_table_insert(dom->tree->snaps, g_strdup(snap->doc->name), snap);
+    g_mutex_unlock(&dom->tree->lock);
+    return TRUE;
+}
+
+gboolean qemu_tree_set_current(QemuDomain *dom, const char *name, GError **error)
+{
+    if (!write_current(dom, name, error))
+        return FALSE;
+    g_mutex_lock(&dom->tree->lock);
+    g_free(dom->tree->current);
+    dom->tree->current = g_strdup(name);
+    g_mutex_unlock(&dom->tree->lock);
+    return TRUE;
+}
+
+static gboolean hand_over_children(QemuDomain *dom, const char *name, const char *parent,
+                                   GError **error)
+{
+    g_autoptr(GPtrArray) all = sorted_all(dom->tree);
+
+    for (guint i = 0; i < all->len; i++) {
+        const QemuSnap *child = all->pdata[i];
+
+        if (g_strcmp0(qemu_snap_parent(child), name))
+            continue;
+        VireoDomainSnapshot *doc = vireo_domain_snapshot_copy(child->doc);
+        g_clear_pointer(&doc->parent, vireo_domain_snapshot_parent_free);
+        if (parent) {
+            doc->parent = g_new0(VireoDomainSnapshotParent, 1);
+            doc->parent->name = g_strdup(parent);
+        }
+        if (!qemu_tree_put(dom, qemu_snap_new(doc), error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean qemu_tree_remove(QemuDomain *dom, const char *name, GError **error)
+{
+    g_autoptr(QemuSnap) snap = qemu_tree_find(dom->tree, name);
+    g_autofree char *path = snap_path(dom, name);
+    g_autofree char *current = qemu_tree_current(dom->tree);
+
+    if (!snap)
+        return TRUE;
+    /* Children first: cut short anywhere, the tree on disk is whole. */
+    if (!hand_over_children(dom, name, qemu_snap_parent(snap), error))
+        return FALSE;
+    if (!g_strcmp0(current, name) && !qemu_tree_set_current(dom, qemu_snap_parent(snap), error))
+        return FALSE;
+    if (!vireo_file_remove(path, error))
+        return FALSE;
+    g_mutex_lock(&dom->tree->lock);
+    g_hash_table_remove(dom->tree->snaps, name);
+    g_mutex_unlock(&dom->tree->lock);
+    return TRUE;
+}
+
+gboolean qemu_tree_remove_all(QemuDomain *dom, GError **error)
+{
+    g_autoptr(GPtrArray) all = qemu_tree_below(dom->tree, NULL);
+    g_autofree char *dir = tree_path(dom, NULL);
+
+    for (guint i = 0; i < all->len; i++)
+        if (!qemu_tree_remove(dom, ((QemuSnap *)all->pdata[i])->doc->name, error))
+            return FALSE;
+    rmdir(dir);
+    return TRUE;
+}
+
+/* ---- publishing ---------------------------------------------------------------- */
+
+static int shown_state(VireoDomainSnapshotState state)
+{
+    switch (state) {
+    case VIREO_DOMAIN_SNAPSHOT_STATE_RUNNING:
+        return VIREO_DOMAIN_RUNNING;
+    case VIREO_DOMAIN_SNAPSHOT_STATE_PAUSED:
+        return VIREO_DOMAIN_PAUSED;
+    case VIREO_DOMAIN_SNAPSHOT_STATE_SHUTOFF:
+        return VIREO_DOMAIN_SHUTOFF;
+    default:
+        return VIREO_DOMAIN_NOSTATE;
+    }
+}
+
+void qemu_tree_publish(QemuDomain *dom)
+{
+    g_autoptr(GPtrArray) all = qemu_tree_all(dom->tree);
+    g_autofree char *current = qemu_tree_current(dom->tree);
+    g_autofree struct vireo_tree_node *nodes = g_new0(struct vireo_tree_node, all->len + 1);
+
+    for (guint i = 0; i < all->len; i++) {
+        const QemuSnap *snap = all->pdata[i];
+        gboolean disk_only = snap->doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_DISK_SNAPSHOT;
+
+        nodes[i].size = sizeof nodes[i];
+        nodes[i].name = snap->doc->name;
+        nodes[i].parent = qemu_snap_parent(snap);
+        nodes[i].creation_time = snap->doc->creation_time;
+        nodes[i].state = shown_state(snap->doc->state);
+        nodes[i].flags = VIREO_TREE_METADATA |
+                         (g_strcmp0(current, snap->doc->name) ? 0u : VIREO_TREE_CURRENT) |
+                         (qemu_snap_is_external(snap) ? VIREO_TREE_EXTERNAL : VIREO_TREE_INTERNAL) |
+                         (disk_only ? VIREO_TREE_DISK_ONLY : 0u);
+    }
+    dom->space->driver->host->publish_tree(dom->space->published, VIREO_CLASS_DOMAIN_SNAPSHOT,
+                                           dom->uuid, all->len, nodes);
+}
