@@ -34,6 +34,7 @@ NANO = os.path.join(BUILD, "tests", "guest", "nano.raw")
 EXIT_SKIP = 77
 START_SECONDS = 20
 
+ARGS = []    # further arguments of vireod, set before the daemon is first asked for
 USE_LIBVIRTD = "--libvirtd" in sys.argv
 if USE_LIBVIRTD:
     sys.argv.remove("--libvirtd")
@@ -111,7 +112,7 @@ class Daemon:
         os.makedirs(self.root, exist_ok=True)
         self.log = os.path.join(self.work, "vireod.log")
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([program, "--root", self.root], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen([program, "--root", self.root, *ARGS], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
         self.socket = os.path.join(self.root, "run", "libvirt", "libvirt-sock")
         end = time.monotonic() + START_SECONDS
