@@ -54,6 +54,15 @@ static int nometa_close(void *conn, vireo_call *call)
     return VIREO_OK;
 }
 
+static int nometa_xml(void *conn, vireo_call *call, const vireo_domain_get_xml_desc_args *args,
+                      vireo_domain_get_xml_desc_ret *ret)
+{
+    (void)conn;
+    (void)args;
+    ret->xml = host->strdup(call, "<domain type='nometa'><name>vm</name></domain>");
+    return VIREO_OK;
+}
+
 static int nometa_delete(void *conn, vireo_call *call,
                          const vireo_domain_snapshot_delete_args *args)
 {
@@ -65,6 +74,7 @@ static int nometa_delete(void *conn, vireo_call *call,
 #define OPS(X)                                                                                     \
     X(conn_open, nometa_open, 0, 0, 0, 0)                                                          \
     X(conn_close, nometa_close, 0, 0, 0, 0)                                                        \
+    X(domain_get_xml_desc, nometa_xml, 0, 0, 0, 0)                                                 \
     X(domain_snapshot_delete, nometa_delete, VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN,                \
       VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY, 0, 0)
 
