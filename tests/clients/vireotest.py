@@ -149,7 +149,7 @@ class Daemon:
             self.process = None
             if code not in (0, -signal.SIGTERM):
                 with open(self.log, encoding="utf-8", errors="replace") as stream:
-                    print("vireod said:\n" + stream.read()[-8000:], file=sys.stderr)
+                    print("vireod said:\n" + stream.read()[:12000], file=sys.stderr)
                 print(f"vireod ended with {code}", file=sys.stderr)
                 return code
         if self.peer_dir:
