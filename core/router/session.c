@@ -266,7 +266,7 @@ static void carry_out(VireoSession *session, vireo_call *call)
         call->driver = "none";
         vireo_call_finish(call, VIREO_FAIL);
     } else {
-        vireo_router_call(conn, call);
+        vireo_router_call(conn, vireo_call_ref(call));
     }
     vireo_conn_unref(conn);
 }
