@@ -40,44 +40,15 @@ static gboolean below_home(VireoPaths *paths, GError **error)
     return TRUE;
 }
 
-static gboolean holds_modules(const char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-
-    while (dir && (name = g_dir_read_name(dir)))
-        if (g_str_has_suffix(name, ".so"))
-            return TRUE;
-    return FALSE;
-}
-
-static gint compare(gconstpointer a, gconstpointer b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* The program as built, started where it was built, uses the modules built with it. */
 static GStrv built_in_driver_dirs(void)
 {
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
     g_autofree char *plugins = g_build_filename(VIREO_BUILD_DIR, "plugins", NULL);
-    GPtrArray *dirs = g_ptr_array_new();
-    g_autoptr(GDir) dir = NULL;
-    const char *name;
+    gboolean built = self && g_str_has_prefix(self, VIREO_BUILD_DIR "/");
+    const char *dirs[] = { built ? plugins : VIREO_DRIVER_DIR, NULL };
 
-    if (self && g_str_has_prefix(self, VIREO_BUILD_DIR "/"))
-        dir = g_dir_open(plugins, 0, NULL);
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(plugins, name, NULL);
-
-        if (holds_modules(path))
-            g_ptr_array_add(dirs, g_steal_pointer(&path));
-    }
-    g_ptr_array_sort(dirs, compare);
-    if (dirs->len == 0)
-        g_ptr_array_add(dirs, g_strdup(VIREO_DRIVER_DIR));
-    g_ptr_array_add(dirs, NULL);
-    return (GStrv)g_ptr_array_free(dirs, FALSE);
+    return g_strdupv((GStrv)dirs);
 }
 
 VireoPaths *vireo_paths_new(const char *root, const char *config_file,
