@@ -110,6 +110,7 @@ static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer unused)
     struct epoll_event events[EVENTS_PER_TURN];
     int n;
 
+    g_assert(!rpc_server_is_current(server));
     g_atomic_pointer_set(&server->thread, g_thread_self());
     n = epoll_wait(server->epoll_fd, events, EVENTS_PER_TURN, 0);
     for (int i = 0; i < n; i++) {
@@ -159,6 +160,8 @@ VireoRpcServer *vireo_rpc_server_new(GMainContext *context, const VireoRpcLimits
     server->source = g_source_new(&source_funcs, sizeof(RpcSource));
     ((RpcSource *)server->source)->server = server;
     g_source_set_static_name(server->source, "vireo-rpc");
+    /* It never recurses; GLib would take it out of the poll set, and wake itself up, for each turn. */
+    g_source_set_can_recurse(server->source, TRUE);
     g_source_add_unix_fd(server->source, server->epoll_fd, G_IO_IN);
     g_source_attach(server->source, server->context);
     return server;
