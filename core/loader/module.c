@@ -179,7 +179,7 @@ static gpointer run_init(gpointer data)
 
     g_mutex_lock(&loader->lock);
     if (!ok)
-        reason = g_strdup_printf("init failed: %s", problem ? problem->message : "no reason given");
+        reason = g_strdup(problem ? problem->message : "init failed and gave no reason");
     else if (module->state == VIREO_MODULE_FAILED_INIT) /* given up on meanwhile */
         reason = g_strdup_printf("init took %" G_GINT64_FORMAT " ms; %u are allowed", took,
                                  loader->init_ms);

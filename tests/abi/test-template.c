@@ -35,7 +35,7 @@ static void on_done(vireo_call *call, int status, gpointer opaque)
 /* Calls and waits; the error's code, 0 for none. The result lives in the arena. */
 static int ask(VireoArena *arena, guint32 id, gpointer args, gpointer ret, char **message)
 {
-    Answer answer = { .arena = arena, .ret = ret };
+    Answer answer = {.arena = arena, .ret = ret};
     vireo_call *call = vireo_call_new(vireo_op_by_id(id), vireo_arena_new(), args);
 
     call->done = on_done;
@@ -54,8 +54,8 @@ static int ask(VireoArena *arena, guint32 id, gpointer args, gpointer ret, char 
 
 static int state_of(VireoArena *arena, const vireo_domain_ref *dom)
 {
-    vireo_domain_get_state_args args = { *dom, 0 };
-    vireo_domain_get_state_ret ret = { 0 };
+    vireo_domain_get_state_args args = {*dom, 0};
+    vireo_domain_get_state_ret ret = {0};
 
     g_assert_cmpint(ask(arena, VIREO_OP_domain_get_state, &args, &ret, NULL), ==, 0);
     return ret.state;
@@ -64,10 +64,10 @@ static int state_of(VireoArena *arena, const vireo_domain_ref *dom)
 static void define(VireoArena *arena, vireo_domain_ref *dom)
 {
     char xml[] = "<domain type='demo'><name>one</name><memory>2048</memory></domain>";
-    vireo_domain_define_xml_flags_args args = { xml, 0 };
-    vireo_domain_define_xml_flags_ret ret = { 0 };
-    vireo_domain_lookup_by_name_args name = { (char[]){ "one" } };
-    vireo_domain_lookup_by_name_ret found = { 0 };
+    vireo_domain_define_xml_flags_args args = {xml, 0};
+    vireo_domain_define_xml_flags_ret ret = {0};
+    vireo_domain_lookup_by_name_args name = {(char[]){"one"}};
+    vireo_domain_lookup_by_name_ret found = {0};
 
     g_assert_cmpint(ask(arena, VIREO_OP_domain_define_xml_flags, &args, &ret, NULL), ==, 0);
     g_assert_cmpint(ask(arena, VIREO_OP_domain_lookup_by_name, &name, &found, NULL), ==, 0);
@@ -78,13 +78,14 @@ static void define(VireoArena *arena, vireo_domain_ref *dom)
 /* A flag outside the table never reaches the driver, and is refused by its name. */
 static void check_flags(VireoArena *arena, const vireo_domain_ref *dom)
 {
-    vireo_domain_create_with_flags_args create = { *dom, VIREO_DOMAIN_START_PAUSED };
-    vireo_domain_create_with_flags_ret created = { 0 };
-    vireo_domain_get_xml_desc_args describe = { *dom, VIREO_DOMAIN_XML_SECURE };
-    vireo_domain_get_xml_desc_ret described = { 0 };
+    vireo_domain_create_with_flags_args create = {*dom, VIREO_DOMAIN_START_PAUSED};
+    vireo_domain_create_with_flags_ret created = {0};
+    vireo_domain_get_xml_desc_args describe = {*dom, VIREO_DOMAIN_XML_SECURE};
+    vireo_domain_get_xml_desc_ret described = {0};
     g_autofree char *message = NULL;
 
-    g_assert_cmpint(ask(arena, VIREO_OP_domain_create_with_flags, &create, &created, &message), !=, 0);
+    g_assert_cmpint(ask(arena, VIREO_OP_domain_create_with_flags, &create, &created, &message), !=,
+                    0);
     g_assert_nonnull(strstr(message, "demo"));
     g_assert_nonnull(strstr(message, "PAUSED"));
     g_assert_cmpint(state_of(arena, dom), ==, VIREO_DOMAIN_SHUTOFF);
@@ -95,39 +96,41 @@ static void check_flags(VireoArena *arena, const vireo_domain_ref *dom)
 /* The narrow forms, which the driver does not have, are made from the wide ones. */
 static void live_and_die(VireoArena *arena, const vireo_domain_ref *dom)
 {
-    vireo_domain_create_args create = { *dom };
-    vireo_domain_destroy_args destroy = { *dom };
-    vireo_domain_undefine_args undefine = { *dom };
-    vireo_domain_suspend_args suspend = { *dom };
-    vireo_connect_list_all_domains_args list = { 1, VIREO_CONNECT_LIST_DOMAINS_ACTIVE };
-    vireo_connect_list_all_domains_ret listed = { 0 };
+    vireo_domain_create_args create = {*dom};
+    vireo_domain_destroy_args destroy = {*dom};
+    vireo_domain_undefine_args undefine = {*dom};
+    vireo_domain_suspend_args suspend = {*dom};
+    vireo_connect_list_all_domains_args list = {1, VIREO_CONNECT_LIST_DOMAINS_ACTIVE};
+    vireo_connect_list_all_domains_ret listed = {0};
 
     g_assert_cmpint(ask(arena, VIREO_OP_domain_create, &create, NULL, NULL), ==, 0);
     g_assert_cmpint(state_of(arena, dom), ==, VIREO_DOMAIN_RUNNING);
     g_assert_cmpint(ask(arena, VIREO_OP_connect_list_all_domains, &list, &listed, NULL), ==, 0);
     g_assert_cmpuint(listed.domains.len, ==, 1);
     g_assert_cmpstr(listed.domains.val[0].name, ==, "one");
-    g_assert_cmpint(ask(arena, VIREO_OP_domain_suspend, &suspend, NULL, NULL), ==, VIREO_ERR_NO_SUPPORT);
+    g_assert_cmpint(ask(arena, VIREO_OP_domain_suspend, &suspend, NULL, NULL), ==,
+                    VIREO_ERR_NO_SUPPORT);
     g_assert_cmpint(ask(arena, VIREO_OP_domain_undefine, &undefine, NULL, NULL), ==,
                     VIREO_ERR_OPERATION_INVALID);
     g_assert_cmpint(ask(arena, VIREO_OP_domain_destroy, &destroy, NULL, NULL), ==, 0);
     g_assert_cmpint(state_of(arena, dom), ==, VIREO_DOMAIN_SHUTOFF);
     g_assert_cmpint(ask(arena, VIREO_OP_domain_undefine, &undefine, NULL, NULL), ==, 0);
-    g_assert_cmpint(ask(arena, VIREO_OP_domain_create, &create, NULL, NULL), ==, VIREO_ERR_NO_DOMAIN);
+    g_assert_cmpint(ask(arena, VIREO_OP_domain_create, &create, NULL, NULL), ==,
+                    VIREO_ERR_NO_DOMAIN);
 }
 
 int main(int argc, char **argv)
 {
-    const char *dirs[] = { argc > 1 ? argv[1] : NULL, NULL };
+    const char *dirs[] = {argc > 1 ? argv[1] : NULL, NULL};
     char *base = argc > 2 ? argv[2] : NULL;
     VireoEngineConfig config = {
-        .dirs = { base, base, base, base, base },
+        .dirs = {base, base, base, base, base},
         .driver_dirs = dirs,
         .min_workers = 2,
         .max_workers = 4,
         .priority_workers = 1,
     };
-    VireoConnCaller caller = { 0 };
+    VireoConnCaller caller = {0};
     g_autoptr(VireoArena) arena = vireo_arena_new();
     g_autoptr(GError) error = NULL;
     vireo_domain_ref dom;

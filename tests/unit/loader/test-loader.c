@@ -274,7 +274,7 @@ static const Case failing[] = {
     {"missing-library", "missing", VIREO_MODULE_FAILED_LINK,
      "libvireo-test-gone.so.9: cannot open shared object file"},
     {"init-fails", "initfails", VIREO_MODULE_FAILED_INIT,
-     "init failed: the disk of initfails is on fire"},
+     "the disk of initfails is on fire"},
     {"other-mask", "mask", VIREO_MODULE_REFUSED_ABI,
      "its note and its table have other flags for domain-undefine-flags"},
     {"other-count", "count", VIREO_MODULE_REFUSED_ABI, "its note has 3 operations, its table 2"},
