@@ -121,9 +121,9 @@ gboolean vireo_cli_write_all(int fd, const void *data, gsize size, GError **erro
 typedef struct VireoCliTable VireoCliTable;
 VireoCliTable *vireo_cli_table_new(const char *first_column, ...) G_GNUC_NULL_TERMINATED;
 void vireo_cli_table_row(VireoCliTable *table, const char *first_cell, ...) G_GNUC_NULL_TERMINATED;
-void vireo_cli_table_row_strv(VireoCliTable *table, const char *const *cells);
-/* Prints and frees. */
 void vireo_cli_table_print(VireoCli *cli, VireoCliTable *table);
+void vireo_cli_table_free(VireoCliTable *table);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VireoCliTable, vireo_cli_table_free)
 
 /* Prints one JSON value and a newline; takes it. pretty: over several lines. */
 void vireo_cli_print_json(JsonNode *node, gboolean pretty);

@@ -12,13 +12,13 @@ G_DEFINE_QUARK(vireo-cli-usage, vireo_cli_usage)
 const VireoCliTopic vireo_cli_topics[] = {
     { "Domains", vireo_cli_domain_commands },
     { "What there is to know about domains", vireo_cli_info_commands },
-    { "Console", vireo_cli_console_commands },
+    { "The console", vireo_cli_console_commands },
     { "Snapshots", vireo_cli_snapshot_commands },
-    { "Events", vireo_cli_event_commands },
-    { "Host", vireo_cli_host_commands },
-    { "Drivers", vireo_cli_driver_commands },
+    { "What happens", vireo_cli_event_commands },
+    { "The host", vireo_cli_host_commands },
+    { "Driver modules", vireo_cli_driver_commands },
     { "Any operation", vireo_cli_call_commands },
-    { "Help", vireo_cli_help_commands },
+    { "Getting help", vireo_cli_help_commands },
     { NULL, NULL },
 };
 
@@ -124,6 +124,23 @@ static gboolean has_option(const VireoCliCommand *command, const char *name)
     return FALSE;
 }
 
+/* GOption would silently drop the value of `--switch=value`. */
+static gboolean refuse_values_of_switches(GArray *entries, char **words, GError **error)
+{
+    for (; *words && strcmp(*words, "--") != 0; words++) {
+        const char *equals = g_str_has_prefix(*words, "--") ? strchr(*words, '=') : NULL;
+        g_autofree char *name = equals ? g_strndup(*words + 2, equals - *words - 2) : NULL;
+
+        for (guint i = 0; name && i < entries->len; i++) {
+            const GOptionEntry *entry = &g_array_index(entries, GOptionEntry, i);
+
+            if (strcmp(entry->long_name, name) == 0 && (entry->flags & G_OPTION_FLAG_NO_ARG))
+                return vireo_cli_usage(error, "'--%s' takes no value", name);
+        }
+    }
+    return TRUE;
+}
+
 static gboolean parse_entries(VireoCli *cli, GArray *entries, gboolean posix, char ***words,
                               GError **error)
 {
@@ -131,6 +148,10 @@ static gboolean parse_entries(VireoCli *cli, GArray *entries, gboolean posix, ch
     GOptionGroup *group = g_option_group_new("vireo", "", "", cli, NULL);
     GError *problem = NULL;
 
+    if (!refuse_values_of_switches(entries, *words + 1, error)) {
+        g_option_group_unref(group);
+        return FALSE;
+    }
     if (!posix) {
         GOptionEntry rest = {
             .long_name = G_OPTION_REMAINING,

@@ -29,7 +29,7 @@ static char *flags_text(const VireoOp *op, guint64 flags)
 static gboolean run_drivers(VireoCli *cli, GError **error)
 {
     vireo_vireo_driver_list_ret ret;
-    VireoCliTable *table;
+    g_autoptr(VireoCliTable) table = NULL;
     JsonNode *node;
 
     if (!VIREO_CALL(cli->client, vireo_driver_list, cli->arena, error, &ret))
@@ -83,7 +83,7 @@ static gboolean run_driver(VireoCli *cli, GError **error)
 {
     vireo_vireo_driver_get_args args = { .name = (char *)vireo_cli_text(cli, "driver") };
     vireo_vireo_driver_get_ret ret;
-    VireoCliTable *table;
+    g_autoptr(VireoCliTable) table = NULL;
     VireoCliFacts *facts;
 
     if (!VIREO_CALL(cli->client, vireo_driver_get, cli->arena, error, &args, &ret))

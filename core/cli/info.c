@@ -56,7 +56,7 @@ static JsonObject *domain_object(const vireo_domain_ref *dom)
 static gboolean list_rows(VireoCli *cli, const vireo_connect_list_all_domains_ret *list, GError **error)
 {
     g_autoptr(JsonArray) array = json_array_new();
-    VireoCliTable *table = vireo_cli_table_new("Id", "Name", "State", NULL);
+    g_autoptr(VireoCliTable) table = vireo_cli_table_new("Id", "Name", "State", NULL);
     JsonNode *node;
 
     for (guint i = 0; i < list->domains.len; i++) {

@@ -99,7 +99,7 @@ int main(int argc, char **argv)
         vireo_cli_print_error(&cli, error);
         code = error->domain == VIREO_CLI_USAGE ? EXIT_USAGE : EXIT_FAILED;
     }
-    if (fflush(stdout) != 0 && code == EXIT_DONE) {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE) {
         fprintf(stderr, "vireo: cannot write the output\n");
         code = EXIT_FAILED;
     }

@@ -54,12 +54,6 @@ void vireo_cli_table_row(VireoCliTable *table, const char *first_cell, ...)
     g_assert(table->cells->len % table->n_columns == 0);
 }
 
-void vireo_cli_table_row_strv(VireoCliTable *table, const char *const *cells)
-{
-    for (guint i = 0; i < table->n_columns; i++)
-        g_ptr_array_add(table->cells, g_strdup(cells[i]));
-}
-
 static const char *cell_colour(VireoCli *cli, guint row, const char *text)
 {
     if (!cli->colour || row == 0)
@@ -98,6 +92,12 @@ void vireo_cli_table_print(VireoCli *cli, VireoCliTable *table)
             putchar('\n');
         }
     }
+}
+
+void vireo_cli_table_free(VireoCliTable *table)
+{
+    if (!table)
+        return;
     g_ptr_array_unref(table->cells);
     g_free(table);
 }

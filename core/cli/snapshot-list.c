@@ -117,7 +117,7 @@ static char *format_time(gint64 seconds)
 static void print_table(VireoCli *cli, GArray *rows)
 {
     gboolean parent = vireo_cli_on(cli, "parent");
-    VireoCliTable *table =
+    g_autoptr(VireoCliTable) table =
         vireo_cli_table_new("Name", "Creation Time", "State", parent ? "Parent" : NULL, NULL);
 
     for (guint i = 0; i < rows->len; i++) {

@@ -156,7 +156,8 @@ static gboolean append_disk(GString *xml, const char *spec, GError **error)
     append_attribute(xml, "name", parts->pdata[0]);
     if (snapshot)
         append_attribute(xml, "snapshot", snapshot);
-    append_attribute(xml, "type", type ? type : "file");
+    if (type)
+        append_attribute(xml, "type", type);
     g_string_append(xml, ">\n");
     if (driver) {
         g_string_append(xml, "      <driver");
