@@ -58,11 +58,12 @@ static const char *cell_colour(VireoCli *cli, guint row, const char *text)
 {
     if (!cli->colour || row == 0)
         return "";
-    if (strcmp(text, "running") == 0 || strcmp(text, "ready") == 0 || strcmp(text, "loaded") == 0)
+    if (strcmp(text, "running") == 0 || strcmp(text, "ACTIVE") == 0)
         return "\033[32m";
     if (strcmp(text, "paused") == 0)
         return "\033[33m";
-    if (strcmp(text, "crashed") == 0 || strcmp(text, "failed") == 0)
+    if (strcmp(text, "crashed") == 0 || g_str_has_prefix(text, "FAILED_") ||
+        g_str_has_prefix(text, "REFUSED_") || strcmp(text, "QUARANTINED") == 0)
         return "\033[31m";
     return "";
 }

@@ -152,15 +152,15 @@ char *vireo_uri_from_environment(void)
 
 char *vireo_uri_find_socket(const VireoUri *uri, gboolean readonly)
 {
-    static const char *const folders[] = { "vireo", "libvirt" };
-    const char *name = readonly && !uri->session ? "libvirt-sock-ro" : "libvirt-sock";
+    static const char *const names[] = { "vireo", "libvirt" };
+    const char *suffix = readonly && !uri->session ? "-sock-ro" : "-sock";
     const char *base = uri->session ? g_get_user_runtime_dir() : "/run";
     g_autofree char *first = NULL;
 
     if (uri->socket)
         return g_strdup(uri->socket);
-    for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
-        g_autofree char *path = g_build_filename(base, folders[i], name, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = g_strconcat(base, "/", names[i], "/", names[i], suffix, NULL);
 
         if (g_file_test(path, G_FILE_TEST_EXISTS))
             return g_steal_pointer(&path);
