@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <poll.h>
 #include <signal.h>
@@ -57,7 +58,9 @@ static void stream_done(const char *error, gpointer opaque)
 
 static void start_stream(Fixture *f, VireoRpcClient *client, VireoRpcRequest *request)
 {
-    vireo_rpc_stream_start(client, &request->header, f->stream_fd, f->stream_how, f->stream_offset,
+    int fd = f->stream_dup ? fcntl(f->stream_fd, F_DUPFD_CLOEXEC, 3) : f->stream_fd;
+
+    vireo_rpc_stream_start(client, &request->header, fd, f->stream_how, f->stream_offset,
                            f->stream_length, stream_done, f);
 }
 
@@ -231,6 +234,14 @@ int fixture_connect(Fixture *f)
     return fd;
 }
 
+static void answer(Kept *kept)
+{
+    vireo_rpc_reply(kept->client, &kept->request->header, NULL, NULL, NULL, 0);
+    vireo_rpc_request_release(kept->client, kept->request);
+    vireo_rpc_client_unref(kept->client);
+    g_free(kept);
+}
+
 void fixture_answer(Fixture *f, guint32 serial)
 {
     Kept *kept = NULL;
@@ -244,10 +255,22 @@ void fixture_answer(Fixture *f, guint32 serial)
     }
     g_mutex_unlock(&f->lock);
     g_assert_nonnull(kept);
-    vireo_rpc_reply(kept->client, &kept->request->header, NULL, NULL, NULL, 0);
-    vireo_rpc_request_release(kept->client, kept->request);
-    vireo_rpc_client_unref(kept->client);
-    g_free(kept);
+    answer(kept);
+}
+
+void fixture_answer_all(Fixture *f)
+{
+    for (;;) {
+        Kept *kept = NULL;
+
+        g_mutex_lock(&f->lock);
+        if (f->kept->len > 0)
+            kept = g_ptr_array_steal_index(f->kept, 0);
+        g_mutex_unlock(&f->lock);
+        if (!kept)
+            return;
+        answer(kept);
+    }
 }
 
 void fixture_wait(Fixture *f, guint *value, guint want)

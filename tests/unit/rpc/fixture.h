@@ -31,6 +31,7 @@ typedef struct {
     guint64 call_bytes;
     GArray *procs;
     int stream_fd, stream_how;
+    gboolean stream_dup; /* each stream gets a duplicate */
     guint64 stream_offset, stream_length;
     guint streams_done;
     char *stream_error;
@@ -45,6 +46,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Fixture, fixture_free)
 int fixture_connect(Fixture *fixture);
 /* Answers the kept call of that serial. */
 void fixture_answer(Fixture *fixture, guint32 serial);
+void fixture_answer_all(Fixture *fixture);
 /* Waits (5 s at most, else the test fails) until *value is `want`. */
 void fixture_wait(Fixture *fixture, guint *value, guint want);
 /* Runs fn on the server's thread and waits for it. */
