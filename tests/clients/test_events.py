@@ -76,7 +76,8 @@ class Events(vireotest.VirshCase):
     def test_shutdown_by_the_guest(self):
         line = self.start(self.define("a"))
         child = self.watch("--event", "lifecycle", "--loop", "--timeout", "5")
-        line.ask("p", "OFF")
+        line.send("p")
+        line.expect_off()
         seen = re.findall(r"domain '?a'?: (.+)", self.said(child))
         self.assertIn("Stopped Shutdown", seen)
         self.assertTrue(any(x.startswith("Shutdown ") for x in seen), seen)

@@ -69,7 +69,7 @@ class Off(SnapshotCase):
 
     def test_name_taken(self):
         self.snap("a", "one")
-        self.assertIn("already exists", self.virsh_fails("snapshot-create-as", "a", "one"))
+        self.assertIn("already", self.virsh_fails("snapshot-create-as", "a", "one"))
         self.assertEqual(self.disk_snapshots(self.disk()), ["one"])
 
     def test_bad_names(self):
@@ -152,7 +152,8 @@ class Off(SnapshotCase):
 
     def test_revert_brings_the_definition_back(self):
         self.snap("a", "one")
-        self.virsh("setvcpus", "a", "2", "--config", "--maximum")
+        self.define("a", uuid=self.virsh("domuuid", "a"), vcpus=2, disks=[vireotest.disk_xml(self.disk(), "vda")])
+        self.assertEqual(self.xml("a").find("vcpu").text, "2")
         self.virsh("snapshot-revert", "a", "one")
         self.assertEqual(self.xml("a").find("vcpu").text, "1")
 

@@ -269,6 +269,22 @@ class Nano:
                     time.sleep(0.05)
         self.seen = self.seen[self.seen.index(wanted) + len(wanted):]
 
+    def expect_off(self):
+        """Its last words; they may be lost when QEMU hangs up at once."""
+        end = time.monotonic() + 15
+        while b"OFF nano" not in self.seen:
+            if time.monotonic() > end:
+                raise AssertionError(f"guest did not power off but said {self.seen!r}")
+            poll = select.poll()
+            poll.register(self.fd, select.POLLIN)
+            for _, events in poll.poll(200):
+                try:
+                    self.seen += os.read(self.fd, 4096)
+                except OSError:
+                    pass
+                if events & (select.POLLHUP | select.POLLERR):
+                    return
+
     def send(self, text):
         os.write(self.fd, text.encode())
 
