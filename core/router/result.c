@@ -56,7 +56,8 @@ static void trim_params(vireo_call *call)
     params = array_member(call->op->ret, call->ret, element);
     if (strings_ok && !(vireo_op_get_flags(call->op, call->args) & strings_ok))
         drop_strings(params);
-    if (told)
+    /* A driver that knows the convention gives the count alone when asked with room for nothing. */
+    if (told && (params->len || !asked || *asked))
         *told = (gint32)params->len;
     if (asked && told)
         params->len = MIN(params->len, (guint32)MAX(*asked, 0));
