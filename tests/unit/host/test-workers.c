@@ -54,7 +54,12 @@ static void test_priority(void)
     for (guint i = 0; i < 2000 && !g_atomic_int_get(&ran); i++)
         g_usleep(1000);
     g_assert_cmpint(ran, ==, 1);
-    vireo_workers_info(workers, &info);
+    for (guint i = 0; i < 2000; i++) {
+        vireo_workers_info(workers, &info);
+        if (info.queued == 2)
+            break;
+        g_usleep(1000); /* an ordinary worker has not taken its first item yet */
+    }
     g_assert_cmpuint(info.threads, ==, 3);
     g_assert_cmpuint(info.queued, ==, 2);
     g_mutex_unlock(&gate);
