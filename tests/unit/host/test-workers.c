@@ -4,13 +4,15 @@
 
 static gint ran, together, most_together;
 
+/* Stays until `opaque` of its kind have been at work together, or two seconds. */
 static void work(gpointer opaque)
 {
     gint now = g_atomic_int_add(&together, 1) + 1;
 
     if (now > g_atomic_int_get(&most_together))
         g_atomic_int_set(&most_together, now);
-    g_usleep(GPOINTER_TO_UINT(opaque));
+    for (guint i = 0; i < 2000 && g_atomic_int_get(&most_together) < GPOINTER_TO_INT(opaque); i++)
+        g_usleep(1000);
     g_atomic_int_add(&together, -1);
     g_atomic_int_inc(&ran);
 }
@@ -26,7 +28,7 @@ static void test_bounds(void)
 
     reset();
     for (guint i = 0; i < 30; i++)
-        vireo_workers_push(workers, FALSE, work, GUINT_TO_POINTER(3000));
+        vireo_workers_push(workers, FALSE, work, GINT_TO_POINTER(3));
     vireo_workers_free(workers); /* finishes what is queued */
     g_assert_cmpint(ran, ==, 30);
     g_assert_cmpint(most_together, ==, 3);
