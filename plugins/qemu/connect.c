@@ -93,8 +93,6 @@ int qemu_connect_get_cpu_model_names(void *handle, vireo_call *call,
     if (!emulator)
         return qemu_fail(driver, call, error);
     ret->ret = (gint32)emulator->cpus->len;
-    if (!args->need_results)
-        return VIREO_OK;
     ret->models.len = emulator->cpus->len;
     ret->models.val = driver->host->alloc(call, sizeof(char *) * (emulator->cpus->len + 1));
     for (guint i = 0; i < emulator->cpus->len; i++)

@@ -199,4 +199,6 @@ static inline QemuConn *qemu_conn(void *conn)
 {
     return conn;
 }
+/* CPU time its process has used, nanoseconds; 0 when it does not run (info.c). */
+guint64 qemu_domain_cpu_time(QemuDomain *dom);
 #define VEC_EACH(list, i) for (guint i = 0; i < (list).n; i++)

@@ -33,9 +33,6 @@ int qemu_node_get_cpu_stats(void *handle, vireo_call *call, const vireo_node_get
     g_autoptr(GError) error = NULL;
     VireoNodeCpuStats stats;
 
-    ret->nparams = 4;
-    if (args->nparams == 0)
-        return VIREO_OK;
     if (!vireo_node_cpu_stats(args->cpuNum, &stats, &error))
         return host->fail(call, VIREO_ERR_INVALID_ARG, "%s", error->message);
     const struct {
@@ -43,7 +40,7 @@ int qemu_node_get_cpu_stats(void *handle, vireo_call *call, const vireo_node_get
         guint64 value;
     } fields[] = { { "kernel", stats.kernel }, { "user", stats.user }, { "idle", stats.idle },
                    { "iowait", stats.iowait } };
-    ret->params.len = MIN(G_N_ELEMENTS(fields), (guint)MAX(args->nparams, 0));
+    ret->params.len = G_N_ELEMENTS(fields);
     ret->params.val = host->alloc(call, sizeof *ret->params.val * G_N_ELEMENTS(fields));
     for (guint i = 0; i < ret->params.len; i++) {
         ret->params.val[i].field = host->strdup(call, fields[i].name);
@@ -61,9 +58,6 @@ int qemu_node_get_memory_stats(void *handle, vireo_call *call,
     VireoNodeMemoryStats stats;
     guint count = args->cellNum < 0 ? 4 : 2;
 
-    ret->nparams = (gint32)count;
-    if (args->nparams == 0)
-        return VIREO_OK;
     if (!vireo_node_memory_stats(args->cellNum, &stats, &error))
         return host->fail(call, VIREO_ERR_INVALID_ARG, "%s", error->message);
     const struct {
@@ -71,7 +65,7 @@ int qemu_node_get_memory_stats(void *handle, vireo_call *call,
         guint64 value;
     } fields[] = { { "total", stats.total }, { "free", stats.free }, { "buffers", stats.buffers },
                    { "cached", stats.cached } };
-    ret->params.len = MIN(count, (guint)MAX(args->nparams, 0));
+    ret->params.len = count;
     ret->params.val = host->alloc(call, sizeof *ret->params.val * G_N_ELEMENTS(fields));
     for (guint i = 0; i < ret->params.len; i++) {
         ret->params.val[i].field = host->strdup(call, fields[i].name);

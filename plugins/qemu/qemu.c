@@ -155,6 +155,13 @@ static void qemu_fini(void *self)
 
 /* ---- the table ----------------------------------------------------------------- */
 
+#define STATS_FILTER                                                                               \
+    (VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE |   \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT |                                              \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT |                                               \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED |    \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_OTHER |     \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS)
 #define AFFECT (VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG)
 
 /* operation, function, native, trivial, needs active, needs inactive; why a flag is trivial is said
@@ -229,6 +236,42 @@ static void qemu_fini(void *self)
     X(domain_snapshot_delete, qemu_domain_snapshot_delete,                                         \
       VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY |         \
           VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY,                                              \
-      0, 0, 0)
+      0, 0, 0)                                                                                      \
+    X(domain_get_info, qemu_domain_get_info, 0, 0, 0, 0)                                           \
+    X(domain_get_control_info, qemu_domain_get_control_info, 0, 0, 0, 0)                           \
+    X(domain_get_security_label, qemu_domain_get_security_label, 0, 0, 0, 0)                       \
+    X(domain_get_security_label_list, qemu_domain_get_security_label_list, 0, 0, 0, 0)             \
+    X(domain_get_messages, qemu_domain_get_messages, 0,                                            \
+      VIREO_DOMAIN_MESSAGE_DEPRECATION | VIREO_DOMAIN_MESSAGE_TAINTING, 0, 0)                      \
+    X(domain_get_job_stats, qemu_domain_get_job_stats, 0, 0, 0, 0)                                 \
+    X(domain_get_vcpus, qemu_domain_get_vcpus, 0, 0, 0, 0)                                         \
+    X(domain_get_vcpus_flags, qemu_domain_get_vcpus_flags, AFFECT | VIREO_DOMAIN_VCPU_MAXIMUM, 0,  \
+      0, 0)                                                                                        \
+    X(domain_get_cpu_stats, qemu_domain_get_cpu_stats, 0, VIREO_TYPED_PARAM_STRING_OKAY, 0, 0)     \
+    X(domain_get_scheduler_type, qemu_domain_get_scheduler_type, 0, 0, 0, 0)                       \
+    X(domain_set_vcpus_flags, qemu_domain_set_vcpus_flags, AFFECT | VIREO_DOMAIN_VCPU_MAXIMUM, 0,  \
+      0, 0)                                                                                        \
+    X(domain_set_memory_flags, qemu_domain_set_memory_flags, AFFECT | VIREO_DOMAIN_MEM_MAXIMUM, 0, \
+      0, 0)                                                                                        \
+    X(domain_set_memory_stats_period, qemu_domain_set_memory_stats_period, AFFECT, 0, 0, 0)        \
+    X(domain_memory_stats, qemu_domain_memory_stats, 0, 0, 0, 0)                                   \
+    X(domain_block_stats_flags, qemu_domain_block_stats_flags, 0, VIREO_TYPED_PARAM_STRING_OKAY,   \
+      0, 0)                                                                                        \
+    X(domain_get_block_info, qemu_domain_get_block_info, 0, 0, 0, 0)                               \
+    X(domain_interface_stats, qemu_domain_interface_stats, 0, 0, 0, 0)                             \
+    X(connect_get_all_domain_stats, qemu_connect_get_all_domain_stats, STATS_FILTER,               \
+      VIREO_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, 0, 0)                                            \
+    X(domain_open_console, qemu_domain_open_console, 0,                                            \
+      VIREO_DOMAIN_CONSOLE_FORCE, 0, 0)                                                            \
+    X(domain_open_channel, qemu_domain_open_channel, 0, VIREO_DOMAIN_CHANNEL_FORCE, 0, 0)          \
+    X(domain_screenshot, qemu_domain_screenshot, 0, 0, 0, 0)                                       \
+    X(qemu_domain_monitor_command, qemu_qemu_domain_monitor_command,                               \
+      VIREO_DOMAIN_QEMU_MONITOR_COMMAND_HMP, 0, 0, 0)                                              \
+    X(domain_get_metadata, qemu_domain_get_metadata, AFFECT, 0, 0, 0)                              \
+    X(domain_set_metadata, qemu_domain_set_metadata, AFFECT, 0, 0, 0)                              \
+    X(domain_get_disk_errors, qemu_domain_get_disk_errors, 0, 0, 0, 0)                             \
+    X(domain_attach_device_flags, qemu_domain_attach_device_flags, AFFECT, 0, 0, 0)                \
+    X(domain_detach_device_flags, qemu_domain_detach_device_flags, AFFECT, 0, 0, 0)                \
+    X(domain_block_resize, qemu_domain_block_resize, VIREO_DOMAIN_BLOCK_RESIZE_BYTES, 0, 0, 0)
 
 VIREO_DRIVER(qemu, "0.1.0", "qemu", VIREO_PARALLEL, QEMU_OPS, qemu_init, qemu_fini)

@@ -233,6 +233,11 @@ static QemuSnap *take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *do
     if (!tops || !check_tops(tops, doc->name, error))
         return NULL;
     describe(dom, doc, machine, active, running);
+    if (!doc->domain) {
+        qemu_error(error, VIREO_ERR_INTERNAL_ERROR,
+                   "the definition of domain '%s' cannot be written down", dom->name);
+        return NULL;
+    }
     if (qmp ? !take_online(dom, call, qmp, tops, doc->name, running, error)
             : !take_offline(dom, call, tops, doc->name, error))
         return NULL;
