@@ -221,6 +221,7 @@ gboolean vireo_daemon_start(VireoDaemon *daemon, GError **error)
     daemon->server = vireo_rpc_server_new(NULL, &daemon->config->limits, &handler, &session_config);
     daemon->admin_server =
         vireo_rpc_server_new(NULL, &daemon->config->admin_limits, &handler, &session_config);
+    vireo_rpc_server_drive(daemon->server);
     if (!listen_all(daemon, error))
         return FALSE;
     daemon->starter = g_thread_new("start", start_drivers, daemon);

@@ -13,8 +13,9 @@
 
 #include "ops/catalogue.h"
 
-#define LARGE_FIRST (4 * RPC_SCRATCH) /* a large packet's buffer grows from this as bytes arrive   \
-                                       */
+#define LARGE_FIRST                                                                                \
+    (4 * RPC_SCRATCH) /* a large packet's buffer grows from this as bytes arrive                   \
+                       */
 #define LARGE_FRONT 4
 
 /* ---- requests ---- */

@@ -20,10 +20,12 @@
 #define RPC_SCRATCH           65536    /* packets up to this size are parsed where they were read */
 #define RPC_ANONYMOUS_MESSAGE (1024 * 1024) /* largest packet before authentication */
 #define RPC_OUT_HIGH          (1024 * 1024) /* a client with more unread answers is not read from */
-#define RPC_EVENTS_MAX        (16 * 1024 * 1024) /* a client with more unread bytes loses its connection \
-                                                  */
-#define RPC_LINGER 10 /* seconds a closing client has to read what is queued */
-#define RPC_WHEEL  64 /* slots of one second */
+#define RPC_EVENTS_MAX                                                                             \
+    (16 * 1024 * 1024)         /* a client with more unread bytes loses its connection             \
+                                */
+#define RPC_LINGER          10 /* seconds a closing client has to read what is queued */
+#define RPC_EVENTS_PER_TURN 64
+#define RPC_WHEEL           64 /* slots of one second */
 
 /* What an epoll event leads to. */
 typedef struct RpcWatch RpcWatch;
@@ -51,6 +53,9 @@ struct VireoRpcServer {
     int epoll_fd;
     RpcWatch wake;
     int wake_fd;
+    /* Events that were seen while the context waited, for the turn that follows. */
+    struct epoll_event pending[RPC_EVENTS_PER_TURN];
+    guint n_pending;
     VireoRpcHandler handler;
     gpointer opaque;
     VireoRpcLimits limits;
@@ -141,6 +146,9 @@ gboolean rpc_server_is_current(VireoRpcServer *server);
 /* Calls free_fn once the current batch of events is over. */
 void rpc_server_bury(VireoRpcServer *server, gpointer what, GDestroyNotify free_fn);
 gint64 rpc_now(void); /* monotonic seconds */
+
+/* ---- poll.c ---- */
+void rpc_poll_stop(VireoRpcServer *server);
 
 /* ---- listen.c ---- */
 void rpc_listeners_update(VireoRpcServer *server);

@@ -167,7 +167,7 @@ void vireo_rpc_server_close_listeners(VireoRpcServer *server)
             g_ptr_array_steal_index(server->listeners, server->listeners->len - 1);
 
         /* An event of this turn may still name it. */
-        if (rpc_server_is_current(server))
+        if (rpc_server_is_current(server) || server->n_pending > 0)
             rpc_server_bury(server, listener, (GDestroyNotify)rpc_listener_free);
         else
             rpc_listener_free(listener);

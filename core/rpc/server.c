@@ -5,8 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define EVENTS_PER_TURN 64
-#define TASK_ROUNDS     4 /* then sockets have their turn */
+#define TASK_ROUNDS 4 /* then sockets have their turn */
 
 typedef struct {
     GSource source;
@@ -107,17 +106,19 @@ static void empty_graves(VireoRpcServer *server)
 static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer unused)
 {
     VireoRpcServer *server = ((RpcSource *)source)->server;
-    struct epoll_event events[EVENTS_PER_TURN];
-    int n;
+    struct epoll_event *events = server->pending;
+    gint n = (gint)server->n_pending;
 
     g_assert(!rpc_server_is_current(server));
     g_atomic_pointer_set(&server->thread, g_thread_self());
-    n = epoll_wait(server->epoll_fd, events, EVENTS_PER_TURN, 0);
+    if (n == 0)
+        n = epoll_wait(server->epoll_fd, events, RPC_EVENTS_PER_TURN, 0);
     for (int i = 0; i < n; i++) {
         RpcWatch *watch = events[i].data.ptr;
 
         watch->ready(watch, events[i].events);
     }
+    server->n_pending = 0;
     rpc_timers_run(server);
     run_tasks(server, TASK_ROUNDS);
     empty_graves(server);
@@ -160,7 +161,8 @@ VireoRpcServer *vireo_rpc_server_new(GMainContext *context, const VireoRpcLimits
     server->source = g_source_new(&source_funcs, sizeof(RpcSource));
     ((RpcSource *)server->source)->server = server;
     g_source_set_static_name(server->source, "vireo-rpc");
-    /* It never recurses; GLib would take it out of the poll set, and wake itself up, for each turn. */
+    /* It never recurses; GLib would take it out of the poll set, and wake itself up, for each turn.
+     */
     g_source_set_can_recurse(server->source, TRUE);
     g_source_add_unix_fd(server->source, server->epoll_fd, G_IO_IN);
     g_source_attach(server->source, server->context);
@@ -172,6 +174,8 @@ void vireo_rpc_server_free(VireoRpcServer *server)
     if (!server)
         return;
     g_atomic_pointer_set(&server->thread, g_thread_self());
+    rpc_poll_stop(server);
+    server->n_pending = 0;
     vireo_rpc_server_close_listeners(server);
     while (server->clients.head)
         rpc_client_disconnect(server->clients.head->data);

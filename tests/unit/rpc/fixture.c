@@ -187,6 +187,8 @@ Fixture *fixture_new(const VireoRpcLimits *limits)
     f->server = vireo_rpc_server_new(f->context, limits, &handler, f);
     vireo_rpc_server_listen(f->server, VIREO_RPC_SOCKET_RW, f->path, 0600, -1, &error);
     g_assert_no_error(error);
+    if (g_getenv("RPC_TEST_DRIVE"))
+        vireo_rpc_server_drive(f->server);
     f->thread = g_thread_new("server", serve, f);
     fixture_run(f, nothing); /* a loop that does not run yet cannot be quit */
     return f;
