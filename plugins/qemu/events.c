@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "hotplug.h"
 #include "livestate.h"
 #include "process.h"
 
@@ -144,16 +145,25 @@ static void on_balloon(QemuDomain *dom, JsonObject *data)
 static void on_device_deleted(QemuDomain *dom, JsonObject *data)
 {
     const char *id = vireo_json_string(data, "device");
-    vireo_domain_event_device_removed_msg message = { .dom = self(dom),
-                                                              .devAlias = (char *)id };
 
-    if (!id)
-        return;
-    g_mutex_lock(&dom->lock);
-    g_hash_table_add(dom->removed, g_strdup(id));
-    g_cond_broadcast(&dom->changed);
-    g_mutex_unlock(&dom->lock);
-    raise_event(dom, VIREO_EVENT_domain_event_device_removed, &message);
+    if (id)
+        qemu_hot_gone(dom, id);
+}
+
+static void on_unplug_refused(QemuDomain *dom, JsonObject *data)
+{
+    const char *id = vireo_json_string(data, "device");
+
+    if (id)
+        qemu_hot_refused(dom, id);
+}
+
+static void on_tray(QemuDomain *dom, JsonObject *data)
+{
+    const char *id = vireo_json_string(data, "id");
+
+    if (id)
+        qemu_hot_tray(dom, id, vireo_json_bool(data, "tray-open"));
 }
 
 static void on_job(QemuDomain *dom, JsonObject *data)
@@ -237,6 +247,21 @@ static void on_io_error(QemuDomain *dom, JsonObject *data)
     raise_event(dom, VIREO_EVENT_domain_event_io_error_reason, &message);
 }
 
+/* For those who asked for everything QEMU says. */
+static void raise_monitor_event(QemuDomain *dom, const char *name, JsonObject *data, gint64 usec)
+{
+    g_autofree char *details = data ? vireo_json_text(data) : NULL;
+    vireo_qemu_domain_monitor_event_msg message = {
+        .dom = self(dom),
+        .event = (char *)name,
+        .seconds = usec / G_USEC_PER_SEC,
+        .micros = (guint32)(usec % G_USEC_PER_SEC),
+        .details = details,
+    };
+
+    raise_event(dom, VIREO_EVENT_qemu_domain_monitor_event, &message);
+}
+
 void qemu_event(VireoQmp *qmp, const char *name, JsonObject *data, gint64 usec, void *opaque)
 {
     static const struct {
@@ -250,12 +275,15 @@ void qemu_event(VireoQmp *qmp, const char *name, JsonObject *data, gint64 usec, 
         { "GUEST_PANICKED", on_panic },
         { "BALLOON_CHANGE", on_balloon },
         { "DEVICE_DELETED", on_device_deleted },
+        { "DEVICE_UNPLUG_GUEST_ERROR", on_unplug_refused },
+        { "DEVICE_TRAY_MOVED", on_tray },
         { "JOB_STATUS_CHANGE", on_job },
         { "RTC_CHANGE", on_rtc_change },
         { "WATCHDOG", on_watchdog },
         { "BLOCK_IO_ERROR", on_io_error },
     };
 
+    raise_monitor_event(opaque, name, data, usec);
     for (guint i = 0; i < G_N_ELEMENTS(table); i++)
         if (g_str_equal(table[i].name, name)) {
             table[i].take(opaque, data);

@@ -1,374 +1,481 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Devices that come and go: in the stored definition, and disks and interfaces of a running guest. */
+/* Attach, detach and update of devices: in the stored definition, in a running guest, or both. */
+#include "hotplug.h"
 #include "ops.h"
 
 #include <string.h>
-#include <unistd.h>
 
+#include "change.h"
 #include "events.h"
 #include "images.h"
-#include "launch.h"
-#include "livestate.h"
-#include "stats.h"
 
-#define UNPLUG_MS 10000
+/* The lists of devices that can be changed one by one. */
+#define DEVICE_LISTS(X)                                                                            \
+    X(disks) X(controllers) X(interfaces) X(serials) X(consoles) X(channels) X(inputs) X(graphics) \
+    X(videos) X(watchdogs) X(rngs) X(panics)
 
-/* One device out of a document; exactly one member is set. */
-typedef struct {
-    VireoDomainDisk *disk;
-    VireoDomainInterface *iface;
-    VireoDomainController *controller;
-} Device;
+/* ---- the document of one device ------------------------------------------------ */
 
-static void device_clear(Device *device)
+static VireoDomainDevices *parse_device(QemuSpace *space, const char *xml, GError **error)
 {
-    vireo_domain_disk_free(device->disk);
-    vireo_domain_interface_free(device->iface);
-    vireo_domain_controller_free(device->controller);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Device, device_clear)
+    g_autoptr(VireoDomainDevices) device = vireo_domain_devices_parse_member(xml, 0, error);
+    VireoDomain around = { .devices = device };
 
-static gboolean parse_device(const char *xml, Device *device, GError **error)
-{
-    const char *at = xml;
-
-    while (g_ascii_isspace(*at))
-        at++;
-    if (g_str_has_prefix(at, "<disk"))
-        device->disk = vireo_domain_disk_parse(xml, 0, error);
-    else if (g_str_has_prefix(at, "<interface"))
-        device->iface = vireo_domain_interface_parse(xml, 0, error);
-    else if (g_str_has_prefix(at, "<controller"))
-        device->controller = vireo_domain_controller_parse(xml, 0, error);
-    else {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "disks, interfaces and controllers can be attached and detached, not %.40s", at);
-        return FALSE;
-    }
-    return device->disk || device->iface || device->controller;
-}
-
-static VireoDomain *with_device(QemuDomain *dom, const QemuDef *base, const Device *device,
-                                GError **error)
-{
-    g_autoptr(VireoDomain) doc = vireo_domain_copy(base->doc);
-
-    if (device->disk)
-        vireo_list_append(&doc->devices->disks, vireo_domain_disk_copy(device->disk));
-    if (device->iface)
-        vireo_list_append(&doc->devices->interfaces, vireo_domain_interface_copy(device->iface));
-    if (device->controller)
-        vireo_list_append(&doc->devices->controllers,
-                          vireo_domain_controller_copy(device->controller));
-    if (!vireo_model_path_set_check(dom->space->driver->honoured, doc, error) ||
-        !qemu_def_complete(dom->space, doc, error))
+    if (!device || !vireo_model_path_set_check(space->driver->honoured, &around, error))
         return NULL;
-    return g_steal_pointer(&doc);
+    VEC_EACH(device->disks, i)
+    if (!device->disks.items[i]->target || !device->disks.items[i]->target->dev) {
+        qemu_error(error, VIREO_ERR_XML_ERROR, "the disk has no target");
+        return NULL;
+    }
+    return g_steal_pointer(&device);
 }
 
-#define LIST_REMOVE(list, index)                                                                   \
-    do {                                                                                           \
-        memmove(&(list).items[index], &(list).items[(index) + 1],                                  \
-                sizeof *(list).items * ((list).n - (index)-1));                                    \
-        (list).n--;                                                                                \
-    } while (0)
-
-static int find_interface(const VireoDomain *doc, const VireoDomainInterface *wanted)
+/* The device itself: of the lists exactly one has exactly one item. */
+static VireoDomainDisk *the_disk(const VireoDomainDevices *device)
 {
+    return device->disks.n ? device->disks.items[0] : NULL;
+}
+
+static VireoDomainInterface *the_interface(const VireoDomainDevices *device)
+{
+    return device->interfaces.n ? device->interfaces.items[0] : NULL;
+}
+
+/* ---- finding it in a definition ------------------------------------------------ */
+
+#define NOT_FOUND G_MAXUINT
+
+static guint find_disk(const VireoDomain *doc, const VireoDomainDisk *like)
+{
+    VEC_EACH(doc->devices->disks, i)
+    if (g_str_equal(doc->devices->disks.items[i]->target->dev, like->target->dev))
+        return i;
+    return NOT_FOUND;
+}
+
+static gboolean same_place(const VireoDeviceAddress *a, const VireoDeviceAddress *b)
+{
+    return a && b && a->domain == b->domain && a->bus == b->bus && a->slot == b->slot &&
+           a->function == b->function;
+}
+
+/* By MAC; a document without one means the only card, or the one at its address. */
+static guint find_interface(const VireoDomain *doc, const VireoDomainInterface *like)
+{
+    guint found = NOT_FOUND, count = 0;
+
     VEC_EACH(doc->devices->interfaces, i)
     {
         const VireoDomainInterface *iface = doc->devices->interfaces.items[i];
+        gboolean same = like->mac ? !g_ascii_strcasecmp(iface->mac->address, like->mac->address)
+                                  : iface->type == like->type;
 
-        if (wanted->mac ? !g_ascii_strcasecmp(wanted->mac->address, iface->mac->address)
-                        : doc->devices->interfaces.n == 1 && wanted->type == iface->type)
-            return (int)i;
+        if (!same || (like->address && !same_place(iface->address, like->address)))
+            continue;
+        found = i;
+        count++;
     }
-    return -1;
+    return count == 1 ? found : NOT_FOUND;
 }
 
-static int find_disk(const VireoDomain *doc, const VireoDomainDisk *wanted)
+static guint find_controller(const VireoDomain *doc, const VireoDomainController *like)
 {
-    VEC_EACH(doc->devices->disks, i)
-    if (wanted->target && g_str_equal(doc->devices->disks.items[i]->target->dev, wanted->target->dev))
-        return (int)i;
-    return -1;
+    VEC_EACH(doc->devices->controllers, i)
+    if (doc->devices->controllers.items[i]->type == like->type &&
+        doc->devices->controllers.items[i]->index == like->index)
+        return i;
+    return NOT_FOUND;
 }
 
-static int missing(GError **error, const VireoDomain *doc)
+static const char *describe(const VireoDomainDevices *device)
 {
-    qemu_error(error, VIREO_ERR_DEVICE_MISSING, "domain '%s' has no such device", doc->name);
-    return -1;
+    if (the_disk(device))
+        return the_disk(device)->target->dev;
+    if (the_interface(device) && the_interface(device)->mac)
+        return the_interface(device)->mac->address;
+    return device->interfaces.n ? "interface" : device->controllers.n ? "controller" : "device";
 }
 
-static VireoDomain *without_device(const QemuDef *base, const Device *device, GError **error)
+static gboolean missing(const VireoDomainDevices *device, GError **error)
 {
-    g_autoptr(VireoDomain) doc = vireo_domain_copy(base->doc);
-    int at = device->disk    ? find_disk(doc, device->disk)
-             : device->iface ? find_interface(doc, device->iface)
-                             : -1;
-
-    if (at < 0) {
-        missing(error, doc);
-        return NULL;
-    }
-    if (device->disk) {
-        vireo_domain_disk_free(doc->devices->disks.items[at]);
-        LIST_REMOVE(doc->devices->disks, (guint)at);
-    } else {
-        vireo_domain_interface_free(doc->devices->interfaces.items[at]);
-        LIST_REMOVE(doc->devices->interfaces, (guint)at);
-    }
-    return g_steal_pointer(&doc);
+    qemu_error(error, VIREO_ERR_DEVICE_MISSING, "the domain has no such device: %s",
+               describe(device));
+    return FALSE;
 }
 
-/* ---- live ---------------------------------------------------------------------- */
+/* ---- the stored definition ----------------------------------------------------- */
 
-static gboolean remove_nodes(VireoQmp *qmp, const VireoDomainDisk *disk, guint depth)
+/* Moves the device into the document and fills in what it left open. */
+static gboolean add_device(QemuSpace *space, VireoDomain *doc, VireoDomainDevices *device,
+                           GError **error)
 {
-    gboolean gone = TRUE;
+    const VireoDomainDisk *disk = the_disk(device);
 
-    for (guint i = 0; i < depth; i++)
-        for (int storage = 0; storage < 2; storage++) {
-            g_autofree char *name = qemu_disk_node_name(disk, i, storage);
-
-            gone &= vireo_qmp_run(qmp, "blockdev-del", vireo_json_new('s', "node-name", name, 0),
-                                  NULL, NULL);
-        }
-    return gone;
-}
-
-static gboolean plug_disk(QemuDomain *dom, VireoQmp *qmp, VireoDomain *doc, VireoDomainDisk *disk,
-                          const VireoQmpWait *wait, GError **error)
-{
-    QemuDriver *driver = dom->space->driver;
-    g_autoptr(GPtrArray) chain = qemu_image_chain(disk, error);
-    guint added = 0;
-
-    if (!chain)
+    if (disk && find_disk(doc, disk) != NOT_FOUND) {
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "the domain has a disk '%s' already",
+                   disk->target->dev);
         return FALSE;
-    if (disk->target->bus != VIREO_DOMAIN_DISK_BUS_VIRTIO &&
-        disk->target->bus != VIREO_DOMAIN_DISK_BUS_SCSI) {
+    }
+    if (device->interfaces.n && device->interfaces.items[0]->mac &&
+        find_interface(doc, device->interfaces.items[0]) != NOT_FOUND) {
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "the domain has an interface %s already",
+                   describe(device));
+        return FALSE;
+    }
+#define MOVE(list)                                                                                 \
+    VEC_EACH(device->list, i) vireo_list_append(&doc->devices->list, device->list.items[i]);       \
+    device->list.n = 0;
+    DEVICE_LISTS(MOVE)
+#undef MOVE
+    if (device->memballoon) {
+        vireo_domain_memballoon_free(doc->devices->memballoon);
+        doc->devices->memballoon = g_steal_pointer(&device->memballoon);
+    }
+    return qemu_def_complete(space, doc, error);
+}
+
+#define REMOVE(list, i, free_one)                                                                  \
+    do {                                                                                           \
+        free_one((list).items[i]);                                                                 \
+        (list).n--;                                                                                \
+        memmove(&(list).items[i], &(list).items[(i) + 1], ((list).n - (i)) * sizeof *(list).items); \
+    } while (0)
+
+static gboolean remove_device(VireoDomain *doc, const VireoDomainDevices *device, GError **error)
+{
+    VireoDomainDevices *devices = doc->devices;
+    guint at;
+
+    if (device->disks.n) {
+        if ((at = find_disk(doc, device->disks.items[0])) == NOT_FOUND)
+            return missing(device, error);
+        REMOVE(devices->disks, at, vireo_domain_disk_free);
+        return TRUE;
+    }
+    if (device->interfaces.n) {
+        if ((at = find_interface(doc, device->interfaces.items[0])) == NOT_FOUND)
+            return missing(device, error);
+        REMOVE(devices->interfaces, at, vireo_domain_interface_free);
+        return TRUE;
+    }
+    if (device->controllers.n) {
+        if ((at = find_controller(doc, device->controllers.items[0])) == NOT_FOUND)
+            return missing(device, error);
+        REMOVE(devices->controllers, at, vireo_domain_controller_free);
+        return TRUE;
+    }
+    qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
+               "only disks, interfaces and controllers are taken out of a definition one by one");
+    return FALSE;
+}
+
+/* The new document replaces the old one; its place on the bus stays. */
+static gboolean replace_device(QemuSpace *space, VireoDomain *doc, VireoDomainDevices *device,
+                               GError **error)
+{
+    VireoDomainDisk *disk = the_disk(device);
+    VireoDomainInterface *iface = the_interface(device);
+    guint at;
+
+    if (disk && (at = find_disk(doc, disk)) != NOT_FOUND) {
+        VireoDomainDisk *old = doc->devices->disks.items[at];
+
+        if (!disk->address && old->target->bus == disk->target->bus)
+            disk->address = g_steal_pointer(&old->address);
+        doc->devices->disks.items[at] = disk;
+        device->disks.n = 0;
+        vireo_domain_disk_free(old);
+    } else if (iface && (at = find_interface(doc, iface)) != NOT_FOUND) {
+        VireoDomainInterface *old = doc->devices->interfaces.items[at];
+
+        if (!iface->address)
+            iface->address = g_steal_pointer(&old->address);
+        if (!iface->mac)
+            iface->mac = g_steal_pointer(&old->mac);
+        doc->devices->interfaces.items[at] = iface;
+        device->interfaces.n = 0;
+        vireo_domain_interface_free(old);
+    } else if (disk || iface) {
+        return missing(device, error);
+    } else {
         qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
-                   "disk '%s': nothing can be plugged into bus '%s' of a running guest",
-                   disk->target->dev, vireo_domain_disk_bus_to_string(disk->target->bus));
+                   "only disks and interfaces are updated");
         return FALSE;
     }
-    for (guint i = 0; i < chain->len; i++)
-        if (!qemu_image_give(driver, dom->uuid_text, chain->pdata[i], error))
-            return FALSE;
-    g_autoptr(GPtrArray) nodes = qemu_disk_nodes(disk, chain);
-    for (guint i = 0; i < nodes->len; i++, added++)
-        if (!vireo_qmp_run(qmp, "blockdev-add", json_object_ref(nodes->pdata[i]), wait, error))
-            break;
-    if (added == nodes->len &&
-        vireo_qmp_run(qmp, "device_add", qemu_disk_device(doc, disk, 0), wait, error))
-        return TRUE;
-    remove_nodes(qmp, disk, chain->len);
-    return FALSE;
+    return qemu_def_complete(space, doc, error);
 }
 
-static gboolean plug_interface(VireoQmp *qmp, VireoDomain *doc, VireoDomainInterface *iface,
-                               const VireoQmpWait *wait, GError **error)
+typedef enum { HOT_ATTACH, HOT_DETACH, HOT_UPDATE } Kind;
+
+typedef struct {
+    QemuSpace *space;
+    Kind kind;
+    VireoDomainDevices *device; /* as it was given; every use works on a copy */
+} Edit;
+
+static gboolean edit_config(VireoDomain *doc, const void *opaque, GError **error)
 {
-    g_autofree char *name = g_strdup_printf("host%s", iface->alias);
-    JsonObject *netdev = NULL;
+    const Edit *edit = opaque;
+    g_autoptr(VireoDomainDevices) device = vireo_domain_devices_copy(edit->device);
 
-    if (iface->type == VIREO_DOMAIN_INTERFACE_TYPE_USER) {
-        netdev = qemu_interface_netdev(iface, -1);
-    } else {
-        if (!iface->target)
-            iface->target = g_new0(VireoDomainInterfaceTarget, 1);
-        int fd = qemu_tap_open(&iface->target->dev, iface->source ? iface->source->bridge : NULL,
-                               iface->mac->address, error);
-        g_autoptr(JsonNode) passed =
-            fd >= 0 ? vireo_qmp_call_fd(qmp, "getfd", vireo_json_new('s', "fdname", name, 0), fd,
-                                        wait, error)
-                    : NULL;
-        if (fd >= 0)
-            close(fd);
-        if (!passed)
-            return FALSE;
-        netdev = qemu_interface_netdev(iface, 0);
-        json_object_set_string_member(netdev, "fd", name);
+    switch (edit->kind) {
+    case HOT_ATTACH:
+        return add_device(edit->space, doc, device, error);
+    case HOT_DETACH:
+        return remove_device(doc, device, error);
+    default:
+        return replace_device(edit->space, doc, device, error);
     }
-    if (!vireo_qmp_run(qmp, "netdev_add", netdev, wait, error))
-        return FALSE;
-    if (vireo_qmp_run(qmp, "device_add", qemu_interface_device(doc, iface, 0), wait, error))
+}
+
+/* ---- the running guest --------------------------------------------------------- */
+
+static gboolean alias_taken(const VireoDomain *doc, const char *alias)
+{
+    VEC_EACH(doc->devices->interfaces, i)
+    if (!g_strcmp0(doc->devices->interfaces.items[i]->alias, alias))
         return TRUE;
-    vireo_qmp_run(qmp, "netdev_del", vireo_json_new('s', "id", name, 0), NULL, NULL);
     return FALSE;
 }
 
-/* An alias no other device has: the numbers of those that left are free again. */
 static void name_interface(const VireoDomain *doc, VireoDomainInterface *iface)
 {
-    for (guint n = 0;; n++) {
-        g_autofree char *name = g_strdup_printf("net%u", n);
-        gboolean taken = FALSE;
+    if (iface->alias && g_str_has_prefix(iface->alias, "ua-"))
+        return;
+    for (guint i = 0;; i++) {
+        g_autofree char *alias = g_strdup_printf("net%u", i);
 
-        VEC_EACH(doc->devices->interfaces, i)
-        taken |= !g_strcmp0(doc->devices->interfaces.items[i]->alias, name);
-        if (taken)
+        if (alias_taken(doc, alias))
             continue;
         g_free(iface->alias);
-        iface->alias = g_steal_pointer(&name);
+        iface->alias = g_steal_pointer(&alias);
         return;
     }
 }
 
-/* A disk's alias follows from where it is; the others keep theirs. */
+/* What the new disk would need and a running guest cannot get. */
+static gboolean has_controllers(const QemuHot *hot, guint before, GError **error)
+{
+    if (hot->doc->devices->controllers.n == before)
+        return TRUE;
+    const VireoDomainController *new = hot->doc->devices->controllers.items[before];
+    qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
+               "the device needs another %s controller, which a running guest does not get",
+               vireo_domain_controller_type_to_string(new->type));
+    return FALSE;
+}
+
+/* The disk's alias alone: the others keep the names by which QEMU knows them. */
 static void name_disk(const VireoDomain *doc, VireoDomainDisk *disk)
 {
-    g_autoptr(VireoDomain) copy = vireo_domain_copy(doc);
-    int at = find_disk(copy, disk);
+    VireoDomainDisk *items[] = { disk };
+    VireoDomainDevices only = { .disks = { 1, items } };
+    VireoDomain around = { .os = doc->os, .devices = &only };
 
-    qemu_alias_assign(copy);
-    g_free(disk->alias);
-    disk->alias = g_strdup(copy->devices->disks.items[at]->alias);
+    qemu_alias_assign(&around);
 }
 
-static gboolean attach_live(QemuDomain *dom, vireo_call *call, const Device *device, GError **error)
+static gboolean live_attach(QemuHot *hot, VireoDomainDevices *device, GError **error)
 {
-    g_autoptr(QemuDef) live = qemu_domain_live(dom);
-    g_autoptr(VireoQmp) qmp = qemu_domain_monitor(dom, error);
-    VireoQmpWait wait = qemu_wait(dom->space->driver, call, 30);
-    gboolean plugged;
+    VireoDomainDisk *disk = the_disk(device);
+    VireoDomainInterface *iface = the_interface(device);
+    guint before = hot->doc->devices->controllers.n;
+    gboolean done;
 
-    if (!live || !qmp)
-        return FALSE;
-    if (device->controller) {
+    if (!disk && !iface) {
         qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
-                   "a controller cannot be plugged into a running guest");
+                   "only disks and interfaces are attached to a running guest");
         return FALSE;
     }
-    g_autoptr(VireoDomain) doc = with_device(dom, live, device, error);
-    if (!doc)
+    if (iface)
+        name_interface(hot->doc, iface);
+    if (!add_device(hot->dom->space, hot->doc, device, error) ||
+        !has_controllers(hot, before, error))
         return FALSE;
-    if (device->disk) {
-        VireoDomainDisk *disk = doc->devices->disks.items[doc->devices->disks.n - 1];
-
-        name_disk(doc, disk);
-        plugged = plug_disk(dom, qmp, doc, disk, &wait, error);
-    } else {
-        VireoDomainInterface *iface =
-            doc->devices->interfaces.items[doc->devices->interfaces.n - 1];
-
-        name_interface(doc, iface);
-        plugged = plug_interface(qmp, doc, iface, &wait, error);
-    }
-    if (!plugged)
+    if (disk)
+        name_disk(hot->doc, disk);
+    done = disk ? qemu_hot_disk_attach(hot, disk, error) : qemu_hot_net_attach(hot, iface, error);
+    if (!done)
         return FALSE;
-    qemu_domain_set_live(dom, qemu_def_new(g_steal_pointer(&doc)));
-    return qemu_live_save(dom, error);
+    g_autofree char *alias = g_strdup(disk ? disk->alias : iface->alias);
+    qemu_change_live_to(hot->dom, g_steal_pointer(&hot->doc));
+    qemu_hot_event_added(hot, alias);
+    return TRUE;
 }
 
-static gboolean detach_live(QemuDomain *dom, vireo_call *call, const Device *device, GError **error)
+static gboolean live_detach(QemuHot *hot, const VireoDomainDevices *device, GError **error)
 {
+    const VireoDomainDevices *devices = hot->doc->devices;
+    guint at;
+
+    if (device->disks.n) {
+        if ((at = find_disk(hot->doc, device->disks.items[0])) == NOT_FOUND)
+            return missing(device, error);
+        const VireoDomainDisk *disk = devices->disks.items[at];
+        if (disk->target->bus == VIREO_DOMAIN_DISK_BUS_VIRTIO ||
+            disk->target->bus == VIREO_DOMAIN_DISK_BUS_SCSI)
+            return qemu_hot_unplug(hot, disk->alias, error);
+        qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
+                   "a disk on the %s bus cannot be detached while the guest runs",
+                   vireo_domain_disk_bus_to_string(disk->target->bus));
+        return FALSE;
+    }
+    if (device->interfaces.n) {
+        if ((at = find_interface(hot->doc, device->interfaces.items[0])) == NOT_FOUND)
+            return missing(device, error);
+        return qemu_hot_unplug(hot, devices->interfaces.items[at]->alias, error);
+    }
+    qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
+               "only disks and interfaces are detached from a running guest");
+    return FALSE;
+}
+
+static gboolean update_medium(QemuHot *hot, VireoDomainDevices *device, guint at, gboolean force,
+                              GError **error)
+{
+    VireoDomainDisk *disk = hot->doc->devices->disks.items[at], *wanted = the_disk(device);
+
+    if (disk->device != VIREO_DOMAIN_DISK_DEVICE_CDROM &&
+        disk->device != VIREO_DOMAIN_DISK_DEVICE_FLOPPY) {
+        qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
+                   "disk '%s' has no exchangeable medium: it cannot be changed while the guest "
+                   "runs", disk->target->dev);
+        return FALSE;
+    }
+    g_autoptr(VireoDomainDisk) old = vireo_domain_disk_copy(disk);
+    if (!replace_device(hot->dom->space, hot->doc, device, error))
+        return FALSE;
+    g_free(wanted->alias);
+    wanted->alias = g_strdup(old->alias);
+    if (!qemu_hot_disk_medium(hot, old, wanted, force, error))
+        return FALSE;
+    qemu_change_live_to(hot->dom, g_steal_pointer(&hot->doc));
+    return TRUE;
+}
+
+/* Of a running card only the cable can be pulled and plugged in. */
+static gboolean update_link(QemuHot *hot, const VireoDomainInterface *wanted, guint at,
+                            GError **error)
+{
+    VireoDomainInterface *iface = hot->doc->devices->interfaces.items[at];
+    const char *bridge = iface->source ? iface->source->bridge : NULL;
+    const char *wanted_bridge = wanted->source ? wanted->source->bridge : NULL;
+
+    if (iface->type != wanted->type || g_strcmp0(bridge, wanted_bridge) ||
+        (wanted->model && g_strcmp0(iface->model, wanted->model))) {
+        qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
+                   "of interface %s only the link state changes while the guest runs",
+                   iface->mac->address);
+        return FALSE;
+    }
+    iface->link = wanted->link;
+    if (!qemu_hot_net_link(hot, iface, error))
+        return FALSE;
+    qemu_change_live_to(hot->dom, g_steal_pointer(&hot->doc));
+    return TRUE;
+}
+
+static gboolean live_update(QemuHot *hot, VireoDomainDevices *device, gboolean force,
+                            GError **error)
+{
+    guint at = device->disks.n        ? find_disk(hot->doc, the_disk(device))
+               : device->interfaces.n ? find_interface(hot->doc, the_interface(device))
+                                      : NOT_FOUND;
+
+    if (at == NOT_FOUND)
+        return missing(device, error);
+    return device->disks.n ? update_medium(hot, device, at, force, error)
+                           : update_link(hot, the_interface(device), at, error);
+}
+
+static gboolean change_live(QemuDomain *dom, vireo_call *call, const Edit *edit, gboolean force,
+                            GError **error)
+{
+    g_autoptr(VireoDomainDevices) device = vireo_domain_devices_copy(edit->device);
     g_autoptr(QemuDef) live = qemu_domain_live(dom);
     g_autoptr(VireoQmp) qmp = qemu_domain_monitor(dom, error);
-    VireoQmpWait wait = qemu_wait(dom->space->driver, call, 30);
+    gboolean done;
 
-    if (!live || !qmp)
+    if (!qmp)
         return FALSE;
-    g_autoptr(VireoDomain) doc = without_device(live, device, error);
-    if (!doc)
-        return FALSE;
-    int at = device->disk ? find_disk(live->doc, device->disk)
-                          : find_interface(live->doc, device->iface);
-    const VireoDomainDisk *disk = device->disk ? live->doc->devices->disks.items[at] : NULL;
-    const char *alias = disk ? disk->alias : live->doc->devices->interfaces.items[at]->alias;
-
-    qemu_device_forget(dom, alias);
-    if (!vireo_qmp_run(qmp, "device_del", vireo_json_new('s', "id", alias, 0), &wait, error))
-        return FALSE;
-    if (!qemu_device_wait(dom, call, alias, UNPLUG_MS)) {
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED,
-                   "the guest does not let go of the device; it may still do so later");
+    if (!live) {
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID, "domain '%s' is not running", dom->name);
         return FALSE;
     }
-    if (disk) {
-        g_autoptr(GPtrArray) chain = qemu_image_chain(disk, NULL);
-        remove_nodes(qmp, disk, chain ? chain->len : 1);
-    } else {
-        g_autofree char *netdev = g_strdup_printf("host%s", alias);
-        vireo_qmp_run(qmp, "netdev_del", vireo_json_new('s', "id", netdev, 0), NULL, NULL);
+    QemuHot hot = { dom, call, qmp, vireo_domain_copy(live->doc) };
+    switch (edit->kind) {
+    case HOT_ATTACH:
+        done = live_attach(&hot, device, error);
+        break;
+    case HOT_DETACH:
+        done = live_detach(&hot, device, error);
+        break;
+    default:
+        done = live_update(&hot, device, force, error);
     }
-    qemu_domain_set_live(dom, qemu_def_new(g_steal_pointer(&doc)));
-    return qemu_live_save(dom, error);
+    vireo_domain_free(hot.doc);
+    return done;
 }
 
-static gboolean change_config(QemuDomain *dom, const Device *device, gboolean attach, GError **error)
-{
-    g_autoptr(QemuDef) config = qemu_domain_config(dom);
-    VireoDomain *doc = attach ? with_device(dom, config, device, error)
-                              : without_device(config, device, error);
+/* ---- operations ---------------------------------------------------------------- */
 
-    if (!doc)
+/* A definition that would refuse it stops it before the guest sees it. What is made up for a device
+ * to be attached to both (its MAC address) is made up once. */
+static gboolean try_config(QemuDomain *dom, const Edit *edit, GError **error)
+{
+    g_autoptr(QemuDef) stored = qemu_domain_config(dom);
+    g_autoptr(VireoDomain) trial = vireo_domain_copy(stored->doc);
+    VireoDomainInterface *iface = the_interface(edit->device);
+
+    if (!edit_config(trial, edit, error))
         return FALSE;
-    g_autoptr(QemuDef) def = qemu_def_new(doc);
-    return qemu_domain_store(dom, def, error);
+    if (edit->kind != HOT_ATTACH || !iface || iface->mac)
+        return TRUE;
+    const VireoDomainDevices *devices = trial->devices;
+    iface->mac = g_new0(VireoDomainInterfaceMac, 1);
+    iface->mac->address =
+        g_strdup(devices->interfaces.items[devices->interfaces.n - 1]->mac->address);
+    return TRUE;
 }
 
-/* Stored first: what cannot be stored is not plugged either; what cannot be plugged is taken out
- * again. */
-static int change(QemuConn *conn, vireo_call *call, const vireo_domain_ref *ref, const char *xml,
-                  guint flags, gboolean attach)
+/* Live first: what the guest refuses is not stored either. */
+static int change_device(void *handle, vireo_call *call, const vireo_domain_ref *ref, Kind kind,
+                         const char *xml, guint flags)
 {
-    g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, ref);
-    g_autoptr(QemuDef) before = dom ? qemu_domain_config(dom) : NULL;
+    QemuConn *conn = qemu_conn(handle);
     g_autoptr(GError) error = NULL;
-    g_auto(Device) device = { 0 };
-    gboolean live, config, done = TRUE;
+    g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, ref);
+    gboolean force = (flags & VIREO_DOMAIN_DEVICE_MODIFY_FORCE) != 0, live, config;
+    g_autoptr(VireoDomainDevices) device = NULL;
 
     if (!dom)
         return VIREO_FAIL;
     if (!qemu_domain_impact(dom, flags, &live, &config, &error) ||
-        !parse_device(xml, &device, &error))
+        !(device = parse_device(conn->space, xml, &error)))
         return qemu_fail(conn->driver, call, error);
-    if (config)
-        done = change_config(dom, &device, attach, &error);
-    if (done && live && !(attach ? attach_live : detach_live)(dom, call, &device, &error)) {
-        done = FALSE;
-        if (config)
-            qemu_domain_store(dom, before, NULL);
-    }
-    return done ? VIREO_OK : qemu_fail(conn->driver, call, error);
+    const Edit edit = { conn->space, kind, device };
+    if ((live && config && !try_config(dom, &edit, &error)) ||
+        (live && !change_live(dom, call, &edit, force, &error)) ||
+        (config && !qemu_change_config(dom, edit_config, &edit, &error)))
+        return qemu_fail(conn->driver, call, error);
+    return VIREO_OK;
 }
 
 int qemu_domain_attach_device_flags(void *handle, vireo_call *call,
                                     const vireo_domain_attach_device_flags_args *args)
 {
-    return change(qemu_conn(handle), call, &args->dom, args->xml, args->flags, TRUE);
+    return change_device(handle, call, &args->dom, HOT_ATTACH, args->xml, args->flags);
 }
 
 int qemu_domain_detach_device_flags(void *handle, vireo_call *call,
                                     const vireo_domain_detach_device_flags_args *args)
 {
-    return change(qemu_conn(handle), call, &args->dom, args->xml, args->flags, FALSE);
+    return change_device(handle, call, &args->dom, HOT_DETACH, args->xml, args->flags);
 }
 
-/* ---- size ---------------------------------------------------------------------- */
-
-int qemu_domain_block_resize(void *handle, vireo_call *call,
-                             const vireo_domain_block_resize_args *args)
+int qemu_domain_update_device_flags(void *handle, vireo_call *call,
+                                    const vireo_domain_update_device_flags_args *args)
 {
-    QemuConn *conn = qemu_conn(handle);
-    g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->dom);
-    g_autoptr(GError) error = NULL;
-    g_autoptr(VireoQmp) qmp = dom ? qemu_domain_monitor(dom, &error) : NULL;
-    g_autoptr(QemuDef) live = dom ? qemu_domain_live(dom) : NULL;
-    VireoQmpWait wait = qemu_wait(conn->driver, call, 60);
-    guint64 bytes = args->flags & VIREO_DOMAIN_BLOCK_RESIZE_BYTES ? args->size : args->size * 1024;
-
-    if (!dom)
-        return VIREO_FAIL;
-    const VireoDomainDisk *disk = qmp && live ? qemu_find_disk(live->doc, args->disk, &error) : NULL;
-    if (!disk)
-        return qemu_fail(conn->driver, call, error);
-    g_autofree char *node = qemu_disk_node_name(disk, 0, FALSE);
-    if (!vireo_qmp_run(qmp, "block_resize",
-                       vireo_json_new('s', "node-name", node, 'i', "size", (gint64)bytes, 0), &wait,
-                       &error))
-        return qemu_fail(conn->driver, call, error);
-    return VIREO_OK;
+    return change_device(handle, call, &args->dom, HOT_UPDATE, args->xml, args->flags);
 }

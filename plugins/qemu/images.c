@@ -345,7 +345,9 @@ static void restore(QemuDriver *driver, const Owner *owner)
                           "%s is not given back to its owner: %s", owner->path, error->message);
 }
 
-static void release(QemuDriver *driver, gboolean (*drop)(const char *, void *), void *opaque)
+/* path: of that file only; NULL: of all. */
+static void release(QemuDriver *driver, const char *path, gboolean (*drop)(const char *, void *),
+                    void *opaque)
 {
     GHashTableIter images, holders;
     gpointer key, value, holder;
@@ -356,6 +358,8 @@ static void release(QemuDriver *driver, gboolean (*drop)(const char *, void *), 
         Owner *owner = value;
         gboolean changed = FALSE;
 
+        if (path && !g_str_equal(owner->path, path))
+            continue;
         g_hash_table_iter_init(&holders, owner->holders);
         while (g_hash_table_iter_next(&holders, &holder, NULL))
             if (drop(holder, opaque)) {
@@ -382,7 +386,12 @@ static gboolean is_holder(const char *holder, void *opaque)
 
 void qemu_image_take_back(QemuDriver *driver, const char *holder)
 {
-    release(driver, is_holder, (void *)holder);
+    release(driver, NULL, is_holder, (void *)holder);
+}
+
+void qemu_image_take_back_one(QemuDriver *driver, const char *holder, const char *path)
+{
+    release(driver, path, is_holder, (void *)holder);
 }
 
 typedef struct {
@@ -402,5 +411,5 @@ void qemu_image_take_back_lost(QemuDriver *driver, gboolean (*alive)(const char 
 {
     Alive arg = { alive, opaque };
 
-    release(driver, is_lost, &arg);
+    release(driver, NULL, is_lost, &arg);
 }

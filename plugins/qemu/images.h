@@ -31,6 +31,8 @@ gboolean qemu_image_give(QemuDriver *driver, const char *holder, const QemuImage
                          GError **error);
 /* Gives back what the holder had and nobody else holds. */
 void qemu_image_take_back(QemuDriver *driver, const char *holder);
+/* The same of one file. */
+void qemu_image_take_back_one(QemuDriver *driver, const char *holder, const char *path);
 /* Reads the records an earlier daemon left. */
 void qemu_image_recall(QemuDriver *driver);
 /* Takes back from every holder for which alive says no. */
