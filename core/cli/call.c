@@ -197,25 +197,6 @@ static int open_end(VireoCli *cli, const char *option, int flags, int standard, 
     return fd;
 }
 
-static gboolean move_stream(VireoStream *stream, gboolean sending, int fd, GError **error)
-{
-    g_autofree char *buffer = g_malloc(65536);
-    gssize n;
-
-    for (;;) {
-        n = sending ? read(fd, buffer, 65536) : vireo_stream_recv(stream, buffer, 65536, NULL, error);
-        if (n < 0 && sending)
-            g_set_error(error, VIREO_ERROR, VIREO_ERR_SYSTEM_ERROR, "cannot read: %m");
-        if (n < 0)
-            return FALSE;
-        if (n == 0)
-            return vireo_stream_finish(stream, error);
-        if (sending ? !vireo_stream_send(stream, buffer, n, error)
-                    : !vireo_cli_write_all(fd, buffer, n, error))
-            return FALSE;
-    }
-}
-
 /* ---- the command ---- */
 
 static gboolean make_call(VireoCli *cli, const VireoOp *op, gpointer args, int fd, GError **error)
@@ -227,7 +208,7 @@ static gboolean make_call(VireoCli *cli, const VireoOp *op, gpointer args, int f
 
     if (!vireo_client_call_full(cli->client, &call, error))
         return FALSE;
-    if (stream && !move_stream(stream, op->stream == VIREO_STREAM_SEND, fd, error))
+    if (stream && !vireo_cli_move_stream(stream, op->stream == VIREO_STREAM_SEND, fd, error))
         return FALSE;
     vireo_cli_print_json(vireo_wire_to_json(op->ret, ret), TRUE);
     return TRUE;

@@ -116,6 +116,8 @@ gboolean vireo_cli_domain(VireoCli *cli, vireo_domain_ref *ret, GError **error);
 /* The contents of a file, "-" is standard input. In the arena. */
 char *vireo_cli_read_file(VireoCli *cli, const char *path, GError **error);
 gboolean vireo_cli_write_all(int fd, const void *data, gsize size, GError **error);
+/* Moves all of a stream to or from a descriptor, and finishes it. */
+gboolean vireo_cli_move_stream(VireoStream *stream, gboolean sending, int fd, GError **error);
 
 /* ---- output.c ---- */
 typedef struct VireoCliTable VireoCliTable;
@@ -133,6 +135,11 @@ void vireo_cli_done(VireoCli *cli, const char *verb, const char *domain, const c
                     const char *format, ...) G_GNUC_PRINTF(5, 6);
 /* A document: {"xml": text} or the text itself. */
 void vireo_cli_print_xml(VireoCli *cli, const char *text);
+/* The same, or what --xpath finds in it, for commands with VIREO_CLI_XPATH_OPTIONS. */
+gboolean vireo_cli_print_document(VireoCli *cli, const char *xml, GError **error);
+#define VIREO_CLI_XPATH_OPTIONS                                                                    \
+    { "xpath", VIREO_CLI_STRING, "EXPRESSION", "only what the expression finds" },                \
+    { "wrap", VIREO_CLI_BOOL, NULL, "with --xpath: below one common element" }
 /* "Name:   value" lines aligned; with --json members of one object. */
 typedef struct VireoCliFacts VireoCliFacts;
 VireoCliFacts *vireo_cli_facts_new(void);
@@ -160,10 +167,6 @@ void vireo_cli_print_command_help(const VireoCliCommand *command, FILE *out);
 /* ---- xml.c ---- */
 /* The text of the first node an XPath expression finds, or NULL. Caller frees. */
 char *vireo_cli_xpath_text(const char *xml, const char *expression);
-/* The nodes it finds as documents, one after the other; wrap: below one <nodes>. */
-gboolean vireo_cli_xpath_nodes(const char *xml, const char *expression, gboolean wrap, char **ret,
-                               GError **error);
-
 /* ---- shared between nouns ---- */
 gboolean vireo_cli_attach_console(VireoCli *cli, const vireo_domain_ref *dom, const char *device,
                                   guint32 flags, GError **error);

@@ -346,3 +346,22 @@ gboolean vireo_cli_write_all(int fd, const void *data, gsize size, GError **erro
     }
     return TRUE;
 }
+
+gboolean vireo_cli_move_stream(VireoStream *stream, gboolean sending, int fd, GError **error)
+{
+    g_autofree char *buffer = g_malloc(65536);
+    gssize n;
+
+    for (;;) {
+        n = sending ? read(fd, buffer, 65536) : vireo_stream_recv(stream, buffer, 65536, NULL, error);
+        if (n < 0 && sending)
+            g_set_error(error, VIREO_ERROR, VIREO_ERR_SYSTEM_ERROR, "cannot read: %m");
+        if (n < 0)
+            return FALSE;
+        if (n == 0)
+            return vireo_stream_finish(stream, error);
+        if (sending ? !vireo_stream_send(stream, buffer, n, error)
+                    : !vireo_cli_write_all(fd, buffer, n, error))
+            return FALSE;
+    }
+}

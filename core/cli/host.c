@@ -85,23 +85,12 @@ static gboolean run_nodeinfo(VireoCli *cli, GError **error)
     return TRUE;
 }
 
-static gboolean print_document(VireoCli *cli, const char *xml, GError **error)
-{
-    const char *xpath = vireo_cli_text(cli, "xpath");
-    g_autofree char *nodes = NULL;
-
-    if (xpath && !vireo_cli_xpath_nodes(xml, xpath, vireo_cli_on(cli, "wrap"), &nodes, error))
-        return FALSE;
-    vireo_cli_print_xml(cli, nodes ? nodes : xml);
-    return TRUE;
-}
-
 static gboolean run_capabilities(VireoCli *cli, GError **error)
 {
     vireo_connect_get_capabilities_ret ret;
 
     return VIREO_CALL(cli->client, connect_get_capabilities, cli->arena, error, &ret) &&
-           print_document(cli, ret.capabilities, error);
+           vireo_cli_print_document(cli, ret.capabilities, error);
 }
 
 static gboolean run_domcapabilities(VireoCli *cli, GError **error)
@@ -119,20 +108,16 @@ static gboolean run_domcapabilities(VireoCli *cli, GError **error)
         return FALSE;
     args.flags = (guint32)flags;
     return VIREO_CALL(cli->client, connect_get_domain_capabilities, cli->arena, error, &args, &ret) &&
-           print_document(cli, ret.capabilities, error);
+           vireo_cli_print_document(cli, ret.capabilities, error);
 }
 
-#define XPATH                                                                                     \
-    { "xpath", VIREO_CLI_STRING, "EXPRESSION", "only what the expression finds" },                \
-    { "wrap", VIREO_CLI_BOOL, NULL, "with --xpath: below one common element" }
-
-static const VireoCliOption capabilities_options[] = { XPATH, { NULL, 0, NULL, NULL } };
+static const VireoCliOption capabilities_options[] = { VIREO_CLI_XPATH_OPTIONS, { NULL, 0, NULL, NULL } };
 static const VireoCliOption domcapabilities_options[] = {
     { "virttype", VIREO_CLI_STRING, "TYPE", "virtualization, such as qemu or kvm" },
     { "emulatorbin", VIREO_CLI_STRING, "PATH", "emulator" },
     { "arch", VIREO_CLI_STRING, "ARCH", "architecture" },
     { "machine", VIREO_CLI_STRING, "MACHINE", "machine type" },
-    XPATH,
+    VIREO_CLI_XPATH_OPTIONS,
     { NULL, 0, NULL, NULL },
 };
 

@@ -234,19 +234,13 @@ static gboolean run_dumpxml(VireoCli *cli, GError **error)
 {
     vireo_domain_get_xml_desc_args args = { 0 };
     vireo_domain_get_xml_desc_ret ret;
-    const char *xpath = vireo_cli_text(cli, "xpath");
-    g_autofree char *nodes = NULL;
     guint64 flags;
 
     if (!vireo_cli_flags(cli, &flags, error) || !vireo_cli_domain(cli, &args.dom, error))
         return FALSE;
     args.flags = (guint32)flags;
-    if (!VIREO_CALL(cli->client, domain_get_xml_desc, cli->arena, error, &args, &ret))
-        return FALSE;
-    if (xpath && !vireo_cli_xpath_nodes(ret.xml, xpath, vireo_cli_on(cli, "wrap"), &nodes, error))
-        return FALSE;
-    vireo_cli_print_xml(cli, nodes ? nodes : ret.xml);
-    return TRUE;
+    return VIREO_CALL(cli->client, domain_get_xml_desc, cli->arena, error, &args, &ret) &&
+           vireo_cli_print_document(cli, ret.xml, error);
 }
 
 static const VireoCliOption domstate_options[] = {
@@ -258,8 +252,7 @@ static const VireoCliOption dumpxml_options[] = {
     { "security-info", VIREO_CLI_FLAG, "SECURE", "with passwords" },
     { "update-cpu", VIREO_CLI_FLAG, "UPDATE_CPU", "with the CPU expanded for this host" },
     { "migratable", VIREO_CLI_FLAG, "MIGRATABLE", "fit for another host" },
-    { "xpath", VIREO_CLI_STRING, "EXPRESSION", "only what the expression finds" },
-    { "wrap", VIREO_CLI_BOOL, NULL, "with --xpath: below one common element" },
+    VIREO_CLI_XPATH_OPTIONS,
     { NULL, 0, NULL, NULL },
 };
 
@@ -366,17 +359,6 @@ static gboolean run_domstats(VireoCli *cli, GError **error)
 
 /* ---- screenshot ---- */
 
-static gboolean save_stream(VireoStream *stream, int fd, GError **error)
-{
-    g_autofree char *buffer = g_malloc(65536);
-    gssize n;
-
-    while ((n = vireo_stream_recv(stream, buffer, 65536, NULL, error)) > 0)
-        if (!vireo_cli_write_all(fd, buffer, n, error))
-            return FALSE;
-    return n == 0 && vireo_stream_finish(stream, error);
-}
-
 static char *screenshot_name(const char *domain, const char *mime)
 {
     g_autoptr(GDateTime) now = g_date_time_new_now_local();
@@ -412,7 +394,7 @@ static gboolean run_screenshot(VireoCli *cli, GError **error)
         g_set_error(error, VIREO_ERROR, VIREO_ERR_OPEN_FAILED, "cannot write '%s': %m", path);
         return FALSE;
     }
-    ok = save_stream(stream, fd, error);
+    ok = vireo_cli_move_stream(stream, FALSE, fd, error);
     close(fd);
     if (ok)
         vireo_cli_done(cli, "screenshot", args.dom.name, NULL, "Screenshot saved to %s, with type of %s",

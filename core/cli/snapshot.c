@@ -256,17 +256,10 @@ static gboolean get_xml(VireoCli *cli, const vireo_domain_snapshot_ref *snap, gu
 
 static gboolean print_xml(VireoCli *cli, const vireo_domain_snapshot_ref *snap, GError **error)
 {
-    const char *xpath = vireo_cli_text(cli, "xpath");
-    g_autofree char *nodes = NULL;
     guint32 flags = vireo_cli_on(cli, "security-info") ? VIREO_DOMAIN_SNAPSHOT_XML_SECURE : 0;
     char *xml;
 
-    if (!get_xml(cli, snap, flags, &xml, error))
-        return FALSE;
-    if (xpath && !vireo_cli_xpath_nodes(xml, xpath, vireo_cli_on(cli, "wrap"), &nodes, error))
-        return FALSE;
-    vireo_cli_print_xml(cli, nodes ? nodes : xml);
-    return TRUE;
+    return get_xml(cli, snap, flags, &xml, error) && vireo_cli_print_document(cli, xml, error);
 }
 
 static gboolean run_dumpxml(VireoCli *cli, GError **error)
@@ -437,15 +430,11 @@ static gboolean run_revert(VireoCli *cli, GError **error)
 
 #define CURRENT { "current", VIREO_CLI_BOOL, NULL, "the current snapshot" }
 #define SECURITY { "security-info", VIREO_CLI_BOOL, NULL, "with passwords" }
-#define XPATH                                                                                     \
-    { "xpath", VIREO_CLI_STRING, "EXPRESSION", "only what the expression finds" },                \
-    { "wrap", VIREO_CLI_BOOL, NULL, "with --xpath: below one common element" }
-
 static const VireoCliOption which_options[] = { CURRENT, { NULL, 0, NULL, NULL } };
-static const VireoCliOption dumpxml_options[] = { CURRENT, SECURITY, XPATH, { NULL, 0, NULL, NULL } };
+static const VireoCliOption dumpxml_options[] = { CURRENT, SECURITY, VIREO_CLI_XPATH_OPTIONS, { NULL, 0, NULL, NULL } };
 static const VireoCliOption current_options[] = {
     { "name", VIREO_CLI_BOOL, NULL, "print its name instead of its XML" },
-    SECURITY, XPATH, { NULL, 0, NULL, NULL },
+    SECURITY, VIREO_CLI_XPATH_OPTIONS, { NULL, 0, NULL, NULL },
 };
 static const VireoCliOption delete_options[] = {
     CURRENT,

@@ -52,8 +52,9 @@ static char *join_nodes(const xmlDoc *doc, const xmlNodeSet *nodes, gboolean wra
     return g_strdup(text->str);
 }
 
-gboolean vireo_cli_xpath_nodes(const char *xml, const char *expression, gboolean wrap, char **ret,
-                               GError **error)
+/* The nodes it finds as documents, one after the other; wrap: below one <nodes>. */
+static gboolean find_nodes(const char *xml, const char *expression, gboolean wrap, char **ret,
+                           GError **error)
 {
     xmlDoc *doc;
     xmlXPathContext *context;
@@ -75,4 +76,15 @@ gboolean vireo_cli_xpath_nodes(const char *xml, const char *expression, gboolean
     g_set_error(error, VIREO_ERROR, VIREO_ERR_INVALID_ARG, "the XPath expression '%s' %s", expression,
                 valid ? "finds nothing" : "is not valid");
     return FALSE;
+}
+
+gboolean vireo_cli_print_document(VireoCli *cli, const char *xml, GError **error)
+{
+    const char *xpath = vireo_cli_text(cli, "xpath");
+    g_autofree char *nodes = NULL;
+
+    if (xpath && !find_nodes(xml, xpath, vireo_cli_on(cli, "wrap"), &nodes, error))
+        return FALSE;
+    vireo_cli_print_xml(cli, nodes ? nodes : xml);
+    return TRUE;
 }

@@ -141,3 +141,26 @@ const VireoWireField *vireo_wire_field(const VireoWireType *type, const char *na
             return &type->fields[i];
     return NULL;
 }
+
+gsize vireo_wire_element_size(const VireoWireField *field)
+{
+    switch (field->kind) {
+    case VIREO_WIRE_CHAR:
+    case VIREO_WIRE_UCHAR:
+        return 1;
+    case VIREO_WIRE_SHORT:
+    case VIREO_WIRE_USHORT:
+        return 2;
+    case VIREO_WIRE_INT:
+    case VIREO_WIRE_UINT:
+        return 4;
+    case VIREO_WIRE_UUID:
+        return 16;
+    case VIREO_WIRE_OPAQUE:
+        return sizeof(VireoWireArray);
+    case VIREO_WIRE_STRUCT:
+        return field->element_size;
+    default:
+        return 8;
+    }
+}

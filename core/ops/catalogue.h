@@ -169,6 +169,9 @@ char *vireo_op_flag_names(const VireoOp *op, guint64 flags);
 /* Parses names joined by ',', '|' or blanks; FALSE with the unknown name in *unknown. */
 gboolean vireo_op_parse_flags(const VireoOp *op, const char *text, guint64 *ret, char **unknown);
 
+/* Bytes in memory of one element of a field: what an array holds, or an optional member points to. */
+gsize vireo_wire_element_size(const VireoWireField *field);
+
 /* The field of that name, or NULL. */
 const VireoWireField *vireo_wire_field(const VireoWireType *type, const char *name);
 

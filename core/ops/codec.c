@@ -167,29 +167,6 @@ static gboolean code_one(Pass *pass, const VireoWireField *field, char *at)
     return ok || fail(pass, field, "message too short");
 }
 
-static gsize element_size(const VireoWireField *field)
-{
-    switch (field->kind) {
-    case VIREO_WIRE_CHAR:
-    case VIREO_WIRE_UCHAR:
-        return 1;
-    case VIREO_WIRE_SHORT:
-    case VIREO_WIRE_USHORT:
-        return 2;
-    case VIREO_WIRE_INT:
-    case VIREO_WIRE_UINT:
-        return 4;
-    case VIREO_WIRE_UUID:
-        return 16;
-    case VIREO_WIRE_OPAQUE:
-        return sizeof(VireoWireArray);
-    case VIREO_WIRE_STRUCT:
-        return field->element_size;
-    default:
-        return 8;
-    }
-}
-
 static gboolean code_optional(Pass *pass, const VireoWireField *field, char **at)
 {
     guint32 present = *at != NULL;
@@ -204,13 +181,13 @@ static gboolean code_optional(Pass *pass, const VireoWireField *field, char **at
     if (field->kind == VIREO_WIRE_STRING)
         return code_one(pass, field, (char *)at);
     if (decoding(pass))
-        *at = vireo_arena_alloc(pass->arena, element_size(field));
+        *at = vireo_arena_alloc(pass->arena, vireo_wire_element_size(field));
     return code_one(pass, field, *at);
 }
 
 static gboolean code_array(Pass *pass, const VireoWireField *field, VireoWireArray *array)
 {
-    gsize size = element_size(field);
+    gsize size = vireo_wire_element_size(field);
 
     if (!code_length(pass, field, &array->len, least_wire_size(field)))
         return FALSE;
@@ -235,7 +212,7 @@ static gboolean code_field(Pass *pass, const VireoWireField *field, char *base)
         if (field->kind == VIREO_WIRE_OPAQUE)
             return code_bytes(pass, field, at, field->limit);
         for (guint i = 0; i < field->limit; i++)
-            if (!code_one(pass, field, at + i * element_size(field)))
+            if (!code_one(pass, field, at + i * vireo_wire_element_size(field)))
                 return FALSE;
         return TRUE;
     default:
@@ -327,7 +304,7 @@ static gsize wire_size(const VireoWireType *type, const char *at)
 
             total += 4;
             for (guint32 j = 0; j < array->len; j++)
-                total += field_size(field, (const char *)array->val + j * element_size(field));
+                total += field_size(field, (const char *)array->val + j * vireo_wire_element_size(field));
         } else if (field->form == VIREO_WIRE_FIXED) {
             total += field->kind == VIREO_WIRE_OPAQUE
                          ? (field->limit + 3) & ~3u
@@ -386,13 +363,13 @@ static void copy_one(const VireoWireField *field, const char *from, VireoArena *
         vireo_wire_copy(field->type, from, arena, to);
         break;
     default:
-        memcpy(to, from, element_size(field));
+        memcpy(to, from, vireo_wire_element_size(field));
     }
 }
 
 static void copy_field(const VireoWireField *field, const char *from, VireoArena *arena, char *to)
 {
-    gsize size = element_size(field);
+    gsize size = vireo_wire_element_size(field);
 
     if (field->form == VIREO_WIRE_OPTIONAL && field->kind != VIREO_WIRE_STRING) {
         const char *source = *(char *const *)from;

@@ -36,29 +36,6 @@ gboolean vireo_uuid_parse(const char *text, guint8 uuid[16])
     return n == 32;
 }
 
-static gsize element_size(const VireoWireField *field)
-{
-    switch (field->kind) {
-    case VIREO_WIRE_CHAR:
-    case VIREO_WIRE_UCHAR:
-        return 1;
-    case VIREO_WIRE_SHORT:
-    case VIREO_WIRE_USHORT:
-        return 2;
-    case VIREO_WIRE_INT:
-    case VIREO_WIRE_UINT:
-        return 4;
-    case VIREO_WIRE_UUID:
-        return 16;
-    case VIREO_WIRE_OPAQUE:
-        return sizeof(VireoWireArray);
-    case VIREO_WIRE_STRUCT:
-        return field->element_size;
-    default:
-        return 8;
-    }
-}
-
 /* ---- to JSON ---- */
 
 static JsonNode *text_node(const char *text)
@@ -153,7 +130,7 @@ static gboolean is_text(const char *at, gsize n, gboolean padded)
 
 static JsonNode *list_node(const VireoWireField *field, const char *at, gsize n)
 {
-    gsize size = element_size(field);
+    gsize size = vireo_wire_element_size(field);
     JsonArray *array;
     JsonNode *node;
 
@@ -319,7 +296,7 @@ static gboolean read_small(const VireoWireField *field, JsonNode *node, char *at
 
     if (!read_number(field, node, ranges[field->kind].low, ranges[field->kind].high, &value, error))
         return FALSE;
-    switch (element_size(field)) {
+    switch (vireo_wire_element_size(field)) {
     case 1:
         *(guint8 *)at = (guint8)value;
         break;
@@ -381,7 +358,7 @@ static gboolean read_list(const VireoWireField *field, JsonNode *node, VireoAren
                           GError **error)
 {
     VireoWireArray *ret = (VireoWireArray *)at;
-    gsize size = element_size(field);
+    gsize size = vireo_wire_element_size(field);
     JsonArray *array;
     guint n;
 
@@ -419,7 +396,7 @@ static gboolean read_fixed_bytes(const VireoWireField *field, JsonNode *node, Vi
 static gboolean read_field(const VireoWireField *field, JsonNode *node, VireoArena *arena, char *at,
                            GError **error)
 {
-    gsize size = element_size(field);
+    gsize size = vireo_wire_element_size(field);
 
     if (field->form == VIREO_WIRE_FIXED && field->kind == VIREO_WIRE_OPAQUE)
         return read_fixed_bytes(field, node, arena, at, error);

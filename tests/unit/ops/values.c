@@ -38,7 +38,7 @@ static char *some_text(Values *values)
     char *text = vireo_arena_alloc(values->arena, len + 1);
 
     for (guint i = 0; i < len; i++)
-        text[i] = (char)g_rand_int_range(values->rand, 1, 256);
+        text[i] = (char)g_rand_int_range(values->rand, 1, values->ascii ? 128 : 256);
     return text;
 }
 

@@ -14,6 +14,7 @@ typedef struct {
     ValuesOptional optional; /* members that may be missing */
     guint arm;               /* which arm of every union; G_MAXUINT: any */
     guint depth;
+    gboolean ascii;          /* strings hold ASCII only, not just any bytes */
 } Values;
 
 /* Fills a zeroed struct. */
