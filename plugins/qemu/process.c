@@ -353,7 +353,7 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
     launch->incoming_fd = how->incoming_fd;
     launch->qmp_path = path;
     if (driver->uid == (uid_t)-1) {
-        qemu_error(error, VIREO_ERR_OPERATION_DENIED, "%s", driver->no_user);
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s", driver->no_user);
         return FALSE;
     }
     wait_for_end(dom);

@@ -13,6 +13,7 @@ Tests that hold for Vireo only are marked with @vireo_only and say why.
 import atexit
 import functools
 import os
+import pwd
 import select
 import shutil
 import signal
@@ -55,6 +56,20 @@ def make_work_dir():
     path = tempfile.mkdtemp(prefix="vt.", dir="/tmp")
     os.chmod(path, 0o755)
     return path
+
+
+def give_qemu_a_user(root):
+    """Where no package has made a user for QEMU, it runs as nobody."""
+    for name in ("vireo-qemu", "libvirt-qemu"):
+        try:
+            pwd.getpwnam(name)
+            return
+        except KeyError:
+            pass
+    folder = os.path.join(root, "etc", "vireo")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "qemu.conf"), "w", encoding="utf-8") as stream:
+        stream.write("[process]\nuser = nobody\ngroup = nogroup\n")
 
 
 def connects(path):
@@ -110,6 +125,7 @@ class Daemon:
         if not os.path.exists(program):
             sys.exit(f"{program} is not built")
         os.makedirs(self.root, exist_ok=True)
+        give_qemu_a_user(self.root)
         self.log = os.path.join(self.work, "vireod.log")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([program, "--root", self.root, *ARGS], stdin=subprocess.DEVNULL,
