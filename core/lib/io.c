@@ -63,25 +63,40 @@ void vireo_client_fail(VireoClient *client, GError *error)
     vireo_client_deliver_end(client);
 }
 
-static gboolean send_one_fd(int socket_fd, int fd)
-{
-    char nothing = 0;
-    struct iovec byte = { &nothing, 1 };
+/* How one descriptor crosses: beside a single byte that means nothing. */
+typedef struct {
+    char nothing;
+    struct iovec byte;
     union {
         struct cmsghdr align;
         char space[CMSG_SPACE(sizeof(int))];
-    } control = { 0 };
-    struct msghdr message = { .msg_iov = &byte,
-                              .msg_iovlen = 1,
-                              .msg_control = &control,
-                              .msg_controllen = sizeof(control.space) };
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    } control;
+    struct msghdr message;
+} FdMessage;
+
+static void fd_message_init(FdMessage *fd)
+{
+    memset(fd, 0, sizeof(*fd));
+    fd->byte = (struct iovec){ &fd->nothing, 1 };
+    fd->message = (struct msghdr){ .msg_iov = &fd->byte,
+                                   .msg_iovlen = 1,
+                                   .msg_control = &fd->control,
+                                   .msg_controllen = sizeof(fd->control.space) };
+}
+
+static gboolean send_one_fd(int socket_fd, int fd)
+{
+    FdMessage carrier;
+    struct cmsghdr *head;
+
+    fd_message_init(&carrier);
+    head = CMSG_FIRSTHDR(&carrier.message);
 
     head->cmsg_level = SOL_SOCKET;
     head->cmsg_type = SCM_RIGHTS;
     head->cmsg_len = CMSG_LEN(sizeof(int));
     memcpy(CMSG_DATA(head), &fd, sizeof(fd));
-    return sendmsg(socket_fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+    return sendmsg(socket_fd, &carrier.message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }
 
 /* TRUE once all of it is written; FALSE with errno otherwise. */
@@ -232,22 +247,15 @@ static gboolean read_bytes(VireoClient *client, GError **error)
 static gboolean read_fd(VireoClient *client, GError **error)
 {
     VireoIncoming *in = &client->in;
-    char nothing;
-    struct iovec byte = { &nothing, 1 };
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = { 0 };
-    struct msghdr message = { .msg_iov = &byte,
-                              .msg_iovlen = 1,
-                              .msg_control = &control,
-                              .msg_controllen = sizeof(control.space) };
+    FdMessage carrier;
     struct cmsghdr *head;
-    gssize n = recvmsg(client->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    gssize n;
 
+    fd_message_init(&carrier);
+    n = recvmsg(client->fd, &carrier.message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return FALSE;
-    head = n == 1 ? CMSG_FIRSTHDR(&message) : NULL;
+    head = n == 1 ? CMSG_FIRSTHDR(&carrier.message) : NULL;
     if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(sizeof(int)))
         return protocol_error(error, "a file descriptor is missing");
     memcpy(&in->fds[in->n_fds++], CMSG_DATA(head), sizeof(int));

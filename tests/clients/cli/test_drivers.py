@@ -9,9 +9,21 @@ class Drivers(CliCase):
     @vireo_only("our own program")
     def test_drivers(self):
         drivers = {driver["name"]: driver for driver in self.json("drivers")}
+        self.assertLessEqual({"test", "qemu"}, set(drivers))
         self.assertGreater(drivers["qemu"]["n_ops"], 20)
         self.assertIn("qemu", drivers["qemu"]["schemes"].split())
         self.assertIn("qemu", self.vireo("drivers"))
+
+    @vireo_only("its test driver keeps what it is told")
+    def test_a_snapshot_tree_in_the_test_driver(self):
+        uri = ("-c", "test:///default")
+        self.assertEqual(self.vireo(*uri, "list", "--name").split(), ["test"])
+        for name in ("one", "two"):
+            self.vireo(*uri, "snapshot-create-as", "test", name)
+        self.assertEqual(self.vireo(*uri, "snapshot-list", "test", "--tree").split(), ["one", "|", "+-", "two"])
+        self.assertEqual(self.vireo(*uri, "snapshot-parent", "test", "--current").strip(), "one")
+        self.vireo(*uri, "snapshot-delete", "test", "one", "--children")
+        self.assertEqual(self.json(*uri, "snapshot-list", "test"), [])
 
     @vireo_only("our own program")
     def test_driver(self):
