@@ -83,7 +83,8 @@ static void run(gpointer opaque)
 static VireoStrand *strand_for(Route *route)
 {
     const VireoBackend *backend = route->conn->backend;
-    gboolean one_by_one = backend->threads == VIREO_PER_OBJECT || route->call->op->lane == VIREO_LANE_MODIFY;
+    VireoLane lane = route->call->op->lane;
+    gboolean one_by_one = lane == VIREO_LANE_MODIFY || (lane == VIREO_LANE_QUERY && backend->threads == VIREO_PER_OBJECT);
 
     if (backend->threads == VIREO_SERIAL)
         return backend->strand;

@@ -55,7 +55,8 @@ enum vireo_status {
 enum vireo_threads {
     VIREO_SERIAL,     /* one in the whole driver */
     VIREO_PER_CONN,   /* one per connection */
-    VIREO_PER_OBJECT, /* one per object; operations without an object are free */
+    VIREO_PER_OBJECT, /* one per object, beside which one of the control lane (destroy, reset, abort) may
+                       * run; operations without an object are free */
     VIREO_PARALLEL    /* any; `modify` operations on one object still follow each other */
 };
 
