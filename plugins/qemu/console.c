@@ -194,3 +194,53 @@ int qemu_domain_screenshot(void *handle, vireo_call *call, const vireo_domain_sc
     ret->mime = conn->driver->host->strdup(call, "image/x-portable-pixmap");
     return conn->driver->host->stream(call, fd, VIREO_STREAM_FROM_FD, 0, 0);
 }
+
+/* ---- display ------------------------------------------------------------------- */
+
+/* One end of a pair becomes a client of QEMU's display. */
+static gboolean add_client(QemuDomain *dom, vireo_call *call, guint index, int fd,
+                           gboolean skip_auth, GError **error)
+{
+    g_autoptr(VireoQmp) qmp = qemu_domain_monitor(dom, error);
+    g_autoptr(QemuDef) live = qemu_domain_live(dom);
+    VireoQmpWait wait = qemu_wait(dom->space->driver, call, 30);
+
+    if (!qmp || !live)
+        return FALSE;
+    if (index >= live->doc->devices->graphics.n) {
+        qemu_error(error, VIREO_ERR_INTERNAL_ERROR, "domain '%s' has no display %u", dom->name,
+                   index);
+        return FALSE;
+    }
+    g_autoptr(JsonNode) passed = vireo_qmp_call_fd(
+        qmp, "getfd", vireo_json_new('s', "fdname", "display-client", 0), fd, &wait, error);
+    return passed && vireo_qmp_run(qmp, "add_client",
+                                   vireo_json_new('s', "protocol", "vnc", 's', "fdname",
+                                                  "display-client", 'b', "skipauth", skip_auth, 0),
+                                   &wait, error);
+}
+
+int qemu_domain_open_graphics_fd(void *handle, vireo_call *call,
+                                 const vireo_domain_open_graphics_fd_args *args)
+{
+    QemuConn *conn = qemu_conn(handle);
+    g_autoptr(QemuDomain) dom = qemu_domain_find(conn, call, &args->dom);
+    g_autoptr(GError) error = NULL;
+    int pair[2];
+
+    if (!dom)
+        return VIREO_FAIL;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return conn->driver->host->fail(call, VIREO_ERR_SYSTEM_ERROR, "socketpair: %s",
+                                        g_strerror(errno));
+    gboolean joined =
+        add_client(dom, call, args->idx, pair[1],
+                   (args->flags & VIREO_DOMAIN_OPEN_GRAPHICS_SKIPAUTH) != 0, &error);
+    close(pair[1]);
+    if (!joined) {
+        close(pair[0]);
+        return qemu_fail(conn->driver, call, error);
+    }
+    conn->driver->host->reply_fd(call, pair[0]);
+    return VIREO_OK;
+}

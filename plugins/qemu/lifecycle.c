@@ -141,7 +141,7 @@ static void quit_softly(QemuDomain *dom)
     g_mutex_unlock(&dom->lock);
     qemu_process_quit(dom, VIREO_DOMAIN_SHUTOFF_DESTROYED);
     g_mutex_lock(&dom->lock);
-    while (dom->id != -1 && g_cond_wait_until(&dom->changed, &dom->lock, until))
+    while ((dom->id != -1 || dom->ending) && g_cond_wait_until(&dom->changed, &dom->lock, until))
         continue;
     g_mutex_unlock(&dom->lock);
 }
@@ -192,6 +192,12 @@ int qemu_domain_resume(void *handle, vireo_call *call, const vireo_domain_resume
         return VIREO_FAIL;
     if (!qemu_domain_active(dom))
         return not_running(dom, call);
+    g_mutex_lock(&dom->lock);
+    gboolean running = dom->state == VIREO_DOMAIN_RUNNING;
+    g_mutex_unlock(&dom->lock);
+    if (running)
+        return dom->space->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
+                                              "domain '%s' is already running", dom->name);
     return command(dom, call, "cont");
 }
 

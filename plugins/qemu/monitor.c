@@ -20,6 +20,24 @@ static int reply(QemuConn *conn, vireo_call *call, JsonNode *node, gboolean raw,
     return VIREO_OK;
 }
 
+/* What QEMU refuses is an answer too. */
+static gboolean refused(QemuConn *conn, vireo_call *call, const GError *error, char **result)
+{
+    const char *class = "GenericError", *text = strstr(error->message, ": ");
+
+    if (error->domain != VIREO_QMP_ERROR || error->code > VIREO_QMP_ERROR_DEVICE)
+        return FALSE;
+    if (error->code == VIREO_QMP_ERROR_NOT_FOUND)
+        class = "CommandNotFound";
+    else if (error->code == VIREO_QMP_ERROR_DEVICE)
+        class = "DeviceNotFound";
+    g_autoptr(JsonObject) answer = vireo_json_new(
+        'o', "error", vireo_json_new('s', "class", class, 's', "desc", text ? text + 2 : "", 0), 0);
+    g_autofree char *whole = vireo_json_text(answer);
+    *result = conn->driver->host->strdup(call, whole);
+    return TRUE;
+}
+
 int qemu_qemu_domain_monitor_command(void *handle, vireo_call *call,
                                      const vireo_qemu_domain_monitor_command_args *args,
                                      vireo_qemu_domain_monitor_command_ret *ret)
@@ -49,6 +67,8 @@ int qemu_qemu_domain_monitor_command(void *handle, vireo_call *call,
         node = vireo_qmp_call(qmp, vireo_json_string(request, "execute"),
                               arguments ? json_object_ref(arguments) : NULL, &wait, &error);
     }
+    if (!node && !hmp && refused(conn, call, error, &ret->result))
+        return VIREO_OK;
     if (!node)
         return qemu_fail(conn->driver, call, error);
     return reply(conn, call, node, hmp, &ret->result);

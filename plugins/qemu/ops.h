@@ -68,6 +68,7 @@ vireo_connect_get_all_domain_stats_fn qemu_connect_get_all_domain_stats;
 vireo_domain_open_console_fn qemu_domain_open_console;
 vireo_domain_screenshot_fn qemu_domain_screenshot;
 vireo_domain_open_channel_fn qemu_domain_open_channel;
+vireo_domain_open_graphics_fd_fn qemu_domain_open_graphics_fd;
 /* monitor.c */
 vireo_qemu_domain_monitor_command_fn qemu_qemu_domain_monitor_command;
 /* metadata.c */

@@ -264,6 +264,8 @@ static void qemu_fini(void *self)
     X(domain_open_console, qemu_domain_open_console, 0,                                            \
       VIREO_DOMAIN_CONSOLE_FORCE, 0, 0)                                                            \
     X(domain_open_channel, qemu_domain_open_channel, 0, VIREO_DOMAIN_CHANNEL_FORCE, 0, 0)          \
+    X(domain_open_graphics_fd, qemu_domain_open_graphics_fd, VIREO_DOMAIN_OPEN_GRAPHICS_SKIPAUTH, 0, \
+      0, 0)                                                                                        \
     X(domain_screenshot, qemu_domain_screenshot, 0, 0, 0, 0)                                       \
     X(qemu_domain_monitor_command, qemu_qemu_domain_monitor_command,                               \
       VIREO_DOMAIN_QEMU_MONITOR_COMMAND_HMP, 0, 0, 0)                                              \
