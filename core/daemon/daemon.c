@@ -21,7 +21,10 @@ static VireoSessionConfig session_config;
 static gboolean idle_over(gpointer opaque)
 {
     VireoDaemon *daemon = opaque;
+    VireoHost *host = vireo_router_host(vireo_engine_router(daemon->engine));
 
+    if (vireo_host_n_active(host) > 0 || vireo_session_calls_running() > 0)
+        return G_SOURCE_CONTINUE;
     g_message("no client for %u seconds: ending", daemon->timeout);
     g_main_loop_quit(daemon->loop);
     return G_SOURCE_REMOVE;

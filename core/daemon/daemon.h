@@ -11,7 +11,7 @@ typedef struct {
     const VireoPaths *paths;
     VireoDaemonConfig *config;
     gboolean verbose;
-    guint timeout; /* seconds without a client after which the daemon ends; 0: never */
+    guint timeout; /* seconds without a client or guest after which the daemon ends; 0: never */
     GMainLoop *loop;
     VireoEngine *engine;
     VireoRpcServer *server, *admin_server;

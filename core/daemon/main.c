@@ -31,7 +31,7 @@ static const GOptionEntry entries[] = {
     {"driver-dir", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.driver_dirs,
      "Take driver modules from DIR; may be given several times", "DIR"},
     {"timeout", 't', 0, G_OPTION_ARG_INT, &options.timeout,
-     "End after so many seconds without a client", "SECONDS"},
+     "End after so many seconds without a client or a running guest", "SECONDS"},
     {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options.verbose, "Log everything", NULL},
     {"daemon", 'd', 0, G_OPTION_ARG_NONE, &options.daemon,
      "Accepted and ignored: the service manager keeps the daemon in the background", NULL},

@@ -61,6 +61,42 @@ VireoEventHub *vireo_host_events(VireoHost *host)
     return host->hub;
 }
 
+static gboolean is_active(const VireoObject *object, gconstpointer unused)
+{
+    return vireo_object_is_active(object);
+}
+
+static guint count_active(vireo_core *core)
+{
+    GHashTableIter iter;
+    gpointer space;
+    guint n = 0;
+
+    g_mutex_lock(&core->lock);
+    g_hash_table_iter_init(&iter, core->spaces);
+    while (g_hash_table_iter_next(&iter, NULL, &space)) {
+        g_autoptr(GPtrArray) active = vireo_space_list(space, VIREO_CLASS_DOMAIN, is_active, NULL);
+
+        n += active->len;
+    }
+    g_mutex_unlock(&core->lock);
+    return n;
+}
+
+guint vireo_host_n_active(VireoHost *host)
+{
+    GHashTableIter iter;
+    gpointer core;
+    guint n = 0;
+
+    g_mutex_lock(&host->lock);
+    g_hash_table_iter_init(&iter, host->cores);
+    while (g_hash_table_iter_next(&iter, NULL, &core))
+        n += count_active(core);
+    g_mutex_unlock(&host->lock);
+    return n;
+}
+
 static GKeyFile *load_config(const char *folder, const char *name)
 {
     g_autofree char *file = g_strconcat(name, ".conf", NULL);

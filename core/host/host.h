@@ -20,6 +20,8 @@ VireoHost *vireo_host_new(const VireoHostDirs *dirs, VireoWorkers *workers, Vire
 void vireo_host_free(VireoHost *host);
 VireoWorkers *vireo_host_workers(VireoHost *host);
 VireoEventHub *vireo_host_events(VireoHost *host);
+/* How many guests run, in all that drivers have published. Any thread. */
+guint vireo_host_n_active(VireoHost *host);
 
 /* The core's side of the driver of that name, made on first use. */
 vireo_core *vireo_host_core(VireoHost *host, const char *name);

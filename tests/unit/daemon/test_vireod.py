@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The daemon as a process: its options, paths, sockets, settings, signals, and the admin program."""
+import contextlib
 import os
 import re
 import shutil
@@ -106,6 +107,17 @@ class Case(unittest.TestCase):
         process.wait(PATIENCE)
         return process.returncode
 
+    def end(self, pid):
+        """Ends a process that is nobody's child here."""
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            os.kill(pid, signal.SIGTERM)
+            end = time.monotonic() + PATIENCE
+            while time.monotonic() < end:
+                with open(f"/proc/{pid}/stat", encoding="ascii") as stream:
+                    if stream.read().rsplit(")", 1)[1].split()[0] == "Z":
+                        return
+                time.sleep(0.02)
+
     def refused(self, *options, code=1):
         process = self.start(*options)
         process.wait(PATIENCE)
@@ -174,6 +186,44 @@ class Process(Case):
         call(sock, REMOTE, AUTH_LIST)
         sock.close()
         self.assertEqual(process.wait(PATIENCE), 0)
+
+    def test_timeout_with_guest(self):
+        """A daemon whose guests run does not end."""
+        process = self.up("--timeout=1")
+        sock = self.connect()
+        uri = b"test:///default"
+        status, payload = call(sock, REMOTE, 1, payload=struct.pack(">2I", 1, len(uri)) + uri + b"\0" + struct.pack(">I", 0))
+        if status:
+            self.skipTest("no driver 'test': " + message_of(payload))
+        sock.close()
+        time.sleep(2.5)
+        self.assertIsNone(process.poll())
+        self.assertEqual(self.stop(process), 0)
+
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("virsh"), "needs root, to become somebody else, and virsh")
+    def test_started_on_demand(self):
+        """A stock client starts a user's daemon when there is none."""
+        os.chmod(self.dir, 0o755)
+        for name in ("bin", "r"):
+            os.mkdir(self.path(name))
+        os.chown(self.path("r"), NOBODY, NOBODY)
+        os.chown(self.dir, NOBODY, NOBODY)
+        # The client runs $LIBVIRTD_PATH/libvirtd.
+        with open(self.path("bin", "libvirtd"), "w", encoding="utf-8") as stream:
+            stream.write(f"#!/bin/sh\nexec {VIREOD} --driver-dir {self.path('r')} \"$@\"\n")
+        os.chmod(self.path("bin", "libvirtd"), 0o755)
+        env = {"HOME": self.dir, "XDG_RUNTIME_DIR": self.path("r"), "PATH": os.environ["PATH"],
+               "LIBVIRTD_PATH": self.path("bin")}
+        done = subprocess.run(["virsh", "-c", "qemu:///session", "uri"], env=env, user=NOBODY, group=NOBODY,
+                              extra_groups=[], capture_output=True, text=True, timeout=30, check=False)
+        if not os.path.exists(self.path("r", "vireo", "vireod.pid")):
+            self.skipTest("the build tree is closed to other users: " + done.stderr)
+        with open(self.path("r", "vireo", "vireod.pid"), encoding="ascii") as stream:
+            pid = int(stream.read())
+        self.addCleanup(self.end, pid)
+        self.assertIn("no driver for the scheme 'qemu'", done.stderr)
+        with open(f"/proc/{pid}/cmdline", encoding="ascii") as stream:
+            self.assertIn("--timeout=120", stream.read())
 
     def test_clients_at_the_end(self):
         process = self.up()
