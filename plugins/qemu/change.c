@@ -27,7 +27,7 @@ void qemu_change_live_to(QemuDomain *dom, VireoDomain *doc)
     g_mutex_unlock(&dom->lock);
     qemu_def_unref(old);
     qemu_domain_publish(dom);
-    qemu_live_touch(dom);
+    qemu_live_keep(dom);
 }
 
 gboolean qemu_change_live(QemuDomain *dom, QemuChange change, const void *opaque, GError **error)

@@ -147,6 +147,34 @@ void qemu_hot_gone(QemuDomain *dom, const char *alias)
     driver->host->defer(driver->core, gone_work, gone);
 }
 
+static gboolean is_listed(JsonArray *list, const char *alias)
+{
+    for (guint i = 0; i < vireo_json_length(list); i++)
+        if (!g_strcmp0(vireo_json_string(vireo_json_element(list, i), "name"), alias))
+            return TRUE;
+    return FALSE;
+}
+
+void qemu_hot_reconcile(QemuDomain *dom, VireoQmp *qmp)
+{
+    VireoQmpWait wait = { .timeout_ms = 5000 };
+    g_autoptr(QemuDef) live = qemu_domain_live(dom);
+    g_autoptr(JsonNode) answer = vireo_qmp_call(
+        qmp, "qom-list", vireo_json_new('s', "path", "/machine/peripheral", 0), &wait, NULL);
+    JsonArray *list = vireo_json_node_array(answer);
+
+    /* No answer is no news. */
+    if (!live || !list)
+        return;
+    const VireoDomainDevices *devices = live->doc->devices;
+    VEC_EACH(devices->disks, i)
+    if (!is_listed(list, devices->disks.items[i]->alias))
+        qemu_hot_gone(dom, devices->disks.items[i]->alias);
+    VEC_EACH(devices->interfaces, i)
+    if (!is_listed(list, devices->interfaces.items[i]->alias))
+        qemu_hot_gone(dom, devices->interfaces.items[i]->alias);
+}
+
 void qemu_hot_refused(QemuDomain *dom, const char *alias)
 {
     vireo_domain_event_callback_device_removal_failed_msg message = { .dom = self(dom),

@@ -30,10 +30,12 @@ gboolean qemu_hot_net_link(QemuHot *hot, const VireoDomainInterface *iface, GErr
 gboolean qemu_hot_unplug(QemuHot *hot, const char *alias, GError **error);
 /* QEMU reported the end of a device; on the monitor's thread. */
 void qemu_hot_gone(QemuDomain *dom, const char *alias);
+/* Found again after a restart of the daemon: what left meanwhile is forgotten. */
+void qemu_hot_reconcile(QemuDomain *dom, VireoQmp *qmp);
 /* The guest refused to let go. */
 void qemu_hot_refused(QemuDomain *dom, const char *alias);
 /* A drive's tray was moved. */
 void qemu_hot_tray(QemuDomain *dom, const char *alias, gboolean open);
-/* Gives the device_add its turn. object is taken. */
+/* One command of the monitor, its answer does not matter. args: taken. */
 gboolean qemu_hot_run(QemuHot *hot, const char *command, JsonObject *args, GError **error);
 void qemu_hot_event_added(QemuHot *hot, const char *alias);

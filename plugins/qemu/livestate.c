@@ -9,6 +9,7 @@
 #include "kit/file.h"
 #include "kit/process.h"
 #include "events.h"
+#include "hotplug.h"
 #include "process.h"
 
 static char *live_key(QemuDomain *dom)
@@ -56,16 +57,19 @@ void qemu_live_drop(QemuDomain *dom)
     dom->space->driver->host->state_drop(dom->space->driver->core, key);
 }
 
-static void touch_now(void *opaque)
+void qemu_live_keep(QemuDomain *dom)
 {
-    QemuDomain *dom = opaque;
-
     /* Not while it is being tidied up: the file must stay away once it is dropped. */
     g_mutex_lock(&dom->save_lock);
     if (qemu_domain_active(dom))
         qemu_live_save(dom, NULL);
     g_mutex_unlock(&dom->save_lock);
-    qemu_domain_unref(dom);
+}
+
+static void touch_now(void *opaque)
+{
+    qemu_live_keep(opaque);
+    qemu_domain_unref(opaque);
 }
 
 void qemu_live_touch(QemuDomain *dom)
@@ -160,6 +164,7 @@ static void ask_again(QemuDomain *dom)
     if (!g_strcmp0(status, "restore-vm") || !g_strcmp0(status, "save-vm"))
         vireo_qmp_send(qmp, "cont", NULL, -1, NULL, NULL);
     dom->found_status = g_strdup(status);
+    qemu_hot_reconcile(dom, qmp);
 }
 
 static QemuDomain *domain_of(QemuSpace *space, JsonObject *saved, QemuDef *live)

@@ -7,7 +7,9 @@
  * start is reported as done. */
 gboolean qemu_live_save(QemuDomain *dom, GError **error);
 void qemu_live_drop(QemuDomain *dom);
-/* The state changed: saves it again, later, on a worker. */
+/* Saves it again while the guest runs; what cannot be written now is with the next change. */
+void qemu_live_keep(QemuDomain *dom);
+/* The state changed: the same, later, on a worker. */
 void qemu_live_touch(QemuDomain *dom);
 /* Finds the guests of a space again: at start, once, after its definitions are loaded. */
 void qemu_live_reattach(QemuSpace *space);
