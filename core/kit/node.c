@@ -251,13 +251,19 @@ static char *uuid_from(const char *text)
 
 char *vireo_node_uuid(void)
 {
-    g_autofree char *product = fact_text("/sys/class/dmi/id/product_uuid");
-    char *uuid = uuid_from(product);
+    static const char *const sources[] = {
+        "/sys/class/dmi/id/product_uuid",
+        "/etc/machine-id",
+        "/proc/sys/kernel/random/boot_id",
+    };
+    char *uuid = NULL;
 
-    if (uuid)
-        return uuid;
-    g_autofree char *machine = fact_text("/etc/machine-id");
-    return uuid_from(machine);
+    for (guint i = 0; !uuid && i < G_N_ELEMENTS(sources); i++) {
+        g_autofree char *text = fact_text(sources[i]);
+
+        uuid = uuid_from(text);
+    }
+    return uuid;
 }
 
 char *vireo_node_hostname(void)

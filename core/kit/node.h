@@ -34,7 +34,7 @@ GArray *vireo_node_cells(void);
 /* Free pages of a size (KiB) in a NUMA node. */
 gboolean vireo_node_free_pages(int cell, guint page_kib, guint64 *count, GError **error);
 
-/* Stable identity of the host: /sys/class/dmi product_uuid, else machine-id; NULL if neither. */
+/* Identity of the host: /sys/class/dmi product_uuid, else machine-id, else that of this boot. */
 char *vireo_node_uuid(void);
 char *vireo_node_hostname(void);
 /* The <host> element of a capabilities document, indented by two blanks. */

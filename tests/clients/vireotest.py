@@ -446,4 +446,6 @@ def main():
     need_program("qemu-img", "qemu-utils")
     if not os.path.exists(NANO):
         sys.exit(f"{NANO} is not built")
+    if USE_LIBVIRTD:
+        daemon()  # outside of any test, so that a missing libvirtd skips the file
     unittest.main(module="__main__", verbosity=2 if os.environ.get("VERBOSE") else 1)
