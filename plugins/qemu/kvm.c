@@ -101,8 +101,9 @@ static void kvm_try(QemuDriver *driver, QemuEmulator *emulator)
             "/dev/kvm is there, but a guest of a few instructions does not finish in it (%s)",
             error->message);
     else
-        emulator->kvm_reason = g_strdup_printf("a test guest ended with status %d: %s", status,
-                                               output && *output ? output : "no message");
+        emulator->kvm_reason =
+            g_strdup_printf("a test guest ended with status %d: %s", status,
+                            output && *output ? g_strdelimit(output, "\n", ' ') : "no message");
 }
 
 gboolean qemu_emulator_kvm(QemuDriver *driver, QemuEmulator *emulator, const char **reason)

@@ -39,12 +39,17 @@ static char *live_text(QemuDomain *dom)
 gboolean qemu_live_save(QemuDomain *dom, GError **error)
 {
     const struct vireo_host *host = dom->space->driver->host;
-    g_autofree char *key = live_key(dom), *text = live_text(dom);
+    g_autofree char *key = live_key(dom);
 
-    if (!text)
+    /* Never after it was dropped: what is written is asked for under the same lock. */
+    g_mutex_lock(&dom->save_lock);
+    g_autofree char *text = live_text(dom);
+    int rc = text ? host->state_save(dom->space->driver->core, key, text, strlen(text)) : 0;
+    int saved_errno = errno;
+    g_mutex_unlock(&dom->save_lock);
+    if (rc == 0)
         return TRUE;
-    if (host->state_save(dom->space->driver->core, key, text, strlen(text)) == 0)
-        return TRUE;
+    errno = saved_errno;
     qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot save the state of domain '%s': %s", dom->name,
                g_strerror(errno));
     return FALSE;
@@ -54,16 +59,14 @@ void qemu_live_drop(QemuDomain *dom)
 {
     g_autofree char *key = live_key(dom);
 
+    g_mutex_lock(&dom->save_lock);
     dom->space->driver->host->state_drop(dom->space->driver->core, key);
+    g_mutex_unlock(&dom->save_lock);
 }
 
 void qemu_live_keep(QemuDomain *dom)
 {
-    /* Not while it is being tidied up: the file must stay away once it is dropped. */
-    g_mutex_lock(&dom->save_lock);
-    if (qemu_domain_active(dom))
-        qemu_live_save(dom, NULL);
-    g_mutex_unlock(&dom->save_lock);
+    qemu_live_save(dom, NULL);
 }
 
 static void touch_now(void *opaque)

@@ -460,9 +460,7 @@ static void tidy_up(QemuDomain *dom, VireoQmp *qmp, int pidfd, uint64_t watch)
     }
     qemu_image_take_back(driver, dom->uuid_text);
     qemu_process_sweep(dom);
-    g_mutex_lock(&dom->save_lock);
     qemu_live_drop(dom);
-    g_mutex_unlock(&dom->save_lock);
 }
 
 void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
