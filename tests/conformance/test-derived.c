@@ -139,9 +139,10 @@ static char *sorted(GPtrArray *names)
 
 #define NAMES(array, member)                                                                       \
     ({                                                                                             \
+        const __typeof__(array) *array_ = &(array);                                                \
         GPtrArray *names_ = g_ptr_array_new();                                                     \
-        for (guint i_ = 0; i_ < (array).len; i_++)                                                 \
-            g_ptr_array_add(names_, (array).val[i_] member);                                       \
+        for (guint i_ = 0; i_ < array_->len; i_++)                                                 \
+            g_ptr_array_add(names_, array_->val[i_] member);                                       \
         sorted(names_);                                                                            \
     })
 #define EQUAL(got, expected)                                                                       \

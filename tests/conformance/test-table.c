@@ -113,7 +113,7 @@ static void replace(struct vireo_op *row)
 }
 
 /* The same table with spies for functions; conn_narrow is left out. */
-static const struct vireo_driver *spied(const struct vireo_driver *driver)
+static struct vireo_driver *spied(const struct vireo_driver *driver)
 {
     struct vireo_driver *copy = g_new0(struct vireo_driver, 1);
     struct vireo_op *rows = g_new0(struct vireo_op, driver->n_ops);
@@ -422,7 +422,7 @@ static void check_op(Table *table, const VireoOp *op)
 static void check_table(const char *path)
 {
     Bench *bench = bench_new();
-    const struct vireo_driver *driver = spied(bench_load(path));
+    struct vireo_driver *driver = spied(bench_load(path));
     Table table = {0};
     guint rows = 0, n = 0;
 
@@ -442,6 +442,8 @@ static void check_table(const char *path)
     vireo_conn_unref(table.rw);
     vireo_conn_unref(table.ro);
     bench_free(bench);
+    g_free((gpointer)driver->ops);
+    g_free(driver);
 }
 
 int main(int argc, char **argv)
