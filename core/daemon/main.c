@@ -113,13 +113,13 @@ static gboolean run(VireoDaemon *daemon, GError **error)
     lock = vireo_instance_lock(paths->lock, error);
     if (lock < 0)
         return FALSE;
+    /* From the first socket on, a signal finds its handler; it runs once the loop does. */
+    g_unix_signal_add(SIGTERM, on_stop, daemon);
+    g_unix_signal_add(SIGINT, on_stop, daemon);
+    g_unix_signal_add(SIGHUP, on_reload, daemon);
     started = vireo_daemon_start(daemon, error);
-    if (started) {
-        g_unix_signal_add(SIGTERM, on_stop, daemon);
-        g_unix_signal_add(SIGINT, on_stop, daemon);
-        g_unix_signal_add(SIGHUP, on_reload, daemon);
+    if (started)
         g_main_loop_run(daemon->loop);
-    }
     signal(SIGALRM, on_late);
     alarm(STOP_SECONDS);
     vireo_daemon_stop(daemon);
