@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define THREADS 8
-#define TURNS   300
+#define TURNS   2000
 #define DOMAINS 4
 
 static Bench *bench;
