@@ -27,6 +27,7 @@ QemuDomain *qemu_domain_new(QemuSpace *space, const guint8 uuid[16], const char 
     dom->removed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     dom->tree = qemu_tree_new();
     g_mutex_init(&dom->job);
+    g_mutex_init(&dom->agent);
     g_mutex_init(&dom->save_lock);
     g_mutex_init(&dom->lock);
     g_cond_init(&dom->changed);
@@ -56,6 +57,7 @@ void qemu_domain_unref(QemuDomain *dom)
     g_free(dom->found_status);
     qemu_tree_free(dom->tree);
     g_mutex_clear(&dom->job);
+    g_mutex_clear(&dom->agent);
     g_mutex_clear(&dom->save_lock);
     g_mutex_clear(&dom->lock);
     g_cond_clear(&dom->changed);

@@ -75,6 +75,7 @@ struct QemuDomain {
     guint8 uuid[16];
     char uuid_text[37];
     GMutex job;
+    GMutex agent;     /* one talk with the agent in the guest at a time */
     GMutex save_lock; /* orders saving and dropping of the live state; held over disk I/O */
     char *found_status; /* run state QEMU was found in after a restart of the daemon */
 

@@ -71,6 +71,11 @@ vireo_domain_open_channel_fn qemu_domain_open_channel;
 vireo_domain_open_graphics_fd_fn qemu_domain_open_graphics_fd;
 /* monitor.c */
 vireo_qemu_domain_monitor_command_fn qemu_qemu_domain_monitor_command;
+/* agent_ops.c */
+vireo_qemu_domain_agent_command_fn qemu_qemu_domain_agent_command;
+vireo_domain_get_hostname_fn qemu_domain_get_hostname;
+vireo_domain_get_time_fn qemu_domain_get_time;
+vireo_domain_get_guest_info_fn qemu_domain_get_guest_info;
 /* metadata.c */
 vireo_domain_get_metadata_fn qemu_domain_get_metadata;
 vireo_domain_set_metadata_fn qemu_domain_set_metadata;

@@ -269,6 +269,10 @@ static void qemu_fini(void *self)
     X(domain_screenshot, qemu_domain_screenshot, 0, 0, 0, 0)                                       \
     X(qemu_domain_monitor_command, qemu_qemu_domain_monitor_command,                               \
       VIREO_DOMAIN_QEMU_MONITOR_COMMAND_HMP, 0, 0, 0)                                              \
+    X(qemu_domain_agent_command, qemu_qemu_domain_agent_command, 0, 0, 0, 0)                       \
+    X(domain_get_hostname, qemu_domain_get_hostname, 0, VIREO_DOMAIN_GET_HOSTNAME_AGENT, 0, 0)     \
+    X(domain_get_time, qemu_domain_get_time, 0, 0, 0, 0)                                           \
+    X(domain_get_guest_info, qemu_domain_get_guest_info, 0, 0, 0, 0)                               \
     X(domain_get_metadata, qemu_domain_get_metadata, AFFECT, 0, 0, 0)                              \
     X(domain_set_metadata, qemu_domain_set_metadata, AFFECT, 0, 0, 0)                              \
     X(domain_get_disk_errors, qemu_domain_get_disk_errors, 0, 0, 0, 0)                             \

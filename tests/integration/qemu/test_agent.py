@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Talks with the agent in a guest: one that answers, one that babbles, one that is silent."""
+import json
+import os
+import socket
+import threading
+import time
+
+import qemutest
+
+CHANNEL = "<channel type='unix'>{source}<target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+
+
+class Agent(threading.Thread):
+    """Stands in for a guest's agent on the other side of the channel."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(path)
+        os.chmod(path, 0o777)
+        self.listener.listen(8)
+        self.seen = []
+        self.silent = False
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                talk, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.listen, args=(talk,), daemon=True).start()
+
+    def listen(self, talk):
+        with talk:
+            try:
+                self.talk(talk)
+            except OSError:
+                pass    # hung up in the middle, as a daemon that gives up does
+
+    def talk(self, talk):
+        talk.sendall(b'{"return": "left over from an earlier talk"}\n{"ret')
+        for line in talk.makefile("rb"):
+            command = json.loads(line.lstrip(b"\xff"))
+            if self.silent:
+                continue
+            if command["execute"] == "guest-sync-delimited":
+                answer = {"return": command["arguments"]["id"]}
+                talk.sendall(b"\xff" + json.dumps(answer).encode() + b"\n")
+                continue
+            self.seen.append(command["execute"])
+            answers = {"guest-ping": {"return": {}}, "guest-get-host-name": {"return": {"host-name": "inside"}},
+                       "guest-get-time": {"return": 86400 * 10 ** 9}}
+            answer = answers.get(command["execute"], {"error": {"class": "CommandNotFound", "desc": "what is that?"}})
+            for byte in json.dumps(answer).encode() + b"\n":
+                talk.sendall(bytes([byte]))
+
+    def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+class Answers(qemutest.Case):
+    def setUp(self):
+        super().setUp()
+        path = os.path.join(self.work, "agent.sock")
+        self.agent = Agent(path)
+        self.addCleanup(self.agent.stop)
+        self.define("a", devices=CHANNEL.format(source=f"<source mode='connect' path='{path}'/>"))
+        self.virsh("start", "a")
+
+    def command(self, name):
+        return self.virsh("qemu-agent-command", "a", json.dumps({"execute": name}))
+
+    def test_command(self):
+        self.assertEqual(json.loads(self.command("guest-ping")), {"return": {}})
+        self.assertEqual(self.agent.seen, ["guest-ping"])
+
+    def test_refusal_is_the_error(self):
+        message = self.virsh_fails("qemu-agent-command", "a", '{"execute": "guest-dance"}')
+        self.assertIn("what is that?", message)
+
+    def test_no_json(self):
+        self.virsh_fails("qemu-agent-command", "a", "ping")
+        self.assertEqual(self.agent.seen, [])
+
+    def test_hostname_and_time(self):
+        self.assertEqual(self.virsh("domhostname", "a"), "inside")
+        self.assertIn("86400", self.virsh("domtime", "a"))
+
+    def test_several_at_once(self):
+        done = []
+        threads = [threading.Thread(target=lambda: done.append(self.command("guest-ping"))) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(done), 6)
+
+    def test_silence_has_an_end(self):
+        self.agent.silent = True
+        begin = time.monotonic()
+        self.assertIn("does not answer", self.virsh_fails("domhostname", "a"))
+        self.assertLess(time.monotonic() - begin, 9)
+        self.agent.silent = False
+        self.assertEqual(self.virsh("domhostname", "a"), "inside")
+
+    def test_paused_guest(self):
+        self.virsh("suspend", "a")
+        self.virsh_fails("domhostname", "a")
+        self.assertEqual(self.agent.seen, [])
+
+
+class Missing(qemutest.Case):
+    def test_no_channel(self):
+        self.define("a")
+        self.virsh("start", "a")
+        self.assertIn("org.qemu.guest_agent.0", self.virsh_fails("domhostname", "a"))
+
+    def test_guest_without_agent(self):
+        self.define("a", devices=CHANNEL.format(source=""))
+        self.virsh("start", "a")
+        begin = time.monotonic()
+        self.assertIn("does not answer", self.virsh_fails("domhostname", "a"))
+        self.assertLess(time.monotonic() - begin, 9)
+
+    def test_guest_that_is_off(self):
+        self.define("a", devices=CHANNEL.format(source=""))
+        self.assertIn("not running", self.virsh_fails("domhostname", "a"))
+
+
+if __name__ == "__main__":
+    qemutest.main()
