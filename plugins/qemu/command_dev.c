@@ -78,6 +78,8 @@ static gboolean scsi_controller(QemuLaunch *launch, const VireoDomainController 
         return FALSE;
     }
     JsonObject *device = vireo_json_new('s', "driver", driver, 's', "id", controller->alias, 0);
+    if (g_str_has_prefix(driver, "virtio"))
+        json_object_set_int_member(device, "num_queues", qemu_virtio_queues(launch->doc));
     qemu_device_place(device, launch->doc, controller->address);
     qemu_launch_json(launch, "-device", device);
     return TRUE;

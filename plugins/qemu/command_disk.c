@@ -85,6 +85,11 @@ GPtrArray *qemu_disk_nodes(const VireoDomainDisk *disk, GPtrArray *chain)
     return nodes;
 }
 
+guint qemu_virtio_queues(const VireoDomain *doc)
+{
+    return MIN(doc->vcpu->text, 256);
+}
+
 /* Which bus of which controller, and where on it. */
 static void place_disk(JsonObject *device, const VireoDomain *doc, const VireoDomainDisk *disk)
 {
@@ -145,6 +150,8 @@ JsonObject *qemu_disk_device(const VireoDomain *doc, const VireoDomainDisk *disk
                                         "drive", empty ? NULL : node, 's', "serial", disk->serial,
                                         0);
     place_disk(device, doc, disk);
+    if (disk->target->bus == VIREO_DOMAIN_DISK_BUS_VIRTIO)
+        json_object_set_int_member(device, "num-queues", qemu_virtio_queues(doc));
     if (boot_index)
         json_object_set_int_member(device, "bootindex", boot_index);
     if (!removable && disk->shareable)

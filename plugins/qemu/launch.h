@@ -40,6 +40,9 @@ GPtrArray *qemu_disk_nodes(const VireoDomainDisk *disk, GPtrArray *chain);
 JsonObject *qemu_disk_device(const VireoDomain *doc, const VireoDomainDisk *disk, int boot_index);
 /* Names of a disk's nodes: depth 0 is its own image. Caller frees. */
 char *qemu_disk_node_name(const VireoDomainDisk *disk, guint depth, gboolean storage);
+/* Queues of a virtio disk or controller. By itself QEMU takes the vCPUs present at its start, and a
+ * state saved after one was added would not load into a new process. */
+guint qemu_virtio_queues(const VireoDomain *doc);
 /* command_dev.c */
 gboolean qemu_command_controllers(QemuLaunch *launch, GError **error);
 gboolean qemu_command_devices(QemuLaunch *launch, GError **error);

@@ -137,7 +137,7 @@ static void ask_again(QemuDomain *dom)
     g_autofree char *path = qemu_process_qmp_path(dom);
     g_autoptr(GError) error = NULL;
     VireoQmp *qmp = qemu_process_connect(dom, path, &error);
-    VireoQmpWait wait = { .timeout_ms = 5000 };
+    VireoQmpWait wait = { .timeout_ms = 3000 };
     int reason;
 
     if (!qmp) {

@@ -78,15 +78,16 @@ static char *log_tail(QemuDomain *dom)
     ssize_t got = pread(fd, text, LOG_TAIL, (off_t)from);
     close(fd);
     text[MAX(got, 0)] = 0;
-    /* Without the time QEMU puts in front. */
     g_auto(GStrv) lines = g_strsplit(g_strstrip(text), "\n", -1);
+    g_autoptr(GString) tail = g_string_new(NULL);
     for (guint i = 0; lines[i]; i++) {
-        char *colon = strstr(lines[i], "Z qemu");
+        char *stamp = strstr(lines[i], "Z qemu"); /* the time QEMU puts in front */
 
-        if (colon)
-            memmove(lines[i], colon + 2, strlen(colon + 2) + 1);
+        if (!g_str_has_prefix(lines[i], "char device redirected") &&
+            !g_str_has_prefix(lines[i], "VNC server running"))
+            g_string_append_printf(tail, "%s%s", tail->len ? "; " : "", stamp ? stamp + 2 : lines[i]);
     }
-    return g_strjoinv("; ", lines);
+    return g_strdup(tail->str);
 }
 
 /* ---- start --------------------------------------------------------------------- */

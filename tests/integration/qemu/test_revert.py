@@ -98,6 +98,22 @@ class Images(QemuCase):
         self.assertEqual(owner(base), before)
 
 
+class Saved(QemuCase):
+    def test_with_a_cpu_that_was_added(self):
+        """What QEMU makes of the number of CPUs at its start must not depend on it."""
+        disks = [disk_xml(self.nano_disk("v.qcow2"), "vda", boot=1), disk_xml(self.empty_disk("s.qcow2"), "sda", bus="scsi")]
+        xml = self.nano_xml("a", disks=disks).replace("<vcpu>1<", "<vcpu current='1'>2<")
+        self.virsh("define", self.write("a.xml", xml))
+        line = self.start("a")
+        line.ask("mC", "M=C")
+        self.virsh("setvcpus", "a", "2", "--live")
+        self.virsh("managedsave", "a")
+        self.assertEqual(self.state_reason("a"), ("shut off", "saved"))
+        self.virsh("start", "a")
+        self.assertEqual(self.state_reason("a"), ("running", "restored"))
+        self.line("a").ask("g", "M=C")
+
+
 class Kvm(QemuCase):
     def test_kvm_that_does_not_run_a_guest(self):
         if "<domain type='kvm'/>" in self.virsh("capabilities"):
