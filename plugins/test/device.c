@@ -187,28 +187,23 @@ static int edit_update(vireo_call *call, VireoDomain *doc, gboolean live, void *
     return VIREO_OK;
 }
 
-typedef struct {
-    const char *alias;
-    gboolean found;
-} AliasEdit;
-
 static int edit_detach_alias(vireo_call *call, VireoDomain *doc, gboolean live, void *opaque)
 {
-    AliasEdit *edit = opaque;
+    const char *alias = opaque;
 
     (void)live;
     for (guint k = 0; k < G_N_ELEMENTS(kinds); k++) {
         List *list = list_of(doc, &kinds[k]);
 
         for (guint i = 0; i < list->n; i++)
-            if (g_strcmp0(*alias_of(&kinds[k], list->items[i]), edit->alias) == 0) {
+            if (g_strcmp0(*alias_of(&kinds[k], list->items[i]), alias) == 0) {
                 vireo_model_free(kinds[k].type, list->items[i]);
                 take_out(list, i);
                 return VIREO_OK;
             }
     }
     return FAIL(call, VIREO_ERR_DEVICE_MISSING, "the domain has no device with the alias '%s'",
-                edit->alias);
+                alias);
 }
 
 /* ---- operations -------------------------------------------------------------------------------
@@ -221,7 +216,7 @@ static gboolean touches_live(const TestDomain *dom, guint flags)
 }
 
 /* A new device gets an alias the way a running guest would name it. */
-static void give_alias(Device *device, TestDomain *dom)
+static void give_alias(Device *device)
 {
     char **alias = alias_of(device->kind, device->item);
     static guint counter;
@@ -236,7 +231,6 @@ static void give_alias(Device *device, TestDomain *dom)
                                 g_random_int_range(0, 256), g_random_int_range(0, 256));
         }
     }
-    (void)dom;
     if (!*alias)
         *alias = g_strdup_printf("ua-%s%u", device->kind->element,
                                  (guint)g_atomic_int_add((gint *)&counter, 1));
@@ -263,7 +257,7 @@ int test_domain_attach_device_flags(TestConn *conn, vireo_call *call,
 
     if (!dom)
         return VIREO_FAIL;
-    give_alias(&device, dom);
+    give_alias(&device);
     if (test_domain_edit(dom, call, args->flags, edit_attach, &device) != VIREO_OK)
         return VIREO_FAIL;
     if (touches_live(dom, args->flags)) {
@@ -331,9 +325,9 @@ int test_domain_detach_device_alias(TestConn *conn, vireo_call *call,
 {
     TEST_LOCK(conn);
     TestDomain *dom = test_domain_find(node, call, &args->dom);
-    AliasEdit edit = {.alias = args->alias};
 
-    if (!dom || test_domain_edit(dom, call, args->flags, edit_detach_alias, &edit) != VIREO_OK)
+    if (!dom ||
+        test_domain_edit(dom, call, args->flags, edit_detach_alias, args->alias) != VIREO_OK)
         return VIREO_FAIL;
     removed(dom, args->flags, args->alias);
     return VIREO_OK;

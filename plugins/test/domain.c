@@ -140,16 +140,21 @@ vireo_domain_ref test_domain_ref(vireo_call *call, const TestDomain *dom)
     return ref;
 }
 
-void test_domain_refresh(TestDomain *dom)
+static void refresh_from(TestDomain *dom, const VireoDomain *doc)
 {
-    g_autoptr(VireoDomain) doc = test_domain_document(dom);
-
     dom->os_type = vireo_domain_os_type_to_string(doc->os->type->text);
     dom->vcpus = doc->vcpu->has_current ? doc->vcpu->current : doc->vcpu->text;
     dom->max_memory = doc->memory->text;
     dom->memory = doc->current_memory;
     test_rules_free(dom->rules);
     dom->rules = test_rules_from_metadata(doc->metadata);
+}
+
+void test_domain_refresh(TestDomain *dom)
+{
+    g_autoptr(VireoDomain) doc = test_domain_document(dom);
+
+    refresh_from(dom, doc);
 }
 
 static gboolean clash(GError **error, const char *name, const guint8 *uuid)
@@ -206,7 +211,8 @@ TestDomain *test_domain_set(TestNode *node, const VireoDomain *doc, gboolean liv
     slot = live ? &dom->live : &dom->config;
     g_clear_pointer(slot, g_ref_string_release);
     *slot = test_definition_text(doc);
-    test_domain_refresh(dom);
+    if (live || !dom->live)
+        refresh_from(dom, doc);
     return dom;
 }
 

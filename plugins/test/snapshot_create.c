@@ -193,10 +193,12 @@ static int check_flags(Taking *taking, guint flags)
         return REFUSE(taking, VIREO_ERR_OPERATION_INVALID,
                       "domain '%s' is transient: halted it would be lost, with its snapshots",
                       dom->name);
-    if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE) &&
-        (dom->state != VIREO_DOMAIN_RUNNING || test_agent_check(dom, taking->call) != VIREO_OK))
+    if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE) && dom->state != VIREO_DOMAIN_RUNNING)
         return REFUSE(taking, VIREO_ERR_OPERATION_INVALID,
                       "domain '%s' does not execute: it cannot be quiesced", dom->name);
+    if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE) &&
+        test_agent_check(dom, taking->call) != VIREO_OK)
+        return VIREO_FAIL;
     if (!(flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE))
         return VIREO_OK;
     if (taking->disk_only)

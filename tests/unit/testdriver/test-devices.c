@@ -87,6 +87,24 @@ static void test_attach_nic(void)
     fixture_down(&f);
 }
 
+static void test_detach_alias(void)
+{
+    Fixture f;
+    vireo_domain_detach_device_alias_args args = {.alias = (char *)"ua-mine", .flags = LIVE};
+    int code;
+
+    up(&f);
+    args.dom = domain(&f, "vm");
+    fake_run(f.host, f.conn, "domain_detach_device_alias", &args, NULL, &code);
+    g_assert_cmpint(code, ==, VIREO_ERR_DEVICE_MISSING);
+    g_assert_cmpint(device(&f, "domain_attach_device_flags",
+                           "<interface type='user'><alias name='ua-mine'/></interface>", LIVE),
+                    ==, 0);
+    fake_run(f.host, f.conn, "domain_detach_device_alias", &args, NULL, &code);
+    g_assert_cmpint(code, ==, 0);
+    fixture_down(&f);
+}
+
 static int set_memory(Fixture *f, guint64 kib, guint flags)
 {
     vireo_domain_set_memory_flags_args args = {domain(f, "vm"), kib, flags};
@@ -299,6 +317,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/attach", test_attach);
     g_test_add_func("/attach-nic", test_attach_nic);
+    g_test_add_func("/detach-alias", test_detach_alias);
     g_test_add_func("/memory", test_memory);
     g_test_add_func("/pinning", test_pinning);
     g_test_add_func("/metadata", test_metadata);
