@@ -60,15 +60,15 @@ static const struct vireo_op *row(gconstpointer table, guint32 id)
     return NULL;
 }
 
-void bench_add(Bench *bench, const struct vireo_driver *driver)
+void bench_add(Bench *bench, const struct vireo_driver *driver, VireoBackendTrouble trouble)
 {
     vireo_core *core = vireo_host_core(bench->host, driver->name);
     g_autoptr(GError) error = NULL;
 
     if (!vireo_core_start(core, driver, &error))
         g_error("driver '%s': %s", driver->name, error->message);
-    vireo_router_add(bench->router, driver->name, driver->schemes, driver->threads, core, row, NULL,
-                     driver);
+    vireo_router_add(bench->router, driver->name, driver->schemes, driver->threads, core, row,
+                     trouble, driver);
 }
 
 const struct vireo_driver *bench_load(const char *path)

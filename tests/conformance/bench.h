@@ -16,8 +16,8 @@ typedef struct {
 
 Bench *bench_new(void);
 void bench_free(Bench *bench);
-/* Starts a driver and makes it known; table: by row below. */
-void bench_add(Bench *bench, const struct vireo_driver *driver);
+/* Starts a driver and makes it known. trouble: why it takes no calls, or NULL. */
+void bench_add(Bench *bench, const struct vireo_driver *driver, VireoBackendTrouble trouble);
 /* The struct of a module file; the file is never unlinked from the process. */
 const struct vireo_driver *bench_load(const char *path);
 

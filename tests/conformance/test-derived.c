@@ -550,7 +550,7 @@ int main(int argc, char **argv)
     g_assert_cmpint(argc, ==, 2);
     covered = g_hash_table_new(NULL, NULL);
     bench = bench_new();
-    bench_add(bench, bench_load(argv[1]));
+    bench_add(bench, bench_load(argv[1]), NULL);
     conn = bench_open(bench, "test:///default", FALSE);
     set_up();
     g_test_add_func("/lists", test_lists);

@@ -159,7 +159,7 @@ int main(int argc, char **argv)
 
     g_assert_cmpint(argc, ==, 2);
     bench = bench_new();
-    bench_add(bench, bench_load(argv[1]));
+    bench_add(bench, bench_load(argv[1]), NULL);
     for (guint i = 0; i < THREADS; i++)
         threads[i] = g_thread_new("client", client, GUINT_TO_POINTER(i + 1));
     for (guint i = 0; i < THREADS; i++)

@@ -138,6 +138,13 @@ static struct vireo_driver *spied(const struct vireo_driver *driver)
     return copy;
 }
 
+static gboolean in_trouble;
+
+static char *trouble(gconstpointer table)
+{
+    return in_trouble ? g_strdup("it is out of order") : NULL;
+}
+
 /* ---- one call ---------------------------------------------------------------------------------
  */
 
@@ -213,9 +220,10 @@ static void expect_error(Table *table, VireoConn *conn, const VireoOp *op, Ask a
     }
 }
 
-static void expect_reached(Table *table, const VireoOp *op, Ask ask, guint32 by, guint64 flags)
+static void expect_reached_by(Table *table, VireoConn *conn, const VireoOp *op, Ask ask, guint32 by,
+                              guint64 flags)
 {
-    call(table, table->rw, op, &ask);
+    call(table, conn, op, &ask);
     if (seen.op != by || seen.flags != flags || table->outcome.code != REACHED) {
         g_autofree char *names = vireo_op_flag_names(vireo_op_by_id(by), flags);
         g_autofree char *expected = g_strdup_printf(
@@ -223,6 +231,11 @@ static void expect_reached(Table *table, const VireoOp *op, Ask ask, guint32 by,
 
         wrong(table, op, &ask, expected);
     }
+}
+
+static void expect_reached(Table *table, const VireoOp *op, Ask ask, guint32 by, guint64 flags)
+{
+    expect_reached_by(table, table->rw, op, ask, by, flags);
 }
 
 /* ---- what must happen -------------------------------------------------------------------------
@@ -331,11 +344,26 @@ static void check_bogus(Table *table, const VireoOp *op)
                      "bogus");
 }
 
+/* The driver's own state comes after "not found" and before "not supported" and flags. */
+static void check_trouble(Table *table, const VireoOp *op)
+{
+    guint64 bad = op->flags_offset >= 0 ? G_GUINT64_CONSTANT(1) << 31 : 0;
+
+    in_trouble = TRUE;
+    expect_error(table, table->rw, op, (Ask){RUNNING, bad}, VIREO_ERR_OPERATION_FAILED,
+                 "out of order");
+    if (is_about_domain(op))
+        expect_error(table, table->rw, op, (Ask){BOGUS, bad}, VIREO_ERR_NO_DOMAIN, NULL);
+    in_trouble = FALSE;
+}
+
 static void check_row(Table *table, const VireoOp *op, const struct vireo_op *row)
 {
     guint bits = op->flags_size * 8;
 
     expect_reached(table, op, (Ask){RUNNING, 0}, op->id, 0);
+    if (!op->readonly_refused && !(op->readonly_arg && op->readonly_value == 0))
+        expect_reached_by(table, table->ro, op, (Ask){RUNNING, 0}, op->id, 0);
     if (op->flags_offset < 0)
         return;
     for (guint i = 0; i < bits; i++)
@@ -401,6 +429,7 @@ static void check_op(Table *table, const VireoOp *op)
 
     check_readonly(table, op);
     check_bogus(table, op);
+    check_trouble(table, op);
     if (row)
         check_row(table, op, row);
     else if (source_row)
@@ -426,7 +455,7 @@ static void check_table(const char *path)
     Table table = {0};
     guint rows = 0, n = 0;
 
-    bench_add(bench, driver);
+    bench_add(bench, driver, trouble);
     table.backend = vireo_router_backend(bench->router, "spied");
     table.rw = bench_open(bench, "spied:///", FALSE);
     table.ro = bench_open(bench, "spied:///", TRUE);

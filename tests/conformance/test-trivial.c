@@ -60,7 +60,7 @@ int main(int argc, char **argv)
 {
     g_assert_cmpint(argc, ==, 2);
     bench = bench_new();
-    bench_add(bench, bench_load(argv[1]));
+    bench_add(bench, bench_load(argv[1]), NULL);
     conn = bench_open(bench, "trivial:///system", FALSE);
 
     g_assert_cmpint(delete ("one", 0), ==, 0);
