@@ -259,6 +259,25 @@ static void batch_vnc_password(VireoQmpBatch *batch, const VireoDomain *doc)
                             vireo_json_new('s', "protocol", "vnc", 's', "password", password, 0));
 }
 
+/* What the command line has no words for. */
+static void batch_devices(VireoQmpBatch *batch, const VireoDomain *doc)
+{
+    const VireoDomainMemballoon *balloon = doc->devices->memballoon;
+
+    VEC_EACH(doc->devices->interfaces, i)
+    if (doc->devices->interfaces.items[i]->link == VIREO_DOMAIN_LINK_STATE_DOWN)
+        vireo_qmp_batch_add(batch, "set_link",
+                            vireo_json_new('s', "name", doc->devices->interfaces.items[i]->alias,
+                                           'b', "up", FALSE, 0));
+    if (!balloon || !balloon->has_stats || balloon->model == VIREO_DOMAIN_BALLOON_MODEL_NONE)
+        return;
+    g_autofree char *path = g_strdup_printf("/machine/peripheral/%s", balloon->alias);
+    vireo_qmp_batch_add(batch, "qom-set",
+                        vireo_json_new('s', "path", path, 's', "property",
+                                       "guest-stats-polling-interval", 'i', "value",
+                                       (gint64)balloon->stats, 0));
+}
+
 static gboolean wait_incoming(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, GError **error)
 {
     for (;;) {
@@ -291,6 +310,7 @@ static gboolean greet(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, VireoDom
 
     qemu_process_ask(batch, doc);
     batch_vnc_password(batch, doc);
+    batch_devices(batch, doc);
     if (doc->current_memory < doc->memory->text && doc->devices->memballoon &&
         doc->devices->memballoon->model != VIREO_DOMAIN_BALLOON_MODEL_NONE && !incoming)
         vireo_qmp_batch_add(batch, "balloon",

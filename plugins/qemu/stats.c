@@ -3,7 +3,10 @@
 #include "stats.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -166,21 +169,35 @@ int qemu_domain_block_stats_flags(void *handle, vireo_call *call,
     return VIREO_OK;
 }
 
-static gboolean file_sizes(const char *path, guint64 *allocation, guint64 *capacity,
-                           guint64 *physical, GError **error)
+gboolean qemu_disk_size(const VireoDomainDisk *disk, QemuDiskSize *size, GError **error)
 {
-    g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, FALSE, error);
+    const char *path = qemu_disk_path(disk);
     struct stat st;
 
-    if (!info)
-        return FALSE;
-    *capacity = info->virtual_size;
-    if (stat(path, &st) < 0) {
-        qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "%s: %s", path, g_strerror(errno));
+    if (!path) {
+        qemu_error(error, VIREO_ERR_INVALID_ARG, "disk '%s' has no medium", disk->target->dev);
         return FALSE;
     }
-    *physical = S_ISBLK(st.st_mode) ? info->virtual_size : (guint64)st.st_size;
-    *allocation = S_ISBLK(st.st_mode) ? info->virtual_size : (guint64)st.st_blocks * 512;
+    int fd = qemu_image_open(path, O_RDONLY, error);
+    if (fd < 0)
+        return FALSE;
+    g_autoptr(QemuImageInfo) info = qemu_image_info_read(fd, path, FALSE, error);
+    gboolean known = info && fstat(fd, &st) == 0;
+    if (known && S_ISBLK(st.st_mode)) {
+        known = ioctl(fd, BLKGETSIZE64, &size->physical) == 0;
+        size->allocation = size->physical;
+    } else if (known) {
+        size->physical = (guint64)st.st_size;
+        size->allocation = (guint64)st.st_blocks * 512;
+    }
+    if (info && !known)
+        qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "%s: %s", path, g_strerror(errno));
+    close(fd);
+    if (!known)
+        return FALSE;
+    /* A raw disk stays raw, whatever its guest wrote into its first sector. */
+    size->capacity = disk->driver->type == VIREO_DOMAIN_STORAGE_FORMAT_QCOW2 ? info->virtual_size
+                                                                             : size->physical;
     return TRUE;
 }
 
@@ -192,19 +209,19 @@ int qemu_domain_get_block_info(void *handle, vireo_call *call,
     g_autoptr(QemuDomain) dom = qemu_domain_find(conn, call, &args->dom);
     g_autoptr(QemuDef) def = dom ? qemu_domain_current(dom) : NULL;
     g_autoptr(GError) error = NULL;
-    guint64 allocation = 0, capacity = 0, physical = 0;
+    QemuDiskSize size;
 
     if (!dom)
         return VIREO_FAIL;
+    if (!def)
+        return conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN, "domain '%s' is gone",
+                                        dom->name);
     const VireoDomainDisk *disk = qemu_find_disk(def->doc, args->path, &error);
-    if (disk && !qemu_disk_path(disk))
-        qemu_error(&error, VIREO_ERR_INVALID_ARG, "disk '%s' has no medium", args->path);
-    if (!disk || error ||
-        !file_sizes(qemu_disk_path(disk), &allocation, &capacity, &physical, &error))
+    if (!disk || !qemu_disk_size(disk, &size, &error))
         return qemu_fail(conn->driver, call, error);
-    ret->allocation = allocation;
-    ret->capacity = capacity;
-    ret->physical = physical;
+    ret->allocation = size.allocation;
+    ret->capacity = size.capacity;
+    ret->physical = size.physical;
     return VIREO_OK;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* All figures of many domains in one call. The questions to all QEMUs are sent before the first
- * answer is waited for, and one that hangs delays nobody longer than its own deadline. */
+ * answer is waited for, and those that hang together delay the others once. */
 #include "ops.h"
 
 #include <string.h>
@@ -10,7 +10,9 @@
 #include "kit/file.h"
 #include "kit/process.h"
 #include "params.h"
+#include "stats.h"
 
+#define ANSWER_S 5
 #define GROUPS_SERVED                                                                              \
     (VIREO_DOMAIN_STATS_STATE | VIREO_DOMAIN_STATS_CPU_TOTAL | VIREO_DOMAIN_STATS_BALLOON |        \
      VIREO_DOMAIN_STATS_VCPU | VIREO_DOMAIN_STATS_INTERFACE | VIREO_DOMAIN_STATS_BLOCK)
@@ -236,8 +238,10 @@ static void add_block(QemuParams *params, const VireoDomainDisk *disk, guint ind
     g_autofree char *path = g_strdup_printf("block.%u.path", index);
     g_autofree char *allocation = g_strdup_printf("block.%u.allocation", index);
     g_autofree char *capacity = g_strdup_printf("block.%u.capacity", index);
+    g_autofree char *physical = g_strdup_printf("block.%u.physical", index);
     JsonObject *stats = stats_of(answer, disk->alias);
     const char *file = qemu_disk_path(disk);
+    QemuDiskSize size;
 
     qemu_param_string(params, name, disk->target->dev);
     if (file)
@@ -247,19 +251,20 @@ static void add_block(QemuParams *params, const VireoDomainDisk *disk, guint ind
 
         qemu_param_ullong(params, key, (guint64)vireo_json_int(stats, counters[c].qemu, 0));
     }
-    g_autoptr(QemuImageInfo) info = file ? qemu_image_inspect(file, FALSE, NULL) : NULL;
-    if (info)
-        qemu_param_ullong(params, capacity, info->virtual_size);
-    if (stats)
-        qemu_param_ullong(params, allocation,
-                          (guint64)vireo_json_int(stats, "wr_highest_offset", 0));
+    if (!file || !qemu_disk_size(disk, &size, NULL))
+        return;
+    qemu_param_ullong(params, allocation, size.allocation);
+    qemu_param_ullong(params, capacity, size.capacity);
+    qemu_param_ullong(params, physical, size.physical);
 }
 
-static void add_blocks(QemuParams *params, Subject *subject, const VireoQmpWait *wait)
+/* The deadline is that of the whole call: many that hang take no longer than one. */
+static void add_blocks(QemuParams *params, Subject *subject, VireoQmpWait *wait, gint64 deadline)
 {
     const VireoDomainDevices *devices = subject->def->doc->devices;
     JsonArray *answer = NULL;
 
+    wait->timeout_ms = MAX(1, (deadline - g_get_monotonic_time()) / 1000);
     if (subject->batch && vireo_qmp_batch_wait(subject->batch, wait, NULL))
         answer = vireo_json_node_array(vireo_qmp_batch_get(subject->batch, 0));
     qemu_param_uint(params, "block.count", devices->disks.n);
@@ -272,7 +277,8 @@ int qemu_connect_get_all_domain_stats(void *handle, vireo_call *call,
 {
     QemuConn *conn = qemu_conn(handle);
     guint groups = args->stats ? args->stats : G_MAXUINT;
-    VireoQmpWait wait = qemu_wait(conn->driver, call, 5);
+    VireoQmpWait wait = qemu_wait(conn->driver, call, 0);
+    gint64 deadline = g_get_monotonic_time() + ANSWER_S * G_USEC_PER_SEC;
 
     if ((args->flags & VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS) &&
         (args->stats & ~(guint)GROUPS_SERVED))
@@ -303,7 +309,7 @@ int qemu_connect_get_all_domain_stats(void *handle, vireo_call *call,
         if (groups & VIREO_DOMAIN_STATS_INTERFACE)
             add_interfaces(&params, subject);
         if (groups & VIREO_DOMAIN_STATS_BLOCK)
-            add_blocks(&params, subject, &wait);
+            add_blocks(&params, subject, &wait, deadline);
         record->params.val = qemu_params_take(&params, &record->params.len);
     }
     return VIREO_OK;
