@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "util/uuid.h"
+
 static const struct {
     const char *name;
     guint64 bytes;
@@ -84,15 +86,7 @@ gboolean vireo_model_uuid_parse(const char *text, guint8 uuid[16])
 
 void vireo_model_uuid_format(const guint8 uuid[16], char text[37])
 {
-    static const char digits[] = "0123456789abcdef";
-
-    for (guint i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *text++ = '-';
-        *text++ = digits[uuid[i] >> 4];
-        *text++ = digits[uuid[i] & 15];
-    }
-    *text = '\0';
+    vireo_uuid_format(uuid, text);
 }
 
 static const VireoModelField *find(const VireoModelType *type, const guint16 *sorted, guint n,

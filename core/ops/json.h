@@ -16,6 +16,7 @@
 #include <json-glib/json-glib.h>
 #include "ops/catalogue.h"
 #include "util/arena.h"
+#include "util/uuid.h"
 
 /* type NULL: an empty object. Caller owns the node. */
 JsonNode *vireo_wire_to_json(const VireoWireType *type, gconstpointer in);
@@ -26,8 +27,3 @@ gboolean vireo_wire_from_json(const VireoWireType *type, JsonNode *node, VireoAr
 /* The arguments of an operation; its flags may be "NAME|NAME" or an array of names. */
 gboolean vireo_op_args_from_json(const VireoOp *op, JsonNode *node, VireoArena *arena, gpointer out,
                                  GError **error);
-
-/* 36 characters and NUL. */
-void vireo_uuid_format(const guint8 uuid[16], char text[37]);
-/* Hexadecimal digits with any hyphens between them. */
-gboolean vireo_uuid_parse(const char *text, guint8 uuid[16]);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "router/private.h"
+#include "util/uuid.h"
 
 /* How a class is looked up, and the error when it is not there. */
 typedef struct {
@@ -30,27 +31,26 @@ static const Class *class_of(guint klass)
     return NULL;
 }
 
-static char *uuid_text(const guint8 *u)
+int vireo_refuse_missing(vireo_call *call, guint klass, const char *name, const guint8 *uuid)
 {
-    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1],
-                           u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14],
-                           u[15]);
-}
+    const Class *class = class_of(klass);
+    const char *what = class ? class->what : "object";
+    int error = class ? class->error : VIREO_ERR_INVALID_ARG;
+    char text[VIREO_UUID_TEXT];
 
-static int not_found(vireo_call *call, const Class *class, const char *name, const guint8 *uuid)
-{
-    g_autofree char *text = uuid ? uuid_text(uuid) : NULL;
-
-    if (text && name)
-        return vireo_call_fail(call, class->error, "no %s with uuid '%s' (name '%s')", class->what, text, name);
-    return vireo_call_fail(call, class->error, "no %s named '%s'", class->what, name ? name : "");
+    if (!uuid)
+        return vireo_call_fail(call, error, "no %s with matching name '%s'", what, name ? name : "");
+    vireo_uuid_format(uuid, text);
+    if (!name)
+        return vireo_call_fail(call, error, "no %s with matching uuid '%s'", what, text);
+    return vireo_call_fail(call, error, "no %s with matching uuid '%s' (name '%s')", what, text, name);
 }
 
 static int find_domain(VireoConn *conn, vireo_call *call, vireo_domain_ref *ref, VireoTarget *target)
 {
     target->object = vireo_space_by_uuid(conn->space, VIREO_CLASS_DOMAIN, ref->uuid);
     if (!target->object)
-        return not_found(call, &classes[0], ref->name, ref->uuid);
+        return vireo_refuse_missing(call, VIREO_CLASS_DOMAIN, ref->name, ref->uuid);
     if (strcmp(ref->name, target->object->name) != 0)
         ref->name = vireo_arena_strdup(call->arena, target->object->name);
     ref->id = target->object->id;
@@ -85,7 +85,7 @@ static int find_other(VireoConn *conn, vireo_call *call, const Class *class, Vir
 
     target->object = key ? vireo_space_by_uuid(conn->space, class->klass, key)
                          : vireo_space_by_name(conn->space, class->klass, text);
-    return target->object ? VIREO_OK : not_found(call, class, text, key);
+    return target->object ? VIREO_OK : vireo_refuse_missing(call, class->klass, text, key);
 }
 
 int vireo_target_find(VireoConn *conn, vireo_call *call, VireoTarget *target)

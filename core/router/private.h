@@ -38,6 +38,8 @@ typedef struct {
  * not-found error of its class. */
 int vireo_target_find(VireoConn *conn, vireo_call *call, VireoTarget *target);
 void vireo_target_clear(VireoTarget *target);
+/* Fails with the not-found error of a class; name or uuid may be NULL. */
+int vireo_refuse_missing(vireo_call *call, guint klass, const char *name, const guint8 *uuid);
 
 /* refuse.c: VIREO_OK, or VIREO_FAIL with the reason. */
 int vireo_refuse_readonly(const VireoConn *conn, vireo_call *call);

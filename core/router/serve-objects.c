@@ -175,35 +175,6 @@ static int count(VireoConn *conn, vireo_call *call, const VireoTarget *target, c
     return VIREO_OK;
 }
 
-static const struct {
-    guint klass;
-    gint error;
-    const char *what;
-} missing[] = {
-    { VIREO_CLASS_DOMAIN, VIREO_ERR_NO_DOMAIN, "domain" },
-    { VIREO_CLASS_NETWORK, VIREO_ERR_NO_NETWORK, "network" },
-    { VIREO_CLASS_INTERFACE, VIREO_ERR_NO_INTERFACE, "interface" },
-    { VIREO_CLASS_STORAGE_POOL, VIREO_ERR_NO_STORAGE_POOL, "storage pool" },
-    { VIREO_CLASS_SECRET, VIREO_ERR_NO_SECRET, "secret" },
-    { VIREO_CLASS_NWFILTER, VIREO_ERR_NO_NWFILTER, "network filter" },
-    { VIREO_CLASS_NODE_DEVICE, VIREO_ERR_NO_NODE_DEVICE, "node device" },
-};
-
-static int no_such(vireo_call *call, guint klass, const char *by, const char *key)
-{
-    for (guint i = 0; i < G_N_ELEMENTS(missing); i++)
-        if (missing[i].klass == klass)
-            return vireo_call_fail(call, missing[i].error, "no %s with matching %s '%s'", missing[i].what, by, key);
-    return vireo_call_fail(call, VIREO_ERR_INVALID_ARG, "no object with matching %s '%s'", by, key);
-}
-
-static char *uuid_text(vireo_call *call, const guint8 *u)
-{
-    return vireo_arena_printf(call->arena, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-                              u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11], u[12],
-                              u[13], u[14], u[15]);
-}
-
 static gboolean has_key(const VireoObject *object, gconstpointer key)
 {
     return g_strcmp0(object->key, key) == 0;
@@ -219,21 +190,21 @@ static int lookup(VireoConn *conn, vireo_call *call, const VireoTarget *target, 
     switch (row->which) {
     case BY_UUID:
         if (!(object = vireo_space_by_uuid(conn->space, row->klass, (const guint8 *)key)))
-            return no_such(call, row->klass, "uuid", uuid_text(call, (const guint8 *)key));
+            return vireo_refuse_missing(call, row->klass, NULL, (const guint8 *)key);
         break;
     case BY_ID:
         if (!(object = vireo_space_by_id(conn->space, row->klass, *(const gint32 *)key)))
-            return no_such(call, row->klass, "id", vireo_arena_printf(call->arena, "%d", *(const gint32 *)key));
+            return vireo_call_fail(call, VIREO_ERR_NO_DOMAIN, "no domain with matching id %d", *(const gint32 *)key);
         break;
     case BY_KEY:
         keyed = vireo_space_list(conn->space, row->klass, has_key, *(char *const *)key);
         if (!keyed->len)
-            return no_such(call, row->klass, by->name, *(char *const *)key);
+            return vireo_refuse_missing(call, row->klass, *(char *const *)key, NULL);
         object = vireo_object_ref(keyed->pdata[0]);
         break;
     default:
         if (!(object = vireo_space_by_name(conn->space, row->klass, *(char *const *)key)))
-            return no_such(call, row->klass, "name", *(char *const *)key);
+            return vireo_refuse_missing(call, row->klass, *(char *const *)key, NULL);
     }
     vireo_reference_fill(call, call->op->ret->fields[0].type, (char *)call->ret + call->op->ret->fields[0].offset,
                          object);
