@@ -71,3 +71,5 @@ gboolean qemu_snap_has_disk(const QemuSnap *snap, const char *dev);
 /* snapshot_define.c: REDEFINE. */
 QemuSnap *qemu_snapshot_redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags,
                                  GError **error);
+/* snapshot_revert.c: undoes what an earlier daemon began and did not finish; at start. */
+void qemu_revert_recover(QemuDomain *dom);

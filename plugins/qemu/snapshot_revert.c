@@ -3,6 +3,7 @@
 #include "ops.h"
 #include "snapshot.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "events.h"
@@ -135,6 +136,36 @@ static gboolean image_each(Revert *revert, guint count, char what, const char *t
     return TRUE;
 }
 
+/* On disk from before the first image is changed until the last one has been. */
+static char *journal_key(QemuDomain *dom)
+{
+    return g_strdup_printf("revert/%s/%s", dom->space->key, dom->uuid_text);
+}
+
+static gboolean journal_begin(QemuDomain *dom, GError **error)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autofree char *key = journal_key(dom);
+
+    if (driver->host->state_save(driver->core, key, UNDO_TAG, strlen(UNDO_TAG)) == 0)
+        return TRUE;
+    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot note down the revert: %s",
+               g_strerror(errno));
+    return FALSE;
+}
+
+static void journal_end(QemuDomain *dom)
+{
+    g_autofree char *key = journal_key(dom);
+
+    dom->space->driver->host->state_drop(dom->space->driver->core, key);
+}
+
+static void journal_seen(const char *key, const void *data, size_t len, void *opaque)
+{
+    *(gboolean *)opaque = TRUE;
+}
+
 /* All disks or none: what they hold now is kept aside until the last one has gone back. */
 static gboolean apply_to_images(Revert *revert, GError **error)
 {
@@ -145,11 +176,42 @@ static gboolean apply_to_images(Revert *revert, GError **error)
         image_each(revert, all, 'd', UNDO_TAG, NULL);
         return FALSE;
     }
+    if (!journal_begin(revert->dom, error)) {
+        image_each(revert, all, 'd', UNDO_TAG, NULL);
+        return FALSE;
+    }
     gboolean applied = image_each(revert, all, 'a', revert->snap->doc->name, error);
     if (!applied)
         image_each(revert, all, 'a', UNDO_TAG, NULL);
+    journal_end(revert->dom);
     image_each(revert, all, 'd', UNDO_TAG, NULL);
     return applied;
+}
+
+/* The daemon died between the first disk and the last: all go back to what they held before. */
+void qemu_revert_recover(QemuDomain *dom)
+{
+    g_autofree char *key = journal_key(dom);
+    g_autoptr(QemuDef) config = qemu_domain_config(dom);
+    QemuDriver *driver = dom->space->driver;
+    gboolean found = FALSE, whole = TRUE;
+
+    driver->host->state_each(driver->core, key, journal_seen, &found);
+    if (!found || !config || qemu_domain_active(dom))
+        return;
+    g_autoptr(GPtrArray) tops = qemu_snapshot_tops(dom, config->doc, NULL, NULL);
+    for (guint i = 0; tops && i < tops->len; i++) {
+        const QemuTop *top = tops->pdata[i];
+
+        if (qemu_top_holds(top, UNDO_TAG, NULL))
+            whole &= qemu_snapshot_image_do(dom, NULL, top->path, 'a', UNDO_TAG, NULL);
+    }
+    driver->host->log(driver->core, VIREO_LOG_WARNING, dom->space->uri,
+                      tops && whole ? "domain '%s': a revert that was cut short is undone"
+                                    : "domain '%s': a revert was cut short and cannot be undone yet",
+                      dom->name);
+    if (tops && whole)
+        journal_end(dom);
 }
 
 static gboolean start_again(Revert *revert, GError **error)

@@ -135,6 +135,7 @@ static void space_load(QemuSpace *space)
         QemuDomain *dom = all->pdata[i];
 
         qemu_tree_load(dom);
+        qemu_revert_recover(dom);
         qemu_domain_publish_quiet(dom);
         qemu_tree_publish(dom);
     }

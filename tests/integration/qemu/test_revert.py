@@ -177,6 +177,29 @@ class Revert(QemuCase):
         self.assertIn("vdb", self.virsh_fails("snapshot-revert", "a", "s1"))
         self.assertEqual((self.disk_snapshots(one), self.disk_snapshots(two)), (["s1"], []))
 
+    def test_cut_short_between_two_disks(self):
+        """As a daemon leaves it that is killed after the first of two disks: both must be as before."""
+        line = self.start(self.define("a", disks=self.two_disks()))
+        uuid = self.virsh("domuuid", "a")
+        for disk in "01":
+            line.ask(disk, disk)
+            line.ask("wN", "W=N")
+        self.virsh("destroy", "a")
+        self.daemon.stop()
+        one, two = (os.path.join(self.work, n) for n in ("one.qcow2", "two.qcow2"))
+        for path in one, two:
+            subprocess.run(["qemu-img", "snapshot", "-c", "vireo-undo", path], check=True)
+        subprocess.run(["qemu-io", "-c", "write -P 0x58 32768 512", one], check=True, stdout=subprocess.DEVNULL)
+        journal = Path(self.daemon.root, "var/lib/vireo/qemu/kept/revert/system", uuid)
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        journal.write_text("vireo-undo")
+        self.daemon.start_vireod()
+        line = self.start("a")
+        for disk in "01":
+            line.ask(disk, disk)
+            line.ask("r", "R=N")
+        self.assertFalse(journal.exists())
+
     def test_other_machine_is_started_anew(self):
         line = self.start(self.define("a", balloon="virtio"))
         line.ask("mA", "M=A")
