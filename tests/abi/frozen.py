@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: frozen.py check|refresh FROZEN DRIVER.H OPS.H CC [ARGUMENT...]
+"""usage: frozen.py FOLDER DRIVER.H OPS.H CC [ARGUMENT...]
 
-FROZEN holds the layout of everything that crosses the driver ABI, on machines with 64-bit pointers:
+FOLDER holds frozen-MAJOR.MINOR.txt, for each minor what it added to the layout of everything that crosses the
+driver ABI, on machines with 64-bit pointers:
 
     size STRUCT BYTES             exactly so many
     least STRUCT BYTES            at least; the struct tells its size or its stride and may grow
     member STRUCT NAME OFFSET TYPE
     value CONSTANT NUMBER
 
-`check` compiles one assertion for each line; `refresh` appends what is new and refuses to alter a line."""
+One assertion is compiled for each line."""
 import re
 import subprocess
 import sys
@@ -113,33 +114,19 @@ def key(line):
     return tuple(words[:3] if words[0] == "member" else words[:2])
 
 
-def read(path):
-    return [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+def read(*paths):
+    return [line for path in paths for line in path.read_text().splitlines() if line and not line.startswith("#")]
 
 
-def refresh(frozen, driver, ops, cc):
-    old = read(frozen) if frozen.exists() else []
-    build(cc, "".join(map(assertion, old)), False)
-    known = {key(line) for line in old}
-    new = [line for line in current_lines(driver, ops, cc) if key(line) not in known]
-    with frozen.open("a") as file:
-        if not old:
-            file.write("# SPDX-License-Identifier: LGPL-2.1-or-later\n")
-        file.writelines(line + "\n" for line in new)
-    print(f"{len(new)} lines added")
-
-
-def check(frozen, driver, ops, cc):
-    lines = read(frozen)
+def main(folder, driver, ops, cc):
+    lines = read(*folder.glob("frozen-*.txt"))
     if len(lines) < 500 or len({key(line) for line in lines}) != len(lines):
-        sys.exit(f"{frozen} is not whole")
+        sys.exit(f"{folder}/frozen-*.txt are not whole")
     build(cc, "_Static_assert(sizeof(void *) == 8, \"64-bit pointers\");\n" + "".join(map(assertion, lines)), False)
-    known = {key(line) for line in lines}
-    fresh = [line for line in current_lines(driver, ops, cc) if key(line) not in known]
-    print(f"{len(lines)} lines hold, {len(fresh)} not recorded yet")
+    print(f"{len(lines)} lines hold")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 6 or sys.argv[1] not in ("check", "refresh"):
+    if len(sys.argv) < 5:
         sys.exit(__doc__)
-    {"check": check, "refresh": refresh}[sys.argv[1]](*map(Path, sys.argv[2:5]), sys.argv[5:])
+    main(*map(Path, sys.argv[1:4]), sys.argv[4:])

@@ -1,38 +1,30 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: golden.py check GOLDEN LISTING
-       golden.py refresh GOLDEN LISTING
+"""usage: golden.py FOLDER LISTING
 
-The golden listing has a line for every number, name, field and constant that clients or drivers are
-compiled against. `check` fails when the catalogue no longer says one of them; `refresh` adds the lines
-that are new, and refuses while one is missing."""
+FOLDER holds catalogue-MAJOR.MINOR.txt, for each minor the lines it added: one for every number, name, field
+and constant that clients or drivers are compiled against. Fails when LISTING no longer says one of them."""
 import sys
 from pathlib import Path
 
 
-def read(path):
-    return set(Path(path).read_text().splitlines())
+def read(*paths):
+    return set().union(*(path.read_text().splitlines() for path in paths))
 
 
-def main(action, golden, listing):
-    committed, current = read(golden) if Path(golden).exists() else set(), read(listing)
-    lost, new = sorted(committed - current), sorted(current - committed)
-    for line in lost:
-        print(f"lost: {line}")
+def main(folder, listing):
+    committed, current = read(*folder.glob("catalogue-*.txt")), read(listing)
+    lost = sorted(committed - current)
+    print("".join(f"lost: {line}\n" for line in lost), end="")
     if lost:
-        print(f"{len(lost)} lines of {golden} are not produced any more: these are promises, keep them")
-        return 1
-    if action == "refresh":
-        Path(golden).write_text("".join(line + "\n" for line in sorted(committed | current)))
-        print(f"{len(new)} lines added")
+        print(f"{len(lost)} lines are not produced any more: these are promises, keep them")
     elif not committed:
-        print(f"{golden} is empty")
-        return 1
+        print(f"no catalogue in {folder}")
     else:
-        print(f"{len(committed)} lines kept, {len(new)} not recorded yet")
-    return 0
+        print(f"{len(committed)} lines kept")
+    return bool(lost) or not committed
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4 or sys.argv[1] not in ("check", "refresh"):
+    if len(sys.argv) != 3:
         sys.exit(__doc__)
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(*map(Path, sys.argv[1:])))
