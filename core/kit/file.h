@@ -4,6 +4,8 @@
 #include <glib.h>
 #include <sys/types.h>
 
+G_BEGIN_DECLS
+
 /* Files of the daemon's own state, and files of which somebody else may own the way to them.
  * Errors are G_FILE_ERROR with the path and the system's reason; all functions are thread safe. */
 
@@ -26,3 +28,5 @@ int vireo_file_open_trusted(const char *path, int flags, GError **error);
 
 /* Ownership by descriptor (also of O_PATH): no path is looked up twice. */
 gboolean vireo_file_set_owner(int fd, const char *shown, uid_t uid, gid_t gid, GError **error);
+
+G_END_DECLS

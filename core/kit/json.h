@@ -3,6 +3,8 @@
 
 #include <json-glib/json-glib.h>
 
+G_BEGIN_DECLS
+
 /* Small conveniences over json-glib for the two things drivers do all day: build an object in one
  * expression and read members of a peer's answer that may be missing or of another type. */
 
@@ -32,3 +34,5 @@ JsonObject *vireo_json_element(JsonArray *array, guint index);
 /* The node as object or array, NULL when it is none. */
 JsonObject *vireo_json_node_object(JsonNode *node);
 JsonArray *vireo_json_node_array(JsonNode *node);
+
+G_END_DECLS

@@ -3,6 +3,8 @@
 
 #include <glib.h>
 
+G_BEGIN_DECLS
+
 /* One thread that turns one GMainContext: where a driver's sockets, timers and child watches run.
  * Callbacks on it must not block. Every function may be called from any thread. */
 typedef struct VireoLoop VireoLoop;
@@ -20,3 +22,5 @@ void vireo_loop_later(VireoLoop *loop, guint delay_ms, void (*func)(void *), voi
                       GDestroyNotify free_opaque);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VireoLoop, vireo_loop_free)
+
+G_END_DECLS

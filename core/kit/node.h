@@ -3,6 +3,8 @@
 
 #include <glib.h>
 
+G_BEGIN_DECLS
+
 /* Facts of the host the daemon runs on, read from /proc and /sys each time they are asked for.
  * Thread safe; errors are G_FILE_ERROR. Shared by every driver whose guests run on this host. */
 
@@ -41,3 +43,5 @@ char *vireo_node_hostname(void);
 char *vireo_node_capabilities_host(void);
 /* A <sysinfo type='smbios'> document of what /sys/class/dmi shows; NULL when it shows nothing. */
 char *vireo_node_sysinfo(void);
+
+G_END_DECLS

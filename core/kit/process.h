@@ -4,6 +4,8 @@
 #include <glib.h>
 #include <sys/types.h>
 
+G_BEGIN_DECLS
+
 /* Processes that are not our children (they outlived an earlier daemon) but must be recognised,
  * watched and ended without ever hitting a stranger that got the same number. */
 
@@ -24,3 +26,5 @@ typedef struct {
 } VireoProcessUsage;
 /* Of a process, or of one of its threads (tid > 0). FALSE when it is gone. */
 gboolean vireo_process_usage(pid_t pid, pid_t tid, VireoProcessUsage *usage);
+
+G_END_DECLS

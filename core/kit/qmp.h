@@ -3,6 +3,8 @@
 
 #include "kit/json.h"
 
+G_BEGIN_DECLS
+
 /* A client of QEMU's machine protocol over a stream socket (or a pair of pipes).
  *
  * Reading happens in the given GMainContext and never blocks it. Commands may be sent from any
@@ -87,3 +89,5 @@ void vireo_qmp_batch_free(VireoQmpBatch *batch);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VireoQmp, vireo_qmp_unref)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VireoQmpBatch, vireo_qmp_batch_free)
+
+G_END_DECLS

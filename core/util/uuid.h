@@ -3,6 +3,8 @@
 
 #include <glib.h>
 
+G_BEGIN_DECLS
+
 /* Room for a UUID as text, with its NUL. */
 #define VIREO_UUID_TEXT 37
 
@@ -10,3 +12,5 @@
 void vireo_uuid_format(const guint8 uuid[16], char text[VIREO_UUID_TEXT]);
 /* Reads hexadecimal digits with any hyphens between them. */
 gboolean vireo_uuid_parse(const char *text, guint8 uuid[16]);
+
+G_END_DECLS

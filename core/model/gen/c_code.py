@@ -40,6 +40,14 @@ def comment(item):
     return "; ".join(parts)
 
 
+# In C++ a member of such a name has an underscore behind it.
+CXX_KEYWORDS = {
+    "and", "bool", "catch", "class", "concept", "delete", "explicit", "export", "false", "friend", "mutable",
+    "namespace", "new", "not", "operator", "or", "private", "protected", "public", "requires", "template", "this",
+    "throw", "true", "try", "typeid", "typename", "using", "virtual", "xor",
+}
+
+
 def struct_code(kind):
     lines = [f"struct {kind.c_type} {{", "    guint line;"]
     for item in kind.items:
@@ -48,7 +56,11 @@ def struct_code(kind):
             text = f"struct {{ guint n; {base}*items; }} {name};"
         else:
             text = f"{base}{name}{'[16]' if item.kind == 'uuid' else ''};"
-        lines.append(f"    {text} /* {comment(item)} */")
+        line = f"    {text} /* {comment(item)} */"
+        if name in CXX_KEYWORDS:
+            other = line.replace(f"{name};", f"{name}_;", 1)
+            line = f"#ifdef __cplusplus\n{other}\n#else\n{line}\n#endif"
+        lines.append(line)
         if item.has_presence:
             lines.append(f"    gboolean has_{name};")
     if count := sum(item.has_line for item in kind.items):

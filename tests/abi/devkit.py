@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The development files of a build, installed below a folder: all that somebody outside the tree has."""
+import os
+import subprocess
+import sys
+
+
+def run(*command, **rest):
+    done = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **rest)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}: exit status {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+def installed(build, folder):
+    """An environment in which only the development files of this build are known."""
+    env = dict(os.environ, DESTDIR=str(folder), PKG_CONFIG_ALLOW_SYSTEM_CFLAGS="1")
+    run("meson", "install", "-C", build, "--no-rebuild", "--tags", "devel", env=env)
+    env.pop("DESTDIR")
+    found = sorted(folder.rglob("*.pc"))
+    assert [path.name for path in found] == ["vireo-driver.pc", "vireo-kit.pc"], found
+    assert not list(folder.rglob("catalogue.h")), "internal headers are installed"
+    # A prefix below the folder is for our own files; the other libraries are the system's.
+    for path in found:
+        path.write_text(path.read_text().replace("prefix=/", f"prefix={folder}/", 1))
+    env["PKG_CONFIG_PATH"] = str(found[0].parent)
+    for path in found:
+        ours = [flag for flag in run("pkg-config", "--cflags", "--libs", path.stem, env=env).split()
+                if flag.startswith("-I") and "vireo" in flag or flag.startswith("-L")]
+        assert all(flag[2:].startswith(str(folder)) for flag in ours), ours
+    for variable, wanted in ("abi_major", "1"), ("driverdir", f"{folder}/"):
+        value = run("pkg-config", f"--variable={variable}", "vireo-driver", env=env)
+        assert value.startswith(wanted), (variable, value)
+    return env

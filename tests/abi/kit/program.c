@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Every header of the kit, and a call into each part of the archive. */
+#include <kit/file.h>
+#include <kit/json.h>
+#include <kit/loop.h>
+#include <kit/model.h>
+#include <kit/node.h>
+#include <kit/process.h>
+#include <kit/qmp.h>
+#include <util/uuid.h>
+
+#include <unistd.h>
+
+static void called(void *opaque)
+{
+    g_main_loop_quit(opaque);
+}
+
+int main(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(JsonObject) object = vireo_json_new('s', "id", "x", 'i', "size", (gint64)7, 0);
+    g_autofree char *text = vireo_json_text(object);
+    g_autoptr(VireoLoop) loop = vireo_loop_new("kit");
+    g_autoptr(GMainLoop) wait = g_main_loop_new(NULL, FALSE);
+    VireoNodeInfo node;
+    VireoDomain *domain;
+
+    g_assert_cmpstr(text, ==, "{\"id\":\"x\",\"size\":7}");
+    g_assert_true(vireo_node_info(&node, &error));
+    g_assert_cmpint(node.cpus, >, 0);
+    g_assert_false(vireo_file_read("/proc/no such file", 10, &text, NULL, &error));
+    g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT);
+    g_clear_error(&error);
+    g_assert_cmpuint(vireo_process_start_time(getpid()), >, 0);
+    g_assert_cmpstr(g_quark_to_string(VIREO_QMP_ERROR), !=, NULL);
+    vireo_loop_later(loop, 0, called, wait, NULL);
+    g_main_loop_run(wait);
+
+    domain = vireo_domain_parse("<domain type='test'><name>vm</name></domain>", 0, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(domain->name, ==, "vm");
+    vireo_domain_free(domain);
+    g_assert_null(vireo_domain_parse("<domain", 0, &error));
+    g_assert_cmpint(error->domain, ==, VIREO_ERROR);
+    return 0;
+}
