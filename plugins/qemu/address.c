@@ -198,6 +198,20 @@ static gboolean drive_taken(VireoDomain *doc, const VireoDomainDisk *self, guint
     return FALSE;
 }
 
+/* "sdh" is the second unit of the second controller, so that a name says where its disk sits. */
+static gboolean place_by_name(VireoDomain *doc, VireoDomainDisk *disk, const guint shape[3])
+{
+    guint index = (guint)qemu_disk_index(disk->target->dev);
+    guint unit = index % shape[2];
+    guint bus = index / shape[2] % shape[1];
+    guint controller = index / shape[2] / shape[1];
+
+    if (controller >= shape[0] || drive_taken(doc, disk, controller, bus, unit))
+        return FALSE;
+    disk->address = drive_address(controller, bus, 0, unit);
+    return TRUE;
+}
+
 static gboolean place_drive(VireoDomain *doc, VireoDomainDisk *disk, GError **error)
 {
     /* controllers, buses of each, units of each bus */
@@ -211,6 +225,8 @@ static gboolean place_drive(VireoDomain *doc, VireoDomainDisk *disk, GError **er
         shape[0] = 1, shape[2] = 2;
     else if (disk->target->bus == VIREO_DOMAIN_DISK_BUS_SATA)
         shape[2] = 6;
+    if (place_by_name(doc, disk, shape))
+        return TRUE;
     for (guint c = 0; c < shape[0]; c++)
         for (guint b = 0; b < shape[1]; b++)
             for (guint u = 0; u < shape[2]; u++)

@@ -159,8 +159,7 @@ static VireoDomainDiskBus bus_of_name(const VireoDomainDisk *disk)
     return VIREO_DOMAIN_DISK_BUS_VIRTIO;
 }
 
-/* "vdb" is 1; -1 when the name is none. */
-static int disk_index(const char *dev)
+int qemu_disk_index(const char *dev)
 {
     int index = 0;
 
@@ -179,7 +178,7 @@ static gboolean complete_disk(VireoDomain *doc, VireoDomainDisk *disk, GError **
     VireoDomainDiskDriver *driver = NEW(disk->driver, VireoDomainDiskDriver);
     const char *name;
 
-    if (!disk->target || disk_index(disk->target->dev) < 0) {
+    if (!disk->target || qemu_disk_index(disk->target->dev) < 0) {
         qemu_error(error, VIREO_ERR_XML_ERROR, "disk target '%s' is not a device name such as vda",
                    disk->target ? disk->target->dev : "");
         return FALSE;

@@ -193,6 +193,8 @@ gboolean qemu_address_assign(VireoDomain *doc, GError **error);
 void qemu_alias_assign(VireoDomain *doc);
 VireoModelPathSet *qemu_honoured_paths(GError **error);
 gboolean qemu_doc_is_q35(const VireoDomain *doc);
+/* "vdb" is 1; -1 when the name is none. */
+int qemu_disk_index(const char *dev);
 
 /* ---- small things -------------------------------------------------------------- */
 

@@ -140,6 +140,13 @@ class Definitions(qemutest.Case):
         text = self.nano_xml("a", disks=[disk_xml(path, "vda"), disk_xml(path, "vda")])
         self.assertIn("vda", self.virsh_fails("define", self.write("a.xml", text)))
 
+    def test_a_name_says_where_its_disk_sits(self):
+        disks = [disk_xml(self.empty_disk(f"{n}.qcow2"), n, bus=bus) for n, bus in (("hdc", "ide"), ("sdb", "sata"), ("sdi", "scsi"))]
+        self.virsh("define", self.write("a.xml", self.nano_xml("a", disks=disks)))
+        places = [tuple(disk.find("address").get(k) for k in ("controller", "bus", "unit"))
+                  for disk in self.xml("a").findall("devices/disk")]
+        self.assertEqual(places, [("0", "1", "0"), ("0", "0", "1"), ("1", "0", "1")])
+
     def test_slot_twice(self):
         place = "<address type='pci' domain='0' bus='0' slot='7' function='0'/>"
         disks = [disk_xml(self.empty_disk(f"{n}.qcow2"), n).replace("</disk>", place + "</disk>") for n in ("vda", "vdb")]
