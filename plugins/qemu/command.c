@@ -238,7 +238,7 @@ static gboolean display(QemuLaunch *launch, GError **error)
         }
         /* QEMU itself looks for a free port: no race with anybody else. */
         g_string_append_printf(out, six ? "[%s]:" : "%s:", listen->address);
-        if (vnc->port == -1)
+        if (vnc->port == -1 || vnc->autoport == VIREO_TRISTATE_YES)
             g_string_append_printf(out, "%d,to=%d", config->vnc_port_min - 5900,
                                    config->vnc_port_max - 5900);
         else

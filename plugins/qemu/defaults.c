@@ -417,7 +417,9 @@ static gboolean complete_graphics(QemuSpace *space, VireoDomain *doc, GError **e
                        vireo_domain_graphics_type_to_string(graphics->type));
             return FALSE;
         }
-        if (!graphics->has_port || graphics->port == -1) {
+        /* What a running guest got is not what its definition asks for. */
+        if (!graphics->has_port || graphics->port == -1 ||
+            graphics->autoport == VIREO_TRISTATE_YES) {
             graphics->autoport = VIREO_TRISTATE_YES;
             graphics->has_port = TRUE;
             graphics->port = -1;

@@ -6,7 +6,12 @@ VireoDomain *qemu_doc_inactive(const VireoDomain *doc)
     g_autofree char *xml = vireo_domain_format(
         doc, VIREO_MODEL_FORMAT_INACTIVE | VIREO_MODEL_FORMAT_SECURE);
 
-    return vireo_domain_parse(xml, VIREO_MODEL_PARSE_INACTIVE, NULL);
+    VireoDomain *copy = vireo_domain_parse(xml, VIREO_MODEL_PARSE_INACTIVE, NULL);
+
+    VEC_EACH(copy->devices->graphics, i)
+        if (copy->devices->graphics.items[i]->autoport == VIREO_TRISTATE_YES)
+            copy->devices->graphics.items[i]->port = -1;
+    return copy;
 }
 
 static void drop_chardev_details(VireoDomainChardev *dev)

@@ -169,6 +169,26 @@ class Revert(QemuCase):
         self.assertEqual((self.pid("a"), self.state("a")), (pid, "running"))
         line.ask("g", "M=B")
 
+    def test_the_port_of_a_display_is_not_kept(self):
+        """What a running guest was given may be somebody else's when it starts next."""
+        display = "<graphics type='vnc' autoport='yes' listen='127.0.0.1'/>"
+        self.define("a", devices=display)
+        self.virsh("start", "a")
+        self.virsh("snapshot-create-as", "a", "s1")
+        self.virsh("define", self.write("again.xml", self.virsh("dumpxml", "a")))
+        port = self.xml("a").find("devices/graphics").get("port")
+        self.virsh("destroy", "a")
+        self.virsh("snapshot-revert", "a", "s1")
+        self.assertEqual(self.xml("a", "--inactive").find("devices/graphics").get("port"), "-1")
+        self.virsh("destroy", "a")
+        other = display.replace("autoport='yes'", f"port='{port}' autoport='no'")
+        self.define("b", devices=other)
+        self.virsh("start", "b")
+        for start in (("start", "a"), ("snapshot-revert", "a", "s1")):
+            self.virsh(*start)
+            self.assertNotEqual(self.xml("a").find("devices/graphics").get("port"), port)
+            self.virsh("destroy", "a")
+
     def test_all_disks_or_none(self):
         self.define("a", disks=self.two_disks())
         self.virsh("snapshot-create-as", "a", "s1")
