@@ -109,6 +109,7 @@ static gboolean console_turn(TestConsole *console)
 static void console_event(int fd, int events, void *opaque)
 {
     TestConsole *console = opaque;
+    gboolean ours;
     guint64 watch;
 
     (void)fd;
@@ -116,9 +117,11 @@ static void console_event(int fd, int events, void *opaque)
     if (console_turn(console))
         return;
     g_mutex_lock(&test->lock);
-    g_ptr_array_remove_fast(test->consoles, console);
+    ours = g_ptr_array_remove_fast(test->consoles, console);
     watch = console->watch;
     g_mutex_unlock(&test->lock);
+    if (!ours) /* test_consoles_end has it, and waits for us to return */
+        return;
     test->host->unwatch(test->core, watch);
     console_free(console);
 }

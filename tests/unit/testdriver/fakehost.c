@@ -22,6 +22,7 @@ struct FakeHost {
     const struct vireo_driver *driver;
     void *self;
     GMutex lock;
+    GRecMutex running; /* held over each callback of the I/O thread */
     GHashTable *spaces;
     GString *log;
     GMainContext *context;
@@ -422,21 +423,36 @@ typedef struct {
 
 static void source_forget(FakeHost *host, guint64 id)
 {
+    /* Waits for a callback that is running, unless it is the caller: what the ABI promises. */
+    g_rec_mutex_lock(&host->running);
+    g_mutex_lock(&host->lock);
+    g_hash_table_remove(host->sources, &id);
+    g_mutex_unlock(&host->lock);
+    g_rec_mutex_unlock(&host->running);
+}
+
+/* With `running` held. */
+static gboolean source_lives(FakeHost *host, guint64 id)
+{
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&host->lock);
 
-    g_hash_table_remove(host->sources, &id);
+    return g_hash_table_contains(host->sources, &id);
 }
 
 static gboolean on_fd(int fd, GIOCondition condition, gpointer opaque)
 {
     const Source *source = opaque;
+    FakeHost *host = source->host;
     int events = 0;
 
     events |= condition & G_IO_IN ? VIREO_WATCH_IN : 0;
     events |= condition & G_IO_OUT ? VIREO_WATCH_OUT : 0;
     events |= condition & G_IO_HUP ? VIREO_WATCH_HANGUP : 0;
     events |= condition & G_IO_ERR ? VIREO_WATCH_ERROR : 0;
-    source->watch(fd, events, source->opaque);
+    g_rec_mutex_lock(&host->running);
+    if (source_lives(host, source->id))
+        source->watch(fd, events, source->opaque);
+    g_rec_mutex_unlock(&host->running);
     return G_SOURCE_CONTINUE;
 }
 
@@ -446,8 +462,11 @@ static gboolean on_time(gpointer opaque)
     FakeHost *host = source->host;
     guint64 id = source->id;
 
-    source->timer(source->opaque);
+    g_rec_mutex_lock(&host->running);
+    if (source_lives(host, id))
+        source->timer(source->opaque);
     source_forget(host, id);
+    g_rec_mutex_unlock(&host->running);
     return G_SOURCE_REMOVE;
 }
 
@@ -606,6 +625,7 @@ FakeHost *fake_host_new(const struct vireo_driver *driver)
     host->core.host = host;
     host->driver = driver;
     g_mutex_init(&host->lock);
+    g_rec_mutex_init(&host->running);
     host->spaces = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, space_free);
     host->log = g_string_new(NULL);
     host->sources = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, source_end);
@@ -635,5 +655,6 @@ void fake_host_free(FakeHost *host)
     g_hash_table_unref(host->spaces);
     g_string_free(host->log, TRUE);
     g_mutex_clear(&host->lock);
+    g_rec_mutex_clear(&host->running);
     g_free(host);
 }
