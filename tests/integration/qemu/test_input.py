@@ -167,8 +167,9 @@ class FullDisk(unittest.TestCase):
         self.addCleanup(self.log.close)
         program = os.path.join(vireotest.BUILD, "core", "daemon", "vireod")
         self.process = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c",
-             'mount --make-rprivate / && mount -t tmpfs -o size=32k,mode=755 tmpfs "$1" && exec "$2" --root "$3"',
+            ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c",
+             # In a chroot / is no mount point, and what is mounted there is nobody else's.
+             'mount --make-rprivate / 2>/dev/null; mount -t tmpfs -o size=32k,mode=755 tmpfs "$1" && exec "$2" --root "$3"',
              "sh", self.config, program, root], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.addCleanup(self.stop)
         self.socket = os.path.join(root, "run", "libvirt", "libvirt-sock")
