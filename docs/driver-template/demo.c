@@ -20,7 +20,7 @@ typedef struct {
     vireo_space *space;
     GPtrArray *domains;
     int last_id;
-} Demo;
+} Driver;
 
 static void domain_free(gpointer data)
 {
@@ -34,7 +34,7 @@ static void domain_free(gpointer data)
 /* ---- what the core shows ---- */
 
 /* Lookups, lists, states and events are all answered from this one call. */
-static void publish(Demo *demo, const Domain *domain, int off_reason)
+static void publish(Driver *driver, const Domain *domain, int off_reason)
 {
     int on = domain->id != -1;
     struct vireo_object object = {
@@ -53,26 +53,26 @@ static void publish(Demo *demo, const Domain *domain, int off_reason)
     };
 
     memcpy(object.uuid, domain->uuid, 16);
-    demo->host->publish(demo->space, &object);
+    driver->host->publish(driver->space, &object);
 }
 
-static void refer(Demo *demo, vireo_call *call, const Domain *domain, vireo_domain_ref *out)
+static void refer(Driver *driver, vireo_call *call, const Domain *domain, vireo_domain_ref *out)
 {
-    out->name = demo->host->strdup(call, domain->name);
+    out->name = driver->host->strdup(call, domain->name);
     memcpy(out->uuid, domain->uuid, 16);
     out->id = domain->id;
 }
 
 /* The core has looked the domain up already; it may have gone since. */
-static Domain *find(Demo *demo, vireo_call *call, const vireo_domain_ref *dom)
+static Domain *find(Driver *driver, vireo_call *call, const vireo_domain_ref *dom)
 {
-    for (guint i = 0; i < demo->domains->len; i++) {
-        Domain *domain = g_ptr_array_index(demo->domains, i);
+    for (guint i = 0; i < driver->domains->len; i++) {
+        Domain *domain = g_ptr_array_index(driver->domains, i);
 
         if (memcmp(domain->uuid, dom->uuid, 16) == 0)
             return domain;
     }
-    demo->host->fail(call, VIREO_ERR_NO_DOMAIN, "no domain with matching name '%s'", dom->name);
+    driver->host->fail(call, VIREO_ERR_NO_DOMAIN, "no domain with matching name '%s'", dom->name);
     return NULL;
 }
 
@@ -143,12 +143,12 @@ static Domain *read_xml(const char *text, const char **why)
 
 static int conn_open(void *self, vireo_call *call, const vireo_conn_open_args *args, vireo_conn_open_ret *ret)
 {
-    Demo *demo = self;
+    Driver *driver = self;
 
     if (strcmp(args->uri, "demo:///default") != 0)
-        return demo->host->fail(call, VIREO_ERR_INVALID_ARG, "the only URI is demo:///default");
-    ret->conn = demo;
-    ret->space = demo->space;
+        return driver->host->fail(call, VIREO_ERR_INVALID_ARG, "the only URI is demo:///default");
+    ret->conn = driver;
+    ret->space = driver->space;
     return VIREO_OK;
 }
 
@@ -161,9 +161,9 @@ static int conn_close(void *conn, vireo_call *call)
 
 static int get_type(void *conn, vireo_call *call, vireo_connect_get_type_ret *ret)
 {
-    Demo *demo = conn;
+    Driver *driver = conn;
 
-    ret->type = demo->host->strdup(call, "Demo");
+    ret->type = driver->host->strdup(call, "Demo");
     return VIREO_OK;
 }
 
@@ -178,86 +178,86 @@ static int get_version(void *conn, vireo_call *call, vireo_connect_get_version_r
 static int define(void *conn, vireo_call *call, const vireo_domain_define_xml_flags_args *args,
                   vireo_domain_define_xml_flags_ret *ret)
 {
-    Demo *demo = conn;
+    Driver *driver = conn;
     const char *why;
     Domain *domain = read_xml(args->xml, &why);
 
     if (!domain)
-        return demo->host->fail(call, VIREO_ERR_XML_ERROR, "%s", why);
-    for (guint i = 0; i < demo->domains->len; i++) {
-        Domain *old = g_ptr_array_index(demo->domains, i);
+        return driver->host->fail(call, VIREO_ERR_XML_ERROR, "%s", why);
+    for (guint i = 0; i < driver->domains->len; i++) {
+        Domain *old = g_ptr_array_index(driver->domains, i);
         gboolean same = memcmp(old->uuid, domain->uuid, 16) == 0;
 
         if (!same && strcmp(old->name, domain->name) == 0) {
             domain_free(domain);
-            return demo->host->fail(call, VIREO_ERR_DOM_EXIST, "domain '%s' exists with another uuid", old->name);
+            return driver->host->fail(call, VIREO_ERR_DOM_EXIST, "domain '%s' exists with another uuid", old->name);
         }
         if (same) { /* a new definition of a domain that may be running */
             domain->id = old->id;
             domain->started = old->started;
-            g_ptr_array_remove_index(demo->domains, i--);
+            g_ptr_array_remove_index(driver->domains, i--);
         }
     }
-    g_ptr_array_add(demo->domains, domain);
-    publish(demo, domain, VIREO_DOMAIN_SHUTOFF_UNKNOWN);
-    refer(demo, call, domain, &ret->dom);
+    g_ptr_array_add(driver->domains, domain);
+    publish(driver, domain, VIREO_DOMAIN_SHUTOFF_UNKNOWN);
+    refer(driver, call, domain, &ret->dom);
     return VIREO_OK;
 }
 
 static int undefine(void *conn, vireo_call *call, const vireo_domain_undefine_flags_args *args)
 {
-    Demo *demo = conn;
-    Domain *domain = find(demo, call, &args->dom);
+    Driver *driver = conn;
+    Domain *domain = find(driver, call, &args->dom);
 
     if (!domain)
         return VIREO_FAIL;
     if (domain->id != -1)
-        return demo->host->fail(call, VIREO_ERR_OPERATION_INVALID, "stop domain '%s' first", domain->name);
-    demo->host->withdraw(demo->space, VIREO_CLASS_DOMAIN, domain->name, domain->uuid);
-    g_ptr_array_remove(demo->domains, domain);
+        return driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "stop domain '%s' first", domain->name);
+    driver->host->withdraw(driver->space, VIREO_CLASS_DOMAIN, domain->name, domain->uuid);
+    g_ptr_array_remove(driver->domains, domain);
     return VIREO_OK;
 }
 
 static int create(void *conn, vireo_call *call, const vireo_domain_create_with_flags_args *args,
                   vireo_domain_create_with_flags_ret *ret)
 {
-    Demo *demo = conn;
-    Domain *domain = find(demo, call, &args->dom);
+    Driver *driver = conn;
+    Domain *domain = find(driver, call, &args->dom);
 
     if (!domain)
         return VIREO_FAIL;
     if (domain->id != -1)
-        return demo->host->fail(call, VIREO_ERR_OPERATION_INVALID, "domain is already running");
-    domain->id = ++demo->last_id;
+        return driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "domain is already running");
+    domain->id = ++driver->last_id;
     domain->started = g_get_monotonic_time();
-    publish(demo, domain, 0);
-    refer(demo, call, domain, &ret->dom);
+    publish(driver, domain, 0);
+    refer(driver, call, domain, &ret->dom);
     return VIREO_OK;
 }
 
 static int destroy(void *conn, vireo_call *call, const vireo_domain_destroy_flags_args *args)
 {
-    Demo *demo = conn;
-    Domain *domain = find(demo, call, &args->dom);
+    Driver *driver = conn;
+    Domain *domain = find(driver, call, &args->dom);
 
     if (!domain)
         return VIREO_FAIL;
     if (domain->id == -1)
-        return demo->host->fail(call, VIREO_ERR_OPERATION_INVALID, "domain is not running");
+        return driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "domain is not running");
     domain->id = -1;
-    publish(demo, domain, VIREO_DOMAIN_SHUTOFF_DESTROYED);
+    publish(driver, domain, VIREO_DOMAIN_SHUTOFF_DESTROYED);
     return VIREO_OK;
 }
 
 static int get_xml(void *conn, vireo_call *call, const vireo_domain_get_xml_desc_args *args,
                    vireo_domain_get_xml_desc_ret *ret)
 {
-    Demo *demo = conn;
-    Domain *domain = find(demo, call, &args->dom);
+    Driver *driver = conn;
+    Domain *domain = find(driver, call, &args->dom);
 
     if (!domain)
         return VIREO_FAIL;
-    ret->xml = demo->host->strdup(call, domain->xml);
+    ret->xml = driver->host->strdup(call, domain->xml);
     return VIREO_OK;
 }
 
@@ -265,8 +265,8 @@ static int get_xml(void *conn, vireo_call *call, const vireo_domain_get_xml_desc
 static int get_info(void *conn, vireo_call *call, const vireo_domain_get_info_args *args,
                     vireo_domain_get_info_ret *ret)
 {
-    Demo *demo = conn;
-    Domain *domain = find(demo, call, &args->dom);
+    Driver *driver = conn;
+    Domain *domain = find(driver, call, &args->dom);
 
     if (!domain)
         return VIREO_FAIL;
@@ -282,21 +282,21 @@ static int get_info(void *conn, vireo_call *call, const vireo_domain_get_info_ar
 
 static int init(const struct vireo_host *host, vireo_core *core, void **self)
 {
-    Demo *demo = g_new0(Demo, 1);
+    Driver *driver = g_new0(Driver, 1);
 
-    demo->host = host;
-    demo->space = host->space(core, "demo:///default");
-    demo->domains = g_ptr_array_new_with_free_func(domain_free);
-    *self = demo;
+    driver->host = host;
+    driver->space = host->space(core, "demo:///default");
+    driver->domains = g_ptr_array_new_with_free_func(domain_free);
+    *self = driver;
     return VIREO_OK;
 }
 
 static void fini(void *self)
 {
-    Demo *demo = self;
+    Driver *driver = self;
 
-    g_ptr_array_unref(demo->domains);
-    g_free(demo);
+    g_ptr_array_unref(driver->domains);
+    g_free(driver);
 }
 
 /* A domain has none of these, so none is left behind. */
