@@ -13,7 +13,7 @@
 
 static void called(void *opaque)
 {
-    g_main_loop_quit(opaque);
+    g_async_queue_push(opaque, opaque);
 }
 
 int main(void)
@@ -22,7 +22,7 @@ int main(void)
     g_autoptr(JsonObject) object = vireo_json_new('s', "id", "x", 'i', "size", (gint64)7, 0);
     g_autofree char *text = vireo_json_text(object);
     g_autoptr(VireoLoop) loop = vireo_loop_new("kit");
-    g_autoptr(GMainLoop) wait = g_main_loop_new(NULL, FALSE);
+    g_autoptr(GAsyncQueue) calls = g_async_queue_new();
     VireoNodeInfo node;
     VireoDomain *domain;
 
@@ -34,8 +34,8 @@ int main(void)
     g_clear_error(&error);
     g_assert_cmpuint(vireo_process_start_time(getpid()), >, 0);
     g_assert_cmpstr(g_quark_to_string(VIREO_QMP_ERROR), !=, NULL);
-    vireo_loop_later(loop, 0, called, wait, NULL);
-    g_main_loop_run(wait);
+    vireo_loop_later(loop, 0, called, calls, NULL);
+    g_assert_true(g_async_queue_timeout_pop(calls, 10 * G_TIME_SPAN_SECOND) == calls);
 
     domain = vireo_domain_parse("<domain type='test'><name>vm</name></domain>", 0, &error);
     g_assert_no_error(error);
