@@ -91,6 +91,42 @@ class Frozen(unittest.TestCase):
         self.assertIn("are not whole", done.stderr)
 
 
+@unittest.skipUnless(shutil.which("abidw") and shutil.which("abidiff"), "abigail-tools is not there")
+class Difference(unittest.TestCase):
+    """Against a baseline of its own, made from the header as it is."""
+
+    def report(self, header=None, source=None):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "vireo").mkdir()
+            changed = folder / "vireo" / "driver.h", folder / "types.c"
+            baseline = folder / "baseline.gz"
+            for path, origin in zip(changed, (Path(DRIVER), FOLDER / "types.c")):
+                shutil.copy(origin, path)
+            cc = [*COMPILER, f"-I{folder}", *INCLUDE]
+            self.assertEqual(run("difference.py", "refresh", baseline, changed[1], *cc).returncode, 0)
+            for path, change in zip(changed, (header, source)):
+                if change:
+                    text, hits = re.subn(*change, path.read_text())
+                    self.assertGreater(hits, 0)
+                    path.write_text(text)
+            return run("difference.py", "report", baseline, changed[1], *cc)
+
+    def test_untouched(self):
+        done = self.report()
+        self.assertEqual((done.returncode, done.stdout.strip()), (0, "nothing changed"))
+
+    def test_appended_member_is_reported(self):
+        done = self.report(header=NEW_MEMBER)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("'void (vireo_core*)* extra', at offset 1728", done.stdout)
+
+    def test_entry_function_gone(self):
+        done = self.report(source=(r"vireo_driver_entry_1\(", "vireo_driver_entry_2("))
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("vireo_driver_entry_1", done.stdout)
+
+
 class Growth(unittest.TestCase):
     """A copy of the folder, the header and the history, in which releases are made."""
 
