@@ -3,6 +3,7 @@
 #include "ops.h"
 
 #include "events.h"
+#include "livestate.h"
 #include "process.h"
 #include "save.h"
 
@@ -170,6 +171,14 @@ int qemu_domain_destroy_flags(void *handle, vireo_call *call,
 
 /* ---- suspend and resume -------------------------------------------------------- */
 
+/* QEMU has obeyed, and its event has been seen: the new state outlives the daemon from now on. */
+static int kept(QemuDomain *dom, int status)
+{
+    if (status == VIREO_OK)
+        qemu_live_keep(dom);
+    return status;
+}
+
 int qemu_domain_suspend(void *handle, vireo_call *call, const vireo_domain_suspend_args *args)
 {
     g_autoptr(QemuDomainJob) dom = qemu_domain_begin(qemu_conn(handle), call, &args->dom);
@@ -181,7 +190,7 @@ int qemu_domain_suspend(void *handle, vireo_call *call, const vireo_domain_suspe
     g_mutex_lock(&dom->lock);
     dom->stop_reason = VIREO_DOMAIN_PAUSED_USER;
     g_mutex_unlock(&dom->lock);
-    return command(dom, call, "stop"); /* the event that follows changes the state */
+    return kept(dom, command(dom, call, "stop")); /* its event changes the state */
 }
 
 int qemu_domain_resume(void *handle, vireo_call *call, const vireo_domain_resume_args *args)
@@ -198,7 +207,7 @@ int qemu_domain_resume(void *handle, vireo_call *call, const vireo_domain_resume
     if (running)
         return dom->space->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
                                               "domain '%s' is already running", dom->name);
-    return command(dom, call, "cont");
+    return kept(dom, command(dom, call, "cont"));
 }
 
 /* ---- keys ---------------------------------------------------------------------- */
