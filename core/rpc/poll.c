@@ -8,6 +8,7 @@
 #include "rpc/internal.h"
 
 #define MAX_OTHERS 4
+#define AWAKE_US   60
 
 static VireoRpcServer *driver; /* set and read on the context's thread */
 static struct {
@@ -64,6 +65,22 @@ static void mark(GPollFD *fds, guint n, int fd)
             fds[i].revents = G_IO_IN;
 }
 
+/* A call is usually followed by the next within microseconds: looking out for it that long spares its
+ * client the time this thread takes to wake up. Nothing follows: asleep until something does. */
+static gint wait_a_moment(VireoRpcServer *server, gint timeout)
+{
+    static gint64 awake_until;
+    gint found = 0;
+
+    while (found == 0 && timeout != 0 && g_get_monotonic_time() < awake_until)
+        found = epoll_wait(server->epoll_fd, server->pending, RPC_EVENTS_PER_TURN, 0);
+    if (found == 0)
+        found = epoll_wait(server->epoll_fd, server->pending, RPC_EVENTS_PER_TURN, timeout);
+    if (found > 0)
+        awake_until = g_get_monotonic_time() + AWAKE_US;
+    return found;
+}
+
 static gint wait_in_set(GPollFD *fds, guint n, gint timeout)
 {
     VireoRpcServer *server = driver;
@@ -76,7 +93,7 @@ static gint wait_in_set(GPollFD *fds, guint n, gint timeout)
         return g_poll(fds, n, timeout);
     for (guint i = 0; i < n; i++)
         fds[i].revents = 0;
-    found = epoll_wait(server->epoll_fd, server->pending, RPC_EVENTS_PER_TURN, timeout);
+    found = wait_a_moment(server, timeout);
     for (gint i = 0; i < found; i++) {
         RpcWatch *watch = server->pending[i].data.ptr;
 
