@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "host/core-private.h"
+#include "util/process.h"
 
 #define SPARE_FD 700 /* where descriptors wait while the low numbers are dealt out */
 
@@ -89,20 +90,6 @@ static G_GNUC_NORETURN void be_child(Plan *plan)
     _exit(127);
 }
 
-/* Field 22 of /proc/PID/stat, after the name in parentheses. */
-static guint64 start_time_of(pid_t pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
-    g_autofree char *text = NULL;
-    g_auto(GStrv) fields = NULL;
-    char *after;
-
-    if (!g_file_get_contents(path, &text, NULL, NULL) || !(after = strrchr(text, ')')))
-        return 0;
-    fields = g_strsplit(after + 2, " ", 21);
-    return g_strv_length(fields) > 19 ? g_ascii_strtoull(fields[19], NULL, 10) : 0;
-}
-
 static int parent_side(pid_t pid, int report, struct vireo_child *child)
 {
     int failure = 0;
@@ -118,7 +105,7 @@ static int parent_side(pid_t pid, int report, struct vireo_child *child)
         return -1;
     }
     child->pid = pid;
-    child->start_time = start_time_of(pid);
+    child->start_time = vireo_process_start_time(pid);
     child->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     return 0;
 }

@@ -4,23 +4,18 @@
 
 #include "router/private.h"
 
+/* What a member takes within its struct. */
 static gsize value_size(const VireoWireField *field)
 {
-    if (field->form == VIREO_WIRE_ARRAY || field->kind == VIREO_WIRE_OPAQUE)
+    switch (field->form) {
+    case VIREO_WIRE_ARRAY:
         return sizeof(VireoWireArray);
-    if (field->form == VIREO_WIRE_OPTIONAL || field->kind == VIREO_WIRE_STRING || field->kind == VIREO_WIRE_HANDLE)
+    case VIREO_WIRE_OPTIONAL:
         return sizeof(void *);
-    switch (field->kind) {
-    case VIREO_WIRE_HYPER:
-    case VIREO_WIRE_UHYPER:
-    case VIREO_WIRE_DOUBLE:
-        return 8;
-    case VIREO_WIRE_UUID:
-        return 16;
-    case VIREO_WIRE_STRUCT:
-        return field->element_size;
+    case VIREO_WIRE_FIXED:
+        return field->limit * vireo_wire_element_size(field);
     default:
-        return 4;
+        return vireo_wire_element_size(field);
     }
 }
 
