@@ -68,8 +68,8 @@ static void hand_over_fds(VireoClientCall *call, VireoPending *pending, gboolean
 
 static gboolean decode_reply(VireoClientCall *call, VireoPending *pending, GError **error)
 {
-    const guint8 *payload = pending->reply->data + VIREO_PACKET_HEAD;
-    gsize size = pending->reply->len - VIREO_PACKET_HEAD;
+    const guint8 *payload = pending->reply->data + RPC_HEADER;
+    gsize size = pending->reply->len - RPC_HEADER;
 
     if (pending->header.status != VIREO_RPC_OK) {
         vireo_packet_error(payload, size, call->arena, call->remote, error);

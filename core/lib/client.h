@@ -3,7 +3,7 @@
 #pragma once
 
 #include "lib/vireo_client.h"
-#include "rpc/rpc.h"
+#include "rpc/header.h"
 
 #define VIREO_CLIENT_MAX_FDS 32
 #define VIREO_CLIENT_MAX_LENGTH 33554436u
@@ -67,11 +67,8 @@ gpointer vireo_client_io_thread(gpointer client);
 void vireo_packet_free(VireoPacket *packet);
 
 /* packet.c */
-#define VIREO_PACKET_HEAD 28
 GByteArray *vireo_packet_new(const VireoRpcHeader *header);
 void vireo_packet_seal(GByteArray *bytes);
-void vireo_packet_parse_header(const guint8 *bytes, VireoRpcHeader *header);
-guint32 vireo_packet_word(const guint8 *bytes);
 /* Turns an error payload into a GError; remote (with arena), when not NULL, gets all of it. */
 void vireo_packet_error(const guint8 *payload, gsize size, VireoArena *arena, vireo_error *remote,
                         GError **error);

@@ -182,8 +182,8 @@ static void complete_call(VireoClient *client, VireoIncoming *in)
 
 static void dispatch(VireoClient *client, VireoIncoming *in)
 {
-    const guint8 *payload = in->bytes->data + VIREO_PACKET_HEAD;
-    gsize size = in->bytes->len - VIREO_PACKET_HEAD;
+    const guint8 *payload = in->bytes->data + RPC_HEADER;
+    gsize size = in->bytes->len - RPC_HEADER;
     VireoStream *stream;
 
     if (in->header.program == vireo_program_number(VIREO_PROGRAM_KEEPALIVE)) {
@@ -264,9 +264,9 @@ static gboolean read_fd(VireoClient *client, GError **error)
 
 static gboolean begin_body(VireoIncoming *in, GError **error)
 {
-    guint32 length = vireo_packet_word(in->bytes->data);
+    guint32 length = rpc_get_u32(in->bytes->data);
 
-    if (length < VIREO_PACKET_HEAD || length > VIREO_CLIENT_MAX_LENGTH)
+    if (length < RPC_HEADER || length > VIREO_CLIENT_MAX_LENGTH)
         return protocol_error(error, "a packet of impossible length");
     g_byte_array_set_size(in->bytes, length);
     in->need = length;
@@ -277,15 +277,15 @@ static gboolean begin_body(VireoIncoming *in, GError **error)
 /* The body is complete: how many descriptors follow? Their count is cut out of the payload. */
 static gboolean end_body(VireoIncoming *in, GError **error)
 {
-    vireo_packet_parse_header(in->bytes->data, &in->header);
+    in->header = rpc_get_header(in->bytes->data);
     if (in->header.type != VIREO_RPC_REPLY_WITH_FDS)
         return TRUE;
-    if (in->bytes->len < VIREO_PACKET_HEAD + 4)
+    if (in->bytes->len < RPC_HEADER + 4)
         return protocol_error(error, "a packet too short for its descriptors");
-    in->fds_due = vireo_packet_word(in->bytes->data + VIREO_PACKET_HEAD);
+    in->fds_due = rpc_get_u32(in->bytes->data + RPC_HEADER);
     if (in->fds_due > VIREO_CLIENT_MAX_FDS)
         return protocol_error(error, "too many file descriptors");
-    g_byte_array_remove_range(in->bytes, VIREO_PACKET_HEAD, 4);
+    g_byte_array_remove_range(in->bytes, RPC_HEADER, 4);
     in->have = in->need = in->bytes->len;
     return TRUE;
 }

@@ -65,14 +65,7 @@ typedef struct {
 /* Reads the header; FALSE, with the connection closed, when it is not one. */
 static gboolean parse_header(VireoRpcClient *client, const guint8 *at, gsize size, Packet *packet)
 {
-    packet->header = (VireoRpcHeader){
-        .program = rpc_get_u32(at + 4),
-        .version = rpc_get_u32(at + 8),
-        .proc = rpc_get_u32(at + 12),
-        .type = rpc_get_u32(at + 16),
-        .serial = rpc_get_u32(at + 20),
-        .status = rpc_get_u32(at + 24),
-    };
+    packet->header = rpc_get_header(at);
     packet->payload = at + RPC_HEADER;
     packet->size = size - RPC_HEADER;
     packet->n_fds = 0;

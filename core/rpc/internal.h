@@ -11,9 +11,8 @@
 #include <gio/gio.h>
 #include <sys/epoll.h>
 
-#include "rpc/rpc.h"
+#include "rpc/header.h"
 
-#define RPC_HEADER            28       /* bytes of a packet before its payload */
 #define RPC_LARGEST           33554436 /* bytes of a packet that every client takes */
 #define RPC_MAX_FDS           32       /* per packet */
 #define RPC_STREAM_MAX        262120   /* stream bytes per packet that every client takes */
@@ -175,9 +174,6 @@ void rpc_input_clear(VireoRpcClient *client);
 void rpc_request_free(RpcRequest *request);
 
 /* ---- output.c ---- */
-void rpc_put_u32(guint8 *at, guint32 value);
-guint32 rpc_get_u32(const guint8 *at);
-void rpc_put_header(guint8 *at, gsize size, const VireoRpcHeader *header);
 /* Writes or queues a packet; TRUE when nothing of it had to be queued. `stream` is told when a
  * queued packet is written. [any thread] */
 gboolean rpc_send(VireoRpcClient *client, const guint8 *packet, gsize size, const int *fds,

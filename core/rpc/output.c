@@ -12,33 +12,6 @@
 #define PACKETS_PER_WRITE 16
 #define BUFFER_KEEP       (256 * 1024) /* an encoding buffer larger than this is not kept */
 
-/* ---- bytes ---- */
-
-void rpc_put_u32(guint8 *at, guint32 value)
-{
-    value = GUINT32_TO_BE(value);
-    memcpy(at, &value, sizeof value);
-}
-
-guint32 rpc_get_u32(const guint8 *at)
-{
-    guint32 value;
-
-    memcpy(&value, at, sizeof value);
-    return GUINT32_FROM_BE(value);
-}
-
-void rpc_put_header(guint8 *at, gsize size, const VireoRpcHeader *header)
-{
-    rpc_put_u32(at, size);
-    rpc_put_u32(at + 4, header->program);
-    rpc_put_u32(at + 8, header->version);
-    rpc_put_u32(at + 12, header->proc);
-    rpc_put_u32(at + 16, header->type);
-    rpc_put_u32(at + 20, header->serial);
-    rpc_put_u32(at + 24, header->status);
-}
-
 /* ---- the queue ---- */
 
 static RpcOut *out_new(const guint8 *bytes, gsize size, const int *fds, guint n_fds)
