@@ -98,11 +98,8 @@ static gboolean undefine(QemuDomain *dom, guint flags, GError **error)
     g_autofree char *saved = qemu_domain_path(dom, dom->space->save_dir, ".save");
     guint snapshots = qemu_tree_count(dom->tree);
 
-    if (!dom->config) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "domain '%s' is transient: it has no definition to remove", dom->name);
+    if (!qemu_domain_persistent(dom, "it has no definition to remove", error))
         return FALSE;
-    }
     if (snapshots && !(flags & VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)) {
         qemu_error(error, VIREO_ERR_OPERATION_INVALID,
                    "domain '%s' has %u snapshots: their metadata would be lost "
@@ -154,10 +151,8 @@ int qemu_domain_set_autostart(void *handle, vireo_call *call,
 
     if (!dom)
         return VIREO_FAIL;
-    if (!dom->config)
-        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
-                                        "domain '%s' is transient: it cannot be started "
-                                        "automatically", dom->name);
+    if (!qemu_domain_persistent(dom, "it cannot be started automatically", &error))
+        return qemu_fail(conn->driver, call, error);
     g_autofree char *path = qemu_domain_path(dom, conn->space->config_dir, ".autostart");
     if (args->autostart ? !vireo_file_write(path, "", 0, 0600, &error)
                         : !vireo_file_remove(path, &error))

@@ -331,11 +331,22 @@ void qemu_domain_fill_ref(QemuDomain *dom, vireo_call *call, vireo_domain_ref *r
     g_mutex_unlock(&dom->lock);
 }
 
+gboolean qemu_domain_persistent(QemuDomain *dom, const char *why, GError **error)
+{
+    g_mutex_lock(&dom->lock);
+    gboolean persistent = dom->config != NULL;
+    g_mutex_unlock(&dom->lock);
+
+    if (!persistent)
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID, "domain '%s' is transient: %s", dom->name, why);
+    return persistent;
+}
+
 gboolean qemu_domain_impact(QemuDomain *dom, guint flags, gboolean *live, gboolean *config,
                             GError **error)
 {
     g_mutex_lock(&dom->lock);
-    gboolean active = dom->id != -1, persistent = dom->config != NULL;
+    gboolean active = dom->id != -1;
     g_mutex_unlock(&dom->lock);
 
     *live = (flags & VIREO_DOMAIN_AFFECT_LIVE) != 0;
@@ -348,12 +359,7 @@ gboolean qemu_domain_impact(QemuDomain *dom, guint flags, gboolean *live, gboole
         qemu_error(error, VIREO_ERR_OPERATION_INVALID, "domain '%s' is not running", dom->name);
         return FALSE;
     }
-    if (*config && !persistent) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "domain '%s' is transient: it has no stored definition to change", dom->name);
-        return FALSE;
-    }
-    return TRUE;
+    return !*config || qemu_domain_persistent(dom, "it has no stored definition to change", error);
 }
 
 /* ---- storage ------------------------------------------------------------------- */

@@ -170,6 +170,8 @@ void qemu_domain_publish_quiet(QemuDomain *dom);
 void qemu_domain_publish_event(QemuDomain *dom, int event, int detail);
 void qemu_domain_fill_ref(QemuDomain *dom, vireo_call *call, vireo_domain_ref *ref);
 char *qemu_domain_path(QemuDomain *dom, const char *dir, const char *suffix);
+/* Refuses a transient domain: "domain 'NAME' is transient: WHY". */
+gboolean qemu_domain_persistent(QemuDomain *dom, const char *why, GError **error);
 /* Which definitions an AFFECT_* mask means now: checked against state and persistence. */
 gboolean qemu_domain_impact(QemuDomain *dom, guint flags, gboolean *live, gboolean *config,
                             GError **error);

@@ -237,10 +237,8 @@ int qemu_domain_managed_save(void *handle, vireo_call *call,
 
     if (!dom)
         return VIREO_FAIL;
-    if (!dom->config)
-        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
-                                        "domain '%s' is transient: it cannot be saved here",
-                                        dom->name);
+    if (!qemu_domain_persistent(dom, "it cannot be saved here", &error))
+        return qemu_fail(conn->driver, call, error);
     g_autofree char *path = qemu_domain_path(dom, conn->space->save_dir, ".save");
     if (!save_to(dom, call, path, NULL, args->flags, &error))
         return qemu_fail(conn->driver, call, error);
