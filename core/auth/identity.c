@@ -77,7 +77,7 @@ static char *pid_text(const VireoIdentity *identity)
 
 static char *pid_time(const VireoIdentity *identity)
 {
-    guint64 start = identity->pid > 0 ? vireo_process_start_time(identity->pid) : 0;
+    guint64 start = identity->pid > 0 ? vireo_pid_start_time(identity->pid) : 0;
 
     return start ? g_strdup_printf("%" G_GUINT64_FORMAT, start) : NULL;
 }

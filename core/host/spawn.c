@@ -105,7 +105,7 @@ static int parent_side(pid_t pid, int report, struct vireo_child *child)
         return -1;
     }
     child->pid = pid;
-    child->start_time = vireo_process_start_time(pid);
+    child->start_time = vireo_pid_start_time(pid);
     child->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     return 0;
 }

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Durable state: one file per key below the driver's state directory, replaced atomically. */
 #include <errno.h>
-#include <fcntl.h>
-#include <glib/gstdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "host/core-private.h"
+#include "util/file.h"
 
 #define KEPT "kept" /* folder of the keys, apart from what the driver itself puts in its directory */
 
@@ -34,56 +32,6 @@ static char *path_of(vireo_core *core, const char *key)
     return g_build_filename(core->dirs[VIREO_DIR_STATE], KEPT, key, NULL);
 }
 
-static gboolean write_all(int fd, const char *data, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, data, len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return FALSE;
-        data += n;
-        len -= (size_t)n;
-    }
-    return TRUE;
-}
-
-static int sync_folder(const char *path)
-{
-    g_autofree char *folder = g_path_get_dirname(path);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int result;
-
-    if (fd == -1)
-        return -1;
-    result = fsync(fd);
-    close(fd);
-    return result;
-}
-
-static int write_file(const char *path, const void *data, size_t len)
-{
-    g_autofree char *folder = g_path_get_dirname(path);
-    g_autofree char *temp = g_build_filename(folder, ".writing-XXXXXX", NULL);
-    int fd = g_mkstemp_full(temp, O_RDWR | O_CLOEXEC, 0600);
-    int saved;
-
-    if (fd == -1)
-        return -1;
-    if (write_all(fd, data, len) && fdatasync(fd) == 0 && close(fd) == 0) {
-        if (rename(temp, path) == 0)
-            return sync_folder(path);
-        fd = -1;
-    }
-    saved = errno;
-    if (fd != -1)
-        close(fd);
-    unlink(temp);
-    errno = saved;
-    return -1;
-}
-
 int vireo_state_save(vireo_core *core, const char *key, const void *data, size_t len)
 {
     g_autofree char *path = path_of(core, key);
@@ -91,22 +39,18 @@ int vireo_state_save(vireo_core *core, const char *key, const void *data, size_t
 
     if (!path)
         return -1;
-    if (write_file(path, data, len) == 0)
+    if (vireo_file_write(path, data, len, 0600, NULL))
         return 0;
-    if (errno != ENOENT || g_mkdir_with_parents(folder, 0700) != 0)
+    if (errno != ENOENT || !vireo_file_mkdir(folder, 0700, NULL))
         return -1;
-    return write_file(path, data, len);
+    return vireo_file_write(path, data, len, 0600, NULL) ? 0 : -1;
 }
 
 int vireo_state_drop(vireo_core *core, const char *key)
 {
     g_autofree char *path = path_of(core, key);
 
-    if (!path)
-        return -1;
-    if (unlink(path) != 0)
-        return errno == ENOENT ? 0 : -1;
-    return sync_folder(path);
+    return path && vireo_file_remove(path, NULL) ? 0 : -1;
 }
 
 /* What an interrupted write left behind. */

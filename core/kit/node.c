@@ -6,7 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "kit/file.h"
+#include "util/file.h"
 
 #define FACT_MAX (4u * 1024 * 1024)
 #define CPU_DIR "/sys/devices/system/cpu"

@@ -4,32 +4,19 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "kit/file.h"
-
-/* The fields after the command name, which may itself hold blanks and brackets. */
-static char **stat_fields(const char *path)
-{
-    g_autofree char *text = NULL;
-
-    if (!vireo_file_read(path, 65536, &text, NULL, NULL))
-        return NULL;
-    const char *end = strrchr(text, ')');
-    return end && end[1] ? g_strsplit(end + 2, " ", -1) : NULL;
-}
+#include "util/process.h"
 
 guint64 vireo_process_start_time(pid_t pid)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
-    g_auto(GStrv) field = stat_fields(path);
+    g_auto(GStrv) field = vireo_proc_stat(pid, 0);
+    char state = field ? *field[VIREO_PROC_STAT_STATE] : 'X';
 
-    if (!field || g_strv_length(field) < 20 || *field[0] == 'Z' || *field[0] == 'X')
+    if (state == 'Z' || state == 'X' || g_strv_length(field) <= VIREO_PROC_STAT_START_TIME)
         return 0;
-    return g_ascii_strtoull(field[19], NULL, 10);
+    return g_ascii_strtoull(field[VIREO_PROC_STAT_START_TIME], NULL, 10);
 }
 
 int vireo_process_open(pid_t pid, guint64 start_time)
@@ -64,9 +51,7 @@ gboolean vireo_process_wait(int pidfd, int timeout_ms)
 
 gboolean vireo_process_usage(pid_t pid, pid_t tid, VireoProcessUsage *usage)
 {
-    g_autofree char *path = tid > 0 ? g_strdup_printf("/proc/%d/task/%d/stat", (int)pid, (int)tid)
-                                    : g_strdup_printf("/proc/%d/stat", (int)pid);
-    g_auto(GStrv) field = stat_fields(path);
+    g_auto(GStrv) field = vireo_proc_stat(pid, tid);
     guint64 tick_ns = 1000000000u / (guint64)sysconf(_SC_CLK_TCK);
 
     if (!field || g_strv_length(field) < 37)

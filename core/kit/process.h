@@ -9,7 +9,8 @@ G_BEGIN_DECLS
 /* Processes that are not our children (they outlived an earlier daemon) but must be recognised,
  * watched and ended without ever hitting a stranger that got the same number. */
 
-/* Start time in clock ticks since boot (field 22 of /proc/PID/stat); 0 when there is none. */
+/* Start time in clock ticks since boot; 0 when there is no such process, or it has ended and only
+ * waits for its parent to notice. */
 guint64 vireo_process_start_time(pid_t pid);
 /* A descriptor of the process if it exists and was started then (start_time 0: any); else -1.
  * Owned by the caller; readable when the process has ended. */

@@ -209,7 +209,7 @@ gboolean vireo_rpc_client_peer(const VireoRpcClient *client, pid_t *pid, uid_t *
     if (gid)
         *gid = peer.gid;
     if (start_time)
-        *start_time = vireo_process_start_time(peer.pid);
+        *start_time = vireo_pid_start_time(peer.pid);
     return TRUE;
 }
 

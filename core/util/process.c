@@ -1,31 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "util/process.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define START_TIME_FIELD 22 /* of /proc/PID/stat, counted from 1 */
+#include "util/file.h"
 
-guint64 vireo_process_start_time(pid_t pid)
+#define STAT_MAX 65536
+
+char **vireo_proc_stat(pid_t pid, pid_t tid)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
-    char text[1024];
-    const char *at;
-    gssize n;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    g_autofree char *path = tid > 0 ? g_strdup_printf("/proc/%d/task/%d/stat", (int)pid, (int)tid)
+                                    : g_strdup_printf("/proc/%d/stat", (int)pid);
+    g_autofree char *text = NULL;
 
-    if (fd < 0)
-        return 0;
-    n = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (n <= 0)
-        return 0;
-    text[n] = 0;
+    if (!vireo_file_read(path, STAT_MAX, &text, NULL, NULL))
+        return NULL;
     /* The second field is the program's name in parentheses and may hold anything. */
-    at = strrchr(text, ')');
-    for (int field = 2; at && field < START_TIME_FIELD; field++)
-        at = strchr(at + 1, ' ');
-    return at ? g_ascii_strtoull(at + 1, NULL, 10) : 0;
+    const char *end = strrchr(text, ')');
+    return end && end[1] ? g_strsplit(end + 2, " ", -1) : NULL;
+}
+
+guint64 vireo_pid_start_time(pid_t pid)
+{
+    g_auto(GStrv) field = vireo_proc_stat(pid, 0);
+
+    if (!field || g_strv_length(field) <= VIREO_PROC_STAT_START_TIME)
+        return 0;
+    return g_ascii_strtoull(field[VIREO_PROC_STAT_START_TIME], NULL, 10);
 }

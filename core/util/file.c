@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "kit/file.h"
+#include "util/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@ static gboolean file_error(GError **error, const char *what, const char *path)
 
     g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(saved), "cannot %s %s: %s", what, path,
                 g_strerror(saved));
+    errno = saved;
     return FALSE;
 }
 
@@ -27,9 +28,12 @@ static int fd_error(GError **error, const char *path)
 
 static void fd_close(int *fd)
 {
+    int saved = errno;
+
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
+    errno = saved;
 }
 #define autofd __attribute__((cleanup(fd_close))) int
 
@@ -58,24 +62,28 @@ static gboolean write_all(int fd, const char *data, gsize len)
     return TRUE;
 }
 
+static gboolean drop_temporary(const char *temp, const char *what, const char *path, GError **error)
+{
+    int saved = errno;
+
+    unlink(temp);
+    errno = saved;
+    return file_error(error, what, path);
+}
+
 gboolean vireo_file_write(const char *path, const void *data, gsize len, mode_t mode,
                           GError **error)
 {
-    g_autofree char *temp = g_strdup_printf("%s.XXXXXX", path);
+    g_autofree char *folder = g_path_get_dirname(path);
+    g_autofree char *temp = g_build_filename(folder, ".writing-XXXXXX", NULL);
     autofd fd = g_mkstemp_full(temp, O_WRONLY | O_CLOEXEC, 0600);
 
     if (fd < 0)
         return file_error(error, "create", temp);
-    if (!write_all(fd, data, len) || fchmod(fd, mode) < 0 || fsync(fd) < 0) {
-        file_error(error, "write", path);
-        unlink(temp);
-        return FALSE;
-    }
-    if (rename(temp, path) < 0) {
-        file_error(error, "replace", path);
-        unlink(temp);
-        return FALSE;
-    }
+    if (!write_all(fd, data, len) || fchmod(fd, mode) < 0 || fsync(fd) < 0)
+        return drop_temporary(temp, "write", path, error);
+    if (rename(temp, path) < 0)
+        return drop_temporary(temp, "replace", path, error);
     return sync_parent(path, error);
 }
 
