@@ -118,71 +118,80 @@ static gboolean already_so(const Route *route)
             route->call->op->trivial_completes) != 0;
 }
 
+/* Ends the call when there is a reason to refuse it, which is taken. */
+static gboolean refused(Route *route, int code, char *reason)
+{
+    g_autofree char *text = reason;
+
+    if (!text)
+        return FALSE;
+    vireo_call_fail(route->call, code, "%s", text);
+    refuse(route);
+    return TRUE;
+}
+
 static void serve(Route *route, const VireoServeRow *row)
 {
     vireo_call *call = route->call;
-    guint64 unknown = vireo_op_get_flags(call->op, call->args) & ~call->op->known_flags;
+    int code = 0;
+    char *reason = vireo_refuse_unknown(call->op, vireo_op_get_flags(call->op, call->args), &code);
 
-    if (unknown) {
-        g_autofree char *names = vireo_op_flag_names(call->op, unknown);
-        g_autofree char *known = vireo_op_flag_names(call->op, call->op->known_flags);
-
-        vireo_call_fail(call, VIREO_ERR_INVALID_ARG, "%s: flag %s is not supported (supported: %s)", call->op->name,
-                        names, known);
-        refuse(route);
-        return;
-    }
-    vireo_call_finish(call, row->serve(route->conn, call, &route->target, row));
+    if (!refused(route, code, reason))
+        vireo_call_finish(call, row->serve(route->conn, call, &route->target, row));
 }
 
-/* Whether the core may answer for a driver that publishes: it has objects of that class. */
-static const VireoServeRow *served_by_core(const VireoConn *conn, const VireoOp *op)
+static gboolean forbidden(Route *route)
 {
-    const VireoServeRow *row = vireo_serve_row(op);
+    const vireo_call *call = route->call;
+    int code = 0;
+    char *reason;
 
-    return row && conn->space && vireo_backend_has_class(conn->backend, row->klass) ? row : NULL;
+    if (!route->conn->readonly)
+        return FALSE;
+    reason = vireo_refuse_readonly(call->op, vireo_op_get_flags(call->op, call->args), call->args, &code);
+    return refused(route, code, reason);
 }
 
 static gboolean driver_in_trouble(Route *route)
 {
-    const VireoBackend *backend = route->conn->backend;
-    g_autofree char *trouble = backend->trouble ? backend->trouble(backend->table) : NULL;
+    g_autofree char *trouble = vireo_conn_trouble(route->conn);
 
-    if (!trouble)
-        return FALSE;
-    vireo_call_fail(route->call, VIREO_ERR_OPERATION_FAILED, "driver '%s': %s", backend->name, trouble);
-    return TRUE;
+    return trouble && refused(route, VIREO_ERR_OPERATION_FAILED,
+                              g_strdup_printf("driver '%s': %s", route->conn->offer.driver, trouble));
+}
+
+static gboolean unsupported(Route *route, const VireoWay *way)
+{
+    const VireoOffer *offer = &route->conn->offer;
+    int code = 0;
+    char *reason = way->row ? vireo_refuse_flags(offer, way, vireo_op_get_flags(route->call->op, route->call->args),
+                                                 route->target.object, &code)
+                            : vireo_refuse_unsupported(offer, route->call->op, way, &code);
+
+    return refused(route, code, reason);
 }
 
 static void decide(Route *route)
 {
     VireoConn *conn = route->conn;
     vireo_call *call = route->call;
-    const VireoServeRow *own;
-    const VireoOp *source;
+    VireoWay way;
 
-    if (vireo_refuse_readonly(conn, call) != VIREO_OK)
-        return refuse(route);
+    if (forbidden(route))
+        return;
     if (call->op->object != VIREO_CLASS_NONE && conn->space &&
         vireo_target_find(conn, call, &route->target) != VIREO_OK)
         return refuse(route);
     if (driver_in_trouble(route))
-        return refuse(route);
-    route->row = vireo_backend_row(conn->backend, call->op->id);
-    source = route->row ? NULL : vireo_source_of(call->op);
-    if (source && vireo_backend_row(conn->backend, source->id)) {
+        return;
+    vireo_way_find(&conn->offer, call->op, &way);
+    if (way.own)
+        return serve(route, way.own);
+    if (way.row && way.op != call->op)
         vireo_derive_enter(call, &route->outer);
-        route->row = vireo_backend_row(conn->backend, call->op->id);
-    }
-    if (!route->row) {
-        own = served_by_core(conn, call->op);
-        if (own)
-            return serve(route, own);
-        vireo_refuse_unsupported(conn, call);
-        return refuse(route);
-    }
-    if (vireo_refuse_flags(conn, call, route->row, &route->target) != VIREO_OK)
-        return refuse(route);
+    if (unsupported(route, &way))
+        return;
+    route->row = way.row;
     if (already_so(route)) {
         vireo_call_finish(call, VIREO_OK);
         return;
@@ -200,39 +209,6 @@ void vireo_router_call(VireoConn *conn, vireo_call *call)
     route->opaque = call->opaque;
     call->done = ended;
     call->opaque = route;
-    call->driver = conn->backend->name;
+    call->driver = conn->offer.driver;
     decide(route);
-}
-
-int vireo_router_can(const VireoOp *op, guint64 flags, const char *driver, VireoBackendRow row_of,
-                     gconstpointer table, char **reason)
-{
-    const struct vireo_op *row = row_of(table, op->id);
-    const VireoServeRow *own = vireo_serve_row(op);
-    const VireoOp *source = vireo_source_of(op);
-    g_autofree char *names = NULL;
-
-    *reason = NULL;
-    if (!row && source && row_of(table, source->id)) {
-        *reason = g_strdup_printf("derived from %s", source->name);
-        return VIREO_CAN_DERIVED;
-    }
-    if (!row && (own || (op->serve && strcmp(op->serve, "connection") == 0))) {
-        *reason = g_strdup("answered by the core");
-        return VIREO_CAN_CORE;
-    }
-    if (!row) {
-        *reason = g_strdup_printf("driver '%s' does not serve it", driver);
-        return VIREO_CAN_NO;
-    }
-    if (flags & ~(row->native | row->trivial)) {
-        names = vireo_op_flag_names(op, flags & ~(row->native | row->trivial));
-        *reason = g_strdup_printf("driver '%s' does not support %s", driver, names);
-        return VIREO_CAN_NO;
-    }
-    if (flags && !(flags & row->native)) {
-        *reason = g_strdup_printf("driver '%s' does so anyway: trivially supported", driver);
-        return VIREO_CAN_TRIVIAL;
-    }
-    return VIREO_CAN_NATIVE;
 }

@@ -3,17 +3,17 @@
 #pragma once
 
 #include "host/strand.h"
+#include "router/offer.h"
 #include "router/router.h"
+
+typedef struct VireoServeRow VireoServeRow;
 
 struct VireoBackend {
     VireoRouter *router;
-    const char *name;
-    guint threads; /* enum vireo_threads */
+    VireoOffer offer; /* to everybody */
+    guint threads;    /* enum vireo_threads */
     vireo_core *core;
-    VireoBackendRow row;
     VireoBackendTrouble trouble;
-    gconstpointer table;
-    guint64 classes;     /* bit per enum vireo_class the driver has operations for */
     VireoStrand *strand; /* VIREO_SERIAL */
 };
 
@@ -21,6 +21,8 @@ struct VireoConn {
     gint refs;
     VireoRouter *router;
     VireoBackend *backend;
+    VireoOffer offer; /* to this connection */
+    VireoNarrowing *narrowing; /* NULL: none */
     void *handle; /* the driver's */
     vireo_space *space;
     char *uri;
@@ -41,11 +43,45 @@ void vireo_target_clear(VireoTarget *target);
 /* Fails with the not-found error of a class; name or uuid may be NULL. */
 int vireo_refuse_missing(vireo_call *call, guint klass, const char *name, const guint8 *uuid);
 
-/* refuse.c: VIREO_OK, or VIREO_FAIL with the reason. */
-int vireo_refuse_readonly(const VireoConn *conn, vireo_call *call);
-int vireo_refuse_flags(const VireoConn *conn, vireo_call *call, const struct vireo_op *row,
-                       const VireoTarget *target);
-int vireo_refuse_unsupported(const VireoConn *conn, vireo_call *call);
+/* offer.c: how an operation is served. */
+typedef struct {
+    int answer;                    /* enum vireo_can_answer without TRIVIAL; NO: not at all */
+    const VireoOp *op;             /* what the driver is asked; another operation when derived */
+    const struct vireo_op *row;    /* of that, as it is offered; NULL: the driver is not asked */
+    const VireoNarrowed *narrowed; /* NULL: as in the driver's table */
+    const VireoServeRow *own;      /* CORE: from published objects; NULL: elsewhere in the core */
+} VireoWay;
+void vireo_way_find(const VireoOffer *offer, const VireoOp *op, VireoWay *way);
+/* The flags with which the driver's operation is reached when this one is called with `flags`. */
+guint64 vireo_way_flags(const VireoWay *way, const VireoOp *op, guint64 flags);
+
+/* narrow.c: what one connection lacks. */
+struct VireoNarrowed {
+    struct vireo_op row; /* what is left; both masks 0 and withdrawn: nothing */
+    guint64 lost;        /* flags of the table that are not */
+    gboolean withdrawn;
+    GArray *reasons;     /* of VireoNarrowReason */
+};
+typedef struct {
+    guint64 flags; /* 0: the operation */
+    char *text;
+} VireoNarrowReason;
+/* NULL when that narrows nothing. */
+VireoNarrowing *vireo_narrowing_new(const VireoOffer *offer, const vireo_conn_narrow_ret *told);
+void vireo_narrowing_free(VireoNarrowing *narrowing); /* NULL allowed */
+const VireoNarrowed *vireo_narrowing_get(const VireoNarrowing *narrowing, guint32 op_id);
+/* The reasons that have to do with these flags (0: with the operation), joined. Free with g_free. */
+char *vireo_narrowed_reason(const VireoNarrowed *narrowed, guint64 flags);
+
+/* refuse.c: NULL, or why not, in words (free with g_free) and with an error's number. */
+/* args NULL: no arguments are looked at. */
+char *vireo_refuse_readonly(const VireoOp *op, guint64 flags, gconstpointer args, int *code);
+char *vireo_refuse_unsupported(const VireoOffer *offer, const VireoOp *op, const VireoWay *way, int *code);
+/* flags: of way->op. object: what the call is about; NULL: none, or unknown. */
+char *vireo_refuse_flags(const VireoOffer *offer, const VireoWay *way, guint64 flags, const VireoObject *object,
+                         int *code);
+/* For what the core answers. */
+char *vireo_refuse_unknown(const VireoOp *op, guint64 flags, int *code);
 /* The flags an operation may carry on any driver without reaching it. */
 guint64 vireo_core_flags(const VireoOp *op);
 
@@ -65,7 +101,6 @@ gboolean vireo_convert_args(const VireoOp *op, const void *outer, void *inner);
 gboolean vireo_convert_ret(const VireoOp *op, const void *inner, void *outer);
 
 /* serve.c: what the core answers from published state. */
-typedef struct VireoServeRow VireoServeRow;
 typedef int (*VireoServe)(VireoConn *conn, vireo_call *call, const VireoTarget *target, const VireoServeRow *row);
 struct VireoServeRow {
     guint32 id;

@@ -10,35 +10,48 @@ static char *spoken(const VireoOp *op)
     return g_strdelimit(g_strdup(op->name), "_", '-');
 }
 
-int vireo_refuse_readonly(const VireoConn *conn, vireo_call *call)
+static char *say(int *code, int number, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+static char *say(int *code, int number, const char *format, ...)
 {
-    const VireoOp *op = call->op;
-    const VireoWireField *arg = op->readonly_arg ? vireo_wire_field(op->args, op->readonly_arg) : NULL;
-    guint64 flags;
+    va_list args;
+    char *text;
 
-    if (!conn->readonly)
-        return VIREO_OK;
-    if (op->readonly_refused)
-        return vireo_call_fail(call, VIREO_ERR_OPERATION_DENIED, "read only access prevents %s", op->api ? op->api : op->name);
-    flags = op->readonly_flags & vireo_op_get_flags(op, call->args);
-    if (flags) {
-        g_autofree char *names = vireo_op_flag_names(op, flags);
-
-        return vireo_call_fail(call, VIREO_ERR_OPERATION_DENIED, "read only access prevents %s with %s", op->api, names);
-    }
-    if (arg && *(gint32 *)((char *)call->args + arg->offset) == op->readonly_value)
-        return vireo_call_fail(call, VIREO_ERR_OPERATION_DENIED, "read only access prevents %s with this %s",
-                               op->api, op->readonly_arg);
-    return VIREO_OK;
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    *code = number;
+    return text;
 }
 
-int vireo_refuse_unsupported(const VireoConn *conn, vireo_call *call)
+char *vireo_refuse_readonly(const VireoOp *op, guint64 flags, gconstpointer args, int *code)
 {
-    g_autofree char *name = spoken(call->op);
+    const VireoWireField *arg = args && op->readonly_arg ? vireo_wire_field(op->args, op->readonly_arg) : NULL;
+    guint64 refused = op->readonly_flags & flags;
 
-    return vireo_call_fail(call, VIREO_ERR_NO_SUPPORT, "driver '%s' does not serve %s%s%s%s", conn->backend->name,
-                           name, call->op->api ? " (" : "", call->op->api ? call->op->api : "",
-                           call->op->api ? ")" : "");
+    if (op->readonly_refused)
+        return say(code, VIREO_ERR_OPERATION_DENIED, "read only access prevents %s", op->api ? op->api : op->name);
+    if (refused) {
+        g_autofree char *names = vireo_op_flag_names(op, refused);
+
+        return say(code, VIREO_ERR_OPERATION_DENIED, "read only access prevents %s with %s", op->api, names);
+    }
+    if (arg && *(const gint32 *)((const char *)args + arg->offset) == op->readonly_value)
+        return say(code, VIREO_ERR_OPERATION_DENIED, "read only access prevents %s with this %s", op->api,
+                   op->readonly_arg);
+    return NULL;
+}
+
+char *vireo_refuse_unsupported(const VireoOffer *offer, const VireoOp *op, const VireoWay *way, int *code)
+{
+    g_autofree char *name = spoken(op);
+    g_autofree char *why = way->narrowed ? vireo_narrowed_reason(way->narrowed, 0) : NULL;
+
+    if (why)
+        return say(code, VIREO_ERR_NO_SUPPORT, "driver '%s': %s is not available on this connection: %s",
+                   offer->driver, name, why);
+    return say(code, VIREO_ERR_NO_SUPPORT, "driver '%s' does not serve %s%s%s%s", offer->driver, name,
+               op->api ? " (" : "", op->api ? op->api : "", op->api ? ")" : "");
 }
 
 guint64 vireo_core_flags(const VireoOp *op)
@@ -50,62 +63,88 @@ guint64 vireo_core_flags(const VireoOp *op)
     return 0;
 }
 
-static int refuse_unknown(const VireoConn *conn, vireo_call *call, const struct vireo_op *row, guint64 refused)
+char *vireo_refuse_unknown(const VireoOp *op, guint64 flags, int *code)
 {
-    g_autofree char *name = spoken(call->op);
-    g_autofree char *names = vireo_op_flag_names(call->op, refused);
-    g_autofree char *supported = vireo_op_flag_names(call->op, row->native | row->trivial | vireo_core_flags(call->op));
-    gboolean several = (refused & (refused - 1)) != 0;
+    guint64 unknown = flags & ~op->known_flags;
+    g_autofree char *names = unknown ? vireo_op_flag_names(op, unknown) : NULL;
+    g_autofree char *known = unknown ? vireo_op_flag_names(op, op->known_flags) : NULL;
 
-    return vireo_call_fail(call, VIREO_ERR_INVALID_ARG, "driver '%s': %s: flag%s %s %s not supported (supported: %s)",
-                           conn->backend->name, name, several ? "s" : "", names, several ? "are" : "is", supported);
+    return unknown ? say(code, VIREO_ERR_INVALID_ARG, "%s: flag %s is not supported (supported: %s)", op->name,
+                         names, known)
+                   : NULL;
 }
 
-static int refuse_rules(const VireoConn *conn, vireo_call *call, guint64 flags)
+static char *refuse_unserved(const VireoOffer *offer, const VireoWay *way, guint64 refused, int *code)
 {
-    for (const VireoFlagRule *rule = call->op->flag_rules; rule && rule->kind; rule++) {
-        g_autofree char *first = vireo_op_flag_names(call->op, rule->first);
-        g_autofree char *second = vireo_op_flag_names(call->op, rule->second);
-        g_autofree char *name = spoken(call->op);
+    const VireoOp *op = way->op;
+    guint64 lost = way->narrowed ? way->narrowed->lost & refused : 0;
+    gboolean several;
+    g_autofree char *name = spoken(op);
+    g_autofree char *names = NULL;
+    g_autofree char *more = NULL;
 
-        if (!(flags & rule->first))
-            continue;
-        if (rule->kind == VIREO_FLAGS_EXCLUSIVE && (flags & rule->second))
-            return vireo_call_fail(call, VIREO_ERR_INVALID_ARG, "%s: flags %s and %s are mutually exclusive", name,
-                                   first, second);
-        if (rule->kind == VIREO_FLAGS_REQUIRES && !(flags & rule->second))
-            return vireo_call_fail(call, VIREO_ERR_INVALID_ARG, "%s: flag %s requires flag %s", name, first, second);
+    if (lost == refused) {
+        more = vireo_narrowed_reason(way->narrowed, lost);
+    } else {
+        g_autofree char *supported =
+            vireo_op_flag_names(op, way->row->native | way->row->trivial | vireo_core_flags(op));
+
+        refused &= ~lost;
+        more = g_strdup_printf("(supported: %s)", supported);
     }
-    return VIREO_OK;
+    names = vireo_op_flag_names(op, refused);
+    several = (refused & (refused - 1)) != 0;
+    return say(code, VIREO_ERR_INVALID_ARG, "driver '%s': %s: flag%s %s %s not %s %s", offer->driver, name,
+               several ? "s" : "", names, several ? "are" : "is",
+               lost == refused ? "available on this connection:" : "supported", more);
 }
 
-static int refuse_state(const VireoConn *conn, vireo_call *call, const struct vireo_op *row, guint64 flags,
-                        const VireoObject *object)
+static char *refuse_rules(const VireoOp *op, guint64 flags, int *code)
+{
+    for (const VireoFlagRule *rule = op->flag_rules; rule && rule->kind; rule++) {
+        gboolean both = (flags & rule->second) != 0;
+        g_autofree char *first = NULL;
+        g_autofree char *second = NULL;
+        g_autofree char *name = NULL;
+
+        if (!(flags & rule->first) || both != (rule->kind == VIREO_FLAGS_EXCLUSIVE))
+            continue;
+        first = vireo_op_flag_names(op, rule->first);
+        second = vireo_op_flag_names(op, rule->second);
+        name = spoken(op);
+        return both ? say(code, VIREO_ERR_INVALID_ARG, "%s: flags %s and %s are mutually exclusive", name, first, second)
+                    : say(code, VIREO_ERR_INVALID_ARG, "%s: flag %s requires flag %s", name, first, second);
+    }
+    return NULL;
+}
+
+static char *refuse_state(const VireoWay *way, guint64 flags, const VireoObject *object, int *code)
 {
     gboolean active = vireo_object_is_active(object);
-    guint64 bound = flags & (active ? row->inactive : row->active);
+    guint64 bound = flags & (active ? way->row->inactive : way->row->active);
     g_autofree char *names = NULL;
     g_autofree char *name = NULL;
 
     if (!bound)
-        return VIREO_OK;
-    names = vireo_op_flag_names(call->op, bound);
-    name = spoken(call->op);
-    return vireo_call_fail(call, VIREO_ERR_OPERATION_INVALID, "%s: %s has no effect while '%s' is %s, so it is refused",
-                           name, names, object->name, active ? "running" : "not running");
+        return NULL;
+    names = vireo_op_flag_names(way->op, bound);
+    name = spoken(way->op);
+    return say(code, VIREO_ERR_OPERATION_INVALID, "%s: %s has no effect while '%s' is %s, so it is refused", name,
+               names, object->name, active ? "running" : "not running");
 }
 
-int vireo_refuse_flags(const VireoConn *conn, vireo_call *call, const struct vireo_op *row,
-                       const VireoTarget *target)
+char *vireo_refuse_flags(const VireoOffer *offer, const VireoWay *way, guint64 flags, const VireoObject *object,
+                         int *code)
 {
-    guint64 flags = vireo_op_get_flags(call->op, call->args);
-    guint64 refused = flags & ~(row->native | row->trivial | vireo_core_flags(call->op));
+    guint64 refused = flags & ~(way->row->native | way->row->trivial | vireo_core_flags(way->op));
+    char *text;
 
     if (!flags)
-        return VIREO_OK;
+        return NULL;
     if (refused)
-        return refuse_unknown(conn, call, row, refused);
-    if (refuse_rules(conn, call, flags) != VIREO_OK)
-        return VIREO_FAIL;
-    return target->object ? refuse_state(conn, call, row, flags, target->object) : VIREO_OK;
+        return refuse_unserved(offer, way, refused, code);
+    text = refuse_rules(way->op, flags, code);
+    if (!text && object)
+        text = refuse_state(way, flags, object, code);
+    return text;
 }

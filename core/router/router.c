@@ -58,16 +58,6 @@ VireoStrands *vireo_router_strands(VireoRouter *router)
     return router->strands;
 }
 
-static guint64 classes_of(VireoBackendRow row, gconstpointer table)
-{
-    guint64 classes = 0;
-
-    for (guint i = 0; i < vireo_n_ops; i++)
-        if (vireo_ops[i].kind == VIREO_OP_CALL && row(table, vireo_ops[i].id))
-            classes |= G_GUINT64_CONSTANT(1) << vireo_ops[i].object;
-    return classes;
-}
-
 VireoBackend *vireo_router_add(VireoRouter *router, const char *name, const char *schemes, guint threads,
                                vireo_core *core, VireoBackendRow row, VireoBackendTrouble trouble,
                                gconstpointer table)
@@ -76,13 +66,10 @@ VireoBackend *vireo_router_add(VireoRouter *router, const char *name, const char
     g_auto(GStrv) each = g_strsplit(schemes, " ", -1);
 
     backend->router = router;
-    backend->name = name;
+    backend->offer = vireo_offer_of(name, row, table);
     backend->threads = threads;
     backend->core = core;
-    backend->row = row;
     backend->trouble = trouble;
-    backend->table = table;
-    backend->classes = classes_of(row, table);
     if (threads == VIREO_SERIAL)
         backend->strand = vireo_strand_new(vireo_host_workers(router->host));
     g_rw_lock_writer_lock(&router->lock);
@@ -125,17 +112,17 @@ VireoBackend *vireo_router_backend(VireoRouter *router, const char *scheme)
 
 const char *vireo_backend_name(const VireoBackend *backend)
 {
-    return backend->name;
+    return backend->offer.driver;
 }
 
 const struct vireo_op *vireo_backend_row(const VireoBackend *backend, guint32 op_id)
 {
-    return backend->row(backend->table, op_id);
+    return backend->offer.row(backend->offer.table, op_id);
 }
 
 gboolean vireo_backend_has_class(const VireoBackend *backend, guint klass)
 {
-    return (backend->classes >> klass) & 1;
+    return (backend->offer.classes >> klass) & 1;
 }
 
 /* "qemu" of "qemu+unix://..."; transports are the client's business. */
@@ -218,34 +205,77 @@ static int call_and_wait(const struct vireo_op *row, void *conn, vireo_call *cal
     return status;
 }
 
+/* A call between core and driver that no client made. */
+static vireo_call *own_call(VireoBackend *backend, guint32 op_id, gpointer args, const VireoConnCaller *caller)
+{
+    vireo_call *call = vireo_call_new(vireo_op_by_id(op_id), vireo_arena_new(), args);
+
+    call->driver = backend->offer.driver;
+    if (caller) {
+        call->identity_get = caller->identity_get;
+        call->identity = caller->identity;
+    }
+    return call;
+}
+
+static gboolean take_error(const vireo_call *call, const char *otherwise, GError **error)
+{
+    g_set_error(error, VIREO_ERROR, call->error_code ? call->error_code : VIREO_ERR_INTERNAL_ERROR, "%s",
+                call->error_message ? call->error_message : otherwise);
+    return FALSE;
+}
+
+/* What the connection can not do although its driver's table says so. */
+static gboolean narrow(VireoConn *conn, const VireoConnCaller *caller, GError **error)
+{
+    const struct vireo_op *row = vireo_backend_row(conn->backend, VIREO_OP_conn_narrow);
+    vireo_call *call;
+    gboolean good = TRUE;
+
+    if (!row)
+        return TRUE;
+    call = own_call(conn->backend, VIREO_OP_conn_narrow, NULL, caller);
+    if (call_and_wait(row, conn->handle, call) == VIREO_OK)
+        conn->narrowing = vireo_narrowing_new(&conn->offer, call->ret);
+    else
+        good = take_error(call, "the driver did not say what the connection can do, and gave no reason", error);
+    conn->offer.narrowing = conn->narrowing;
+    vireo_call_unref(call);
+    return good;
+}
+
+static VireoConn *conn_new(VireoBackend *backend, const char *uri, gboolean readonly, const vireo_conn_open_ret *opened)
+{
+    VireoConn *conn = g_new0(VireoConn, 1);
+
+    conn->refs = 1;
+    conn->router = backend->router;
+    conn->backend = backend;
+    conn->offer = backend->offer;
+    conn->offer.keeps_to_itself = !opened->space;
+    conn->handle = opened->conn;
+    conn->space = opened->space;
+    conn->uri = g_strdup(opened->uri ? opened->uri : uri);
+    conn->readonly = readonly;
+    if (backend->threads == VIREO_PER_CONN)
+        conn->strand = vireo_strand_new(vireo_host_workers(backend->router->host));
+    return conn;
+}
+
 static VireoConn *open_on(VireoBackend *backend, const char *uri, const VireoConnCaller *caller, GError **error)
 {
-    const VireoOp *op = vireo_op_by_id(VIREO_OP_conn_open);
     const struct vireo_op *row = vireo_backend_row(backend, VIREO_OP_conn_open);
     vireo_conn_open_args args = { .uri = (char *)uri, .readonly = caller->readonly };
-    vireo_call *call = vireo_call_new(op, vireo_arena_new(), &args);
-    vireo_conn_open_ret *ret = call->ret;
+    vireo_call *call = own_call(backend, VIREO_OP_conn_open, &args, caller);
     VireoConn *conn = NULL;
 
-    call->driver = backend->name;
-    call->identity_get = caller->identity_get;
-    call->identity = caller->identity;
-    if (row && call_and_wait(row, vireo_core_self(backend->core), call) == VIREO_OK) {
-        conn = g_new0(VireoConn, 1);
-        conn->refs = 1;
-        conn->router = backend->router;
-        conn->backend = backend;
-        conn->handle = ret->conn;
-        conn->space = ret->space;
-        conn->uri = g_strdup(ret->uri ? ret->uri : uri);
-        conn->readonly = caller->readonly;
-        if (backend->threads == VIREO_PER_CONN)
-            conn->strand = vireo_strand_new(vireo_host_workers(backend->router->host));
-    } else {
-        g_set_error(error, VIREO_ERROR, call->error_code ? call->error_code : VIREO_ERR_INTERNAL_ERROR, "%s",
-                    call->error_message ? call->error_message : "the driver refused the connection and gave no reason");
-    }
+    if (row && call_and_wait(row, vireo_core_self(backend->core), call) == VIREO_OK)
+        conn = conn_new(backend, uri, caller->readonly, call->ret);
+    else
+        take_error(call, "the driver refused the connection and gave no reason", error);
     vireo_call_unref(call);
+    if (conn && !narrow(conn, caller, error))
+        g_clear_pointer(&conn, vireo_conn_unref);
     return conn;
 }
 
@@ -257,9 +287,9 @@ VireoConn *vireo_conn_open(VireoRouter *router, const char *uri, const VireoConn
 
     if (!backend)
         return NULL;
-    trouble = backend->trouble ? backend->trouble(backend->table) : NULL;
+    trouble = backend->trouble ? backend->trouble(backend->offer.table) : NULL;
     if (trouble) {
-        g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT, "driver '%s': %s", backend->name, trouble);
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT, "driver '%s': %s", backend->offer.driver, trouble);
         return NULL;
     }
     return open_on(backend, wanted, caller, error);
@@ -277,13 +307,13 @@ static void close_conn(gpointer opaque)
     const struct vireo_op *row = vireo_backend_row(conn->backend, VIREO_OP_conn_close);
 
     if (row) {
-        vireo_call *call = vireo_call_new(vireo_op_by_id(VIREO_OP_conn_close), vireo_arena_new(), NULL);
+        vireo_call *call = own_call(conn->backend, VIREO_OP_conn_close, NULL, NULL);
 
-        call->driver = conn->backend->name;
         call_and_wait(row, conn->handle, call);
         vireo_call_unref(call);
     }
     vireo_strand_unref(conn->strand);
+    vireo_narrowing_free(conn->narrowing);
     g_free(conn->uri);
     g_free(conn);
 }
@@ -317,4 +347,14 @@ VireoRouter *vireo_conn_router(const VireoConn *conn)
 gboolean vireo_conn_is_readonly(const VireoConn *conn)
 {
     return conn->readonly;
+}
+
+const VireoOffer *vireo_conn_offer(const VireoConn *conn)
+{
+    return &conn->offer;
+}
+
+char *vireo_conn_trouble(const VireoConn *conn)
+{
+    return conn->backend->trouble ? conn->backend->trouble(conn->offer.table) : NULL;
 }

@@ -10,8 +10,10 @@
 #pragma once
 
 #include <glib.h>
+
 #include "host/call.h"
 #include "host/host.h"
+#include "router/offer.h"
 
 typedef struct VireoRouter VireoRouter;
 typedef struct VireoBackend VireoBackend; /* a driver as the router calls it; lives as long as the router */
@@ -24,8 +26,6 @@ VireoHost *vireo_router_host(VireoRouter *router);
 
 /* ---- drivers ---- */
 
-/* The row of an operation, or NULL. Constant time, any thread. */
-typedef const struct vireo_op *(*VireoBackendRow)(gconstpointer table, guint32 op_id);
 /* Why the driver takes no calls at present (free with g_free), or NULL when it does. */
 typedef char *(*VireoBackendTrouble)(gconstpointer table);
 
@@ -67,6 +67,9 @@ VireoBackend *vireo_conn_backend(const VireoConn *conn);
 vireo_space *vireo_conn_space(const VireoConn *conn);
 VireoRouter *vireo_conn_router(const VireoConn *conn);
 gboolean vireo_conn_is_readonly(const VireoConn *conn);
+const VireoOffer *vireo_conn_offer(const VireoConn *conn);
+/* Why its driver takes no calls at present, in words; NULL when it does. Free with g_free. */
+char *vireo_conn_trouble(const VireoConn *conn);
 
 /* ---- calls ---- */
 
@@ -74,8 +77,3 @@ gboolean vireo_conn_is_readonly(const VireoConn *conn);
  * exactly once: before this returns when the core itself answers or refuses, on a worker or a driver's
  * thread otherwise. In done the result is call->ret, or error_code and error_message are set. */
 void vireo_router_call(VireoConn *conn, vireo_call *call);
-
-/* How an operation with these flags would fare on a driver, without an object: enum vireo_can_answer;
- * *reason in words, free with g_free. row: the driver's, NULL without. */
-int vireo_router_can(const VireoOp *op, guint64 flags, const char *driver, VireoBackendRow row,
-                     gconstpointer table, char **reason);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a driver offers, as vireo_router_call sees it: asked for a module from its note alone, or for a
+ * connection, where the driver may have withdrawn some of its table, and for one object as it is now.
+ */
+#pragma once
+
+#include "objects/object.h"
+#include "ops/catalogue.h"
+
+/* The row of an operation, or NULL. Constant time, any thread. */
+typedef const struct vireo_op *(*VireoBackendRow)(gconstpointer table, guint32 op_id);
+typedef struct VireoNarrowing VireoNarrowing;
+typedef struct VireoNarrowed VireoNarrowed;
+
+typedef struct {
+    const char *driver;
+    VireoBackendRow row;
+    gconstpointer table;
+    guint64 classes;                 /* bit per enum vireo_class the driver has operations for */
+    gboolean keeps_to_itself;        /* publishes no objects: the core answers nothing about them */
+    const VireoNarrowing *narrowing; /* NULL: the whole table */
+} VireoOffer;
+
+/* What a module offers; driver and table must outlive it. */
+VireoOffer vireo_offer_of(const char *driver, VireoBackendRow row, gconstpointer table);
+
+/* What comes of an operation with these flags; reasons are static or belong to the answer. */
+typedef struct {
+    int answer;         /* enum vireo_can_answer */
+    char *reason;       /* why not, or what the answer means; never NULL */
+    const VireoOp *by;  /* the operation that the driver is asked for; NULL when it is not asked */
+    guint64 native, trivial, active, inactive; /* of the flags this operation may carry */
+    guint64 now;        /* flags that could be given to it as things are */
+} VireoAnswer;
+
+/* Who asks about what; zeroed: a module, about no object. */
+typedef struct {
+    gboolean readonly;
+    const VireoObject *object; /* NULL: none */
+} VireoCase;
+
+void vireo_offer_ask(const VireoOffer *offer, const VireoOp *op, guint64 flags, const VireoCase *about,
+                     VireoAnswer *answer);
+void vireo_answer_clear(VireoAnswer *answer);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VireoAnswer, vireo_answer_clear)
+
+/* The same in short: enum vireo_can_answer for a module; *reason: free with g_free. */
+int vireo_router_can(const VireoOp *op, guint64 flags, const char *driver, VireoBackendRow row,
+                     gconstpointer table, char **reason);
