@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Being slow and failing on demand: rules from the URI or the domain's metadata. */
+/* Being slow, failing and lacking things on demand: rules from the URI or the domain's metadata. */
 #include "ops.h"
 
 #include <libxml/parser.h>
@@ -13,6 +13,8 @@ typedef struct {
     guint delay_ms;
     gboolean later; /* wait without holding a worker */
     int code;       /* 0: do not fail */
+    gboolean withdrawn; /* the connection lacks the operation ... */
+    guint64 lost;       /* ... or these of its flags */
 } TestRule;
 
 struct TestRules {
@@ -67,15 +69,29 @@ static gboolean parse_code(const char *text, int *code)
     return TRUE;
 }
 
+/* "all", or a mask of flags. */
+static gboolean parse_lost(const char *text, TestRule *rule)
+{
+    char *end = NULL;
+
+    rule->withdrawn = strcmp(text, "all") == 0;
+    if (rule->withdrawn)
+        return TRUE;
+    rule->lost = g_ascii_strtoull(text, &end, 0);
+    return end != text && !*end && rule->lost;
+}
+
 static gboolean set_rule(TestRules *rules, const char *verb, const char *op, const char *value)
 {
     TestRule *rule;
 
-    if (strcmp(op, "*") != 0 && !test_is_operation(op))
+    if (strcmp(op, "*") != 0 ? !test_operation(op) : strcmp(verb, "narrow") == 0)
         return FALSE;
     rule = rule_for(rules, op);
     if (strcmp(verb, "fail") == 0)
         return parse_code(value, &rule->code);
+    if (strcmp(verb, "narrow") == 0)
+        return parse_lost(value, rule);
     rule->later = strcmp(verb, "later") == 0;
     return (rule->later || strcmp(verb, "delay") == 0) && parse_delay(value, &rule->delay_ms);
 }
@@ -108,7 +124,7 @@ TestRules *test_rules_from_uri(const char *uri, GError **error)
         if (**p && (!text || !add_parameter(rules, text))) {
             g_set_error(error, VIREO_ERROR, VIREO_ERR_INVALID_ARG,
                         "'%s' is no parameter of this URI: delay.OPERATION=TIME, "
-                        "later.OPERATION=TIME or fail.OPERATION=CODE",
+                        "later.OPERATION=TIME, fail.OPERATION=CODE or narrow.OPERATION=FLAGS",
                         *p);
             return NULL;
         }
@@ -344,6 +360,29 @@ int test_enter(const char *op, TestRun *run, void *conn, vireo_call *call,
         return VIREO_PENDING;
     }
     return finish(&waiting, wait_here(&waiting));
+}
+
+/* ---- what a connection lacks ------------------------------------------------------------------
+ */
+
+int test_conn_narrow(void *conn, vireo_call *call, vireo_conn_narrow_ret *ret)
+{
+    const TestRules *rules = ((TestConn *)conn)->rules;
+
+    ret->narrowed.val = NEW(call, vireo_conn_narrowing, rules ? rules->n : 1);
+    for (guint i = 0; rules && i < rules->n; i++) {
+        const TestRule *rule = &rules->items[i];
+
+        if (!rule->withdrawn && !rule->lost)
+            continue;
+        ret->narrowed.val[ret->narrowed.len++] = (vireo_conn_narrowing){
+            .op = test_operation(rule->op),
+            .native = rule->withdrawn ? 0 : rule->lost,
+            .trivial = rule->withdrawn ? 0 : rule->lost,
+            .reason = DUP(call, "it was opened without, by narrow in its URI"),
+        };
+    }
+    return VIREO_OK;
 }
 
 int test_obey(const TestRules *rules, const char *op, vireo_call *call)

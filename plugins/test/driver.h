@@ -129,7 +129,8 @@ typedef struct {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&node->lock)
 
 /* test.c */
-gboolean test_is_operation(const char *name);
+/* The id of an operation that this driver serves, or 0. */
+guint32 test_operation(const char *name);
 
 /* behave.c */
 typedef int TestRun(TestConn *conn, vireo_call *call, const void *args, void *ret);

@@ -202,3 +202,4 @@ gboolean test_uuid_equal(gconstpointer a, gconstpointer b);
 TEST_OPS(TEST_DECLARE, 0)
 int test_conn_open(void *self, vireo_call *call, const vireo_conn_open_args *args,
                    vireo_conn_open_ret *ret);
+int test_conn_narrow(void *conn, vireo_call *call, vireo_conn_narrow_ret *ret);

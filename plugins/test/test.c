@@ -56,15 +56,18 @@ TestDriver *test;
 
 TEST_OPS(DEFINE_ENTRY, 0)
 
-#define NAME_ENTRY(X, shape, op, nat, tri, act, ina) #op,
-static const char *const names[] = {"conn_open", TEST_OPS(NAME_ENTRY, 0)};
+#define NAME_ENTRY(X, shape, op, nat, tri, act, ina) {#op, VIREO_OP_##op},
+static const struct {
+    const char *name;
+    guint32 id;
+} operations[] = {{"conn_open", VIREO_OP_conn_open}, TEST_OPS(NAME_ENTRY, 0)};
 
-gboolean test_is_operation(const char *name)
+guint32 test_operation(const char *name)
 {
-    for (guint i = 0; i < G_N_ELEMENTS(names); i++)
-        if (strcmp(names[i], name) == 0)
-            return TRUE;
-    return FALSE;
+    for (guint i = 0; i < G_N_ELEMENTS(operations); i++)
+        if (strcmp(operations[i].name, name) == 0)
+            return operations[i].id;
+    return 0;
 }
 
 static int test_init(const struct vireo_host *host, vireo_core *core, void **self)
@@ -104,6 +107,7 @@ static void test_fini(void *self)
 #define TEST_ROW(X, shape, op, nat, tri, act, ina) X(op, enter_##op, nat, tri, act, ina)
 #define OPS(X)                                                                                     \
     X(conn_open, test_conn_open, 0, 0, 0, 0)                                                       \
+    X(conn_narrow, test_conn_narrow, 0, 0, 0, 0)                                                   \
     TEST_OPS(TEST_ROW, X)
 
 VIREO_DRIVER(test, "0.1.0", "test", VIREO_PARALLEL, OPS, test_init, test_fini)

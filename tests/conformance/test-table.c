@@ -154,7 +154,7 @@ typedef struct {
     VireoConn *rw, *ro;
     VireoBackend *backend;
     Outcome outcome;
-    guint checks;
+    guint checks, answers;
 } Table;
 
 typedef struct {
@@ -191,11 +191,43 @@ static void fill(const VireoOp *op, gpointer args, VireoArena *arena, gconstpoin
         *(gint32 *)((char *)args + number->offset) = ask->int_value;
 }
 
+static gboolean is_about_domain(const VireoOp *op)
+{
+    return op->object == VIREO_CLASS_DOMAIN || op->object == VIREO_CLASS_DOMAIN_SNAPSHOT ||
+           op->object == VIREO_CLASS_DOMAIN_CHECKPOINT;
+}
+
+/* Whether the core refuses, as one who only asks is told, with the same words. */
+static void compare_answer(Table *table, VireoConn *conn, const VireoOp *op, const Ask *ask)
+{
+    g_autoptr(VireoObject) object = NULL;
+    g_auto(VireoAnswer) answer = {0};
+    const Outcome *outcome = &table->outcome;
+    gboolean refused = !seen.op && outcome->code;
+
+    if (ask->int_name || ask->about >= BOGUS || in_trouble || op->program == VIREO_PROGRAM_ADMIN)
+        return;
+    object = vireo_space_by_name(seen.space, VIREO_CLASS_DOMAIN,
+                                 ask->about == RUNNING ? "on" : "off");
+    vireo_offer_ask(vireo_conn_offer(conn), op, ask->flags,
+                    &(VireoCase){vireo_conn_is_readonly(conn), is_about_domain(op) ? object : NULL},
+                    &answer);
+    if (answer.answer == VIREO_CAN_CORE)
+        return; /* what is refused there depends on what is asked for */
+    if (refused != (answer.answer == VIREO_CAN_NO) ||
+        (refused && strcmp(answer.reason, outcome->message) != 0))
+        g_error("%s, flags 0x%" G_GINT64_MODIFIER "x: asked: %s (%d); called: %s", op->name,
+                ask->flags, answer.reason, answer.answer,
+                outcome->message ? outcome->message : "done");
+    table->answers++;
+}
+
 static void call(Table *table, VireoConn *conn, const VireoOp *op, const Ask *ask)
 {
     seen.op = 0;
     seen.flags = 0;
     bench_call(conn, op, fill, ask, &table->outcome);
+    compare_answer(table, conn, op, ask);
     table->checks++;
 }
 
@@ -240,12 +272,6 @@ static void expect_reached(Table *table, const VireoOp *op, Ask ask, guint32 by,
 
 /* ---- what must happen -------------------------------------------------------------------------
  */
-
-static gboolean is_about_domain(const VireoOp *op)
-{
-    return op->object == VIREO_CLASS_DOMAIN || op->object == VIREO_CLASS_DOMAIN_SNAPSHOT ||
-           op->object == VIREO_CLASS_DOMAIN_CHECKPOINT;
-}
 
 /* The string that a getter's client understands is for the core. */
 static guint64 for_the_core(const VireoOp *op)
@@ -465,8 +491,10 @@ static void check_table(const char *path)
             rows += vireo_backend_row(table.backend, vireo_ops[i].id) != NULL;
             n++;
         }
-    printf("%s: %u operations, %u rows, %u calls\n", driver->name, n, rows, table.checks);
+    printf("%s: %u operations, %u rows, %u calls, %u like the answer beforehand\n", driver->name, n,
+           rows, table.checks, table.answers);
     g_assert_cmpuint(table.checks, >, n);
+    g_assert_cmpuint(table.answers, >, n);
     outcome_clear(&table.outcome);
     vireo_conn_unref(table.rw);
     vireo_conn_unref(table.ro);
