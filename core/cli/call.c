@@ -57,11 +57,10 @@ static gboolean list_ops(VireoCli *cli)
     JsonArray *array = json_array_new();
     JsonNode *node = json_node_new(JSON_NODE_ARRAY);
     const char *part = vireo_cli_text(cli, "op");
+    const VireoOp *op;
 
     json_node_take_array(node, array);
-    for (guint i = 0; i < vireo_n_ops; i++) {
-        const VireoOp *op = &vireo_ops[i];
-
+    for (guint i = 0; (op = vireo_op_at(i)); i++) {
         if (!callable(op) || (part && !strstr(op->name, part)))
             continue;
         if (cli->json)

@@ -89,8 +89,9 @@ static void offer_drivers(const Cursor *at)
 
 static void offer_operations(const Cursor *at)
 {
-    for (guint i = 0; i < vireo_n_ops; i++) {
-        const VireoOp *op = &vireo_ops[i];
+    const VireoOp *op;
+
+    for (guint i = 0; (op = vireo_op_at(i)); i++) {
         g_autofree char *name = g_strdelimit(g_strdup(op->name), "_", '-');
 
         if (op->kind == VIREO_OP_CALL && op->program != VIREO_PROGRAM_DRIVER)

@@ -4,8 +4,6 @@
 
 #include "cli/cli.h"
 
-extern const VireoWireType vireo_type_vireo_driver_list_ret, vireo_type_vireo_driver_get_ret;
-
 /* Names of flags; an empty array when the operation is not in this client's catalogue. */
 static JsonArray *flags_array(const VireoOp *op, guint64 flags)
 {
@@ -35,7 +33,7 @@ static gboolean run_drivers(VireoCli *cli, GError **error)
     if (!VIREO_CALL(cli->client, vireo_driver_list, cli->arena, error, &ret))
         return FALSE;
     if (cli->json) {
-        g_autoptr(JsonNode) all = vireo_wire_to_json(&vireo_type_vireo_driver_list_ret, &ret);
+        g_autoptr(JsonNode) all = vireo_wire_to_json(vireo_op_by_id(VIREO_OP_vireo_driver_list)->ret, &ret);
 
         node = json_object_dup_member(json_node_get_object(all), "drivers");
         vireo_cli_print_json(node, TRUE);
@@ -57,7 +55,7 @@ static gboolean run_drivers(VireoCli *cli, GError **error)
 
 static void print_driver_json(const vireo_vireo_driver_get_ret *ret)
 {
-    g_autoptr(JsonNode) all = vireo_wire_to_json(&vireo_type_vireo_driver_get_ret, ret);
+    g_autoptr(JsonNode) all = vireo_wire_to_json(vireo_op_by_id(VIREO_OP_vireo_driver_get)->ret, ret);
     JsonObject *root = json_node_get_object(all), *object;
     JsonArray *ops = json_array_new();
 

@@ -34,11 +34,13 @@ static char *event_name(const VireoOp *op)
 
 static const VireoOp *find_event(const char *wanted)
 {
-    for (guint i = 0; i < vireo_n_ops; i++) {
-        g_autofree char *name = is_domain_event(&vireo_ops[i]) ? event_name(&vireo_ops[i]) : NULL;
+    const VireoOp *op;
+
+    for (guint i = 0; (op = vireo_op_at(i)); i++) {
+        g_autofree char *name = is_domain_event(op) ? event_name(op) : NULL;
 
         if (name && strcmp(name, wanted) == 0)
-            return &vireo_ops[i];
+            return op;
     }
     return NULL;
 }
@@ -47,10 +49,11 @@ static gboolean print_names(VireoCli *cli)
 {
     JsonArray *array = json_array_new();
     JsonNode *node = json_node_new(JSON_NODE_ARRAY);
+    const VireoOp *op;
 
     json_node_take_array(node, array);
-    for (guint i = 0; i < vireo_n_ops; i++) {
-        g_autofree char *name = is_domain_event(&vireo_ops[i]) ? event_name(&vireo_ops[i]) : NULL;
+    for (guint i = 0; (op = vireo_op_at(i)); i++) {
+        g_autofree char *name = is_domain_event(op) ? event_name(op) : NULL;
 
         if (name && cli->json)
             json_array_add_string_element(array, name);
@@ -194,12 +197,13 @@ static gboolean register_one(Watch *watch, const VireoOp *op, vireo_domain_ref *
 static gboolean register_all(Watch *watch, vireo_domain_ref *dom, GError **error)
 {
     g_autoptr(GError) last = NULL;
+    const VireoOp *op;
 
-    for (guint i = 0; i < vireo_n_ops; i++) {
-        if (!is_domain_event(&vireo_ops[i]))
+    for (guint i = 0; (op = vireo_op_at(i)); i++) {
+        if (!is_domain_event(op))
             continue;
         g_clear_error(&last);
-        register_one(watch, &vireo_ops[i], dom, &last);
+        register_one(watch, op, dom, &last);
     }
     if (g_hash_table_size(watch->callbacks))
         return TRUE;

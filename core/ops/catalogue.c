@@ -34,6 +34,11 @@ static void index_ops(void)
     g_once_init_leave(&once, 1);
 }
 
+const VireoOp *vireo_op_at(guint place)
+{
+    return place < vireo_n_ops ? &vireo_ops[place] : NULL;
+}
+
 const VireoOp *vireo_op_by_id(guint32 id)
 {
     index_ops();

@@ -146,9 +146,11 @@ struct VireoOp {
     gint event_id;       /* events: the API's event number, -1 none */
 };
 
-/* All operations, by rising id. */
+/* All operations, by rising id. Outside this tree there is vireo_op_at alone. */
 extern const VireoOp vireo_ops[];
 extern const unsigned vireo_n_ops;
+/* The operation at this place of the list; NULL behind the last one. */
+const VireoOp *vireo_op_at(guint place);
 
 /* NULL when there is none. O(1). */
 const VireoOp *vireo_op_by_id(guint32 id);
