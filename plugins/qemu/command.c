@@ -61,14 +61,14 @@ static gboolean machine(QemuLaunch *launch, GError **error)
             return FALSE;
         }
     }
-    g_string_append(out, doc->type == VIREO_DOMAIN_VIRT_KVM ? ",accel=kvm" : ",accel=tcg");
-    g_string_append(out, ",usb=off,dump-guest-core=off");
+    vireo_options_add(out, "accel", doc->type == VIREO_DOMAIN_VIRT_KVM ? "kvm" : "tcg");
+    vireo_options_switch(out, "usb", FALSE);
+    vireo_options_switch(out, "dump-guest-core", FALSE);
     if (doc->features && doc->features->vmport != VIREO_TRISTATE_UNSET)
-        g_string_append_printf(out, ",vmport=%s",
-                               doc->features->vmport == VIREO_TRISTATE_YES ? "on" : "off");
+        vireo_options_switch(out, "vmport", doc->features->vmport == VIREO_TRISTATE_YES);
     if (!doc->features || !doc->features->acpi)
-        g_string_append(out, ",acpi=off");
-    qemu_launch_arg(launch, "-machine", out->str);
+        vireo_options_switch(out, "acpi", FALSE);
+    vireo_argv_add(launch->argv, "-machine", out->str, NULL);
     return TRUE;
 }
 
@@ -102,13 +102,13 @@ static gboolean cpu(QemuLaunch *launch, GError **error)
         gboolean off = feature->policy == VIREO_DOMAIN_CPU_POLICY_DISABLE ||
                        feature->policy == VIREO_DOMAIN_CPU_POLICY_FORBID;
 
-        g_string_append_printf(out, ",%s=%s", feature->name, off ? "off" : "on");
+        vireo_options_switch(out, feature->name, !off);
     }
     if (strpbrk(out->str, " \t\n")) {
         qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "'%s' is no CPU model", out->str);
         return FALSE;
     }
-    qemu_launch_arg(launch, "-cpu", out->str);
+    vireo_argv_add(launch->argv, "-cpu", out->str, NULL);
     return TRUE;
 }
 
@@ -118,13 +118,13 @@ static void size(QemuLaunch *launch)
     const VireoDomainCpuTopology *topology = doc->cpu->topology;
     guint now = doc->vcpu->has_current ? doc->vcpu->current : doc->vcpu->text;
 
-    qemu_launch_argf(launch, "-m", "size=%" G_GUINT64_FORMAT "k", doc->memory->text);
+    vireo_argv_addf(launch->argv, "-m", "size=%" G_GUINT64_FORMAT "k", doc->memory->text);
     if (topology)
-        qemu_launch_argf(launch, "-smp", "%u,maxcpus=%u,sockets=%u,cores=%u,threads=%u", now,
-                         doc->vcpu->text, topology->sockets, topology->cores, topology->threads);
+        vireo_argv_addf(launch->argv, "-smp", "%u,maxcpus=%u,sockets=%u,cores=%u,threads=%u", now,
+                        doc->vcpu->text, topology->sockets, topology->cores, topology->threads);
     else
-        qemu_launch_argf(launch, "-smp", "%u,maxcpus=%u,sockets=%u,cores=1,threads=1", now,
-                         doc->vcpu->text, doc->vcpu->text);
+        vireo_argv_addf(launch->argv, "-smp", "%u,maxcpus=%u,sockets=%u,cores=1,threads=1", now,
+                        doc->vcpu->text, doc->vcpu->text);
 }
 
 static gboolean clock_args(QemuLaunch *launch, GError **error)
@@ -133,10 +133,10 @@ static gboolean clock_args(QemuLaunch *launch, GError **error)
 
     switch (clock->offset) {
     case VIREO_DOMAIN_CLOCK_OFFSET_UTC:
-        qemu_launch_arg(launch, "-rtc", "base=utc");
+        vireo_argv_add(launch->argv, "-rtc", "base=utc", NULL);
         break;
     case VIREO_DOMAIN_CLOCK_OFFSET_LOCALTIME:
-        qemu_launch_arg(launch, "-rtc", "base=localtime");
+        vireo_argv_add(launch->argv, "-rtc", "base=localtime", NULL);
         break;
     default:
         qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "clock offset '%s' is not served",
@@ -148,10 +148,10 @@ static gboolean clock_args(QemuLaunch *launch, GError **error)
         const VireoDomainTimer *timer = clock->timers.items[i];
 
         if (timer->name == VIREO_DOMAIN_TIMER_NAME_HPET && timer->present == VIREO_TRISTATE_NO)
-            qemu_launch_arg(launch, "-no-hpet", NULL);
+            vireo_argv_add(launch->argv, "-no-hpet", NULL);
         if (timer->name == VIREO_DOMAIN_TIMER_NAME_PIT &&
             timer->tickpolicy == VIREO_DOMAIN_TIMER_TICK_DELAY)
-            qemu_launch_arg(launch, "-global", "kvm-pit.lost_tick_policy=delay");
+            vireo_argv_add(launch->argv, "-global", "kvm-pit.lost_tick_policy=delay", NULL);
     }
     return TRUE;
 }
@@ -164,7 +164,7 @@ static gboolean boot_file(QemuLaunch *launch, const char *option, const char *pa
     if (!path)
         return TRUE;
     if (launch->preview) {
-        qemu_launch_arg(launch, option, path);
+        vireo_argv_add(launch->argv, option, path, NULL);
         return TRUE;
     }
     if (!qemu_image_give(launch->dom->space->driver, launch->dom->uuid_text, &image, error)) {
@@ -177,7 +177,7 @@ static gboolean boot_file(QemuLaunch *launch, const char *option, const char *pa
         return FALSE;
     }
     /* Through the descriptor: the way to the file need not be open for QEMU's user. */
-    qemu_launch_argf(launch, option, "/dev/fd/%d", qemu_launch_fd(launch, fd));
+    vireo_argv_addf(launch->argv, option, "/dev/fd/%d", qemu_launch_fd(launch, fd));
     return TRUE;
 }
 
@@ -188,10 +188,10 @@ static gboolean boot(QemuLaunch *launch, GError **error)
     g_autoptr(GString) options = g_string_new("strict=on");
 
     if (os->bootmenu && os->bootmenu->enable == VIREO_TRISTATE_YES)
-        g_string_append(options, ",menu=on");
+        vireo_options_switch(options, "menu", TRUE);
     if (os->bootmenu && os->bootmenu->has_timeout)
-        g_string_append_printf(options, ",splash-time=%u", os->bootmenu->timeout);
-    qemu_launch_arg(launch, "-boot", options->str);
+        vireo_options_addf(options, "splash-time", "%u", os->bootmenu->timeout);
+    vireo_argv_add(launch->argv, "-boot", options->str, NULL);
     if (os->loader && os->loader->text && os->loader->type == VIREO_DOMAIN_LOADER_TYPE_PFLASH) {
         qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "firmware in flash is not served");
         return FALSE;
@@ -202,16 +202,16 @@ static gboolean boot(QemuLaunch *launch, GError **error)
         !boot_file(launch, "-initrd", os->initrd, error))
         return FALSE;
     if (os->kernel && os->cmdline)
-        qemu_launch_arg(launch, "-append", os->cmdline);
+        vireo_argv_add(launch->argv, "-append", os->cmdline, NULL);
     return TRUE;
 }
 
 static void actions(QemuLaunch *launch)
 {
     /* The end of a guest is the daemon's to decide: see events.c. */
-    qemu_launch_argf(launch, "-action", "shutdown=pause,panic=pause,reboot=%s",
-                     launch->doc->on_reboot == VIREO_DOMAIN_LIFECYCLE_RESTART ? "reset"
-                                                                             : "shutdown");
+    vireo_argv_addf(launch->argv, "-action", "shutdown=pause,panic=pause,reboot=%s",
+                    launch->doc->on_reboot == VIREO_DOMAIN_LIFECYCLE_RESTART ? "reset"
+                                                                            : "shutdown");
 }
 
 static gboolean display(QemuLaunch *launch, GError **error)
@@ -219,7 +219,7 @@ static gboolean display(QemuLaunch *launch, GError **error)
     const VireoDomainDevices *devices = launch->doc->devices;
     const QemuConfig *config = &launch->dom->space->driver->config;
 
-    qemu_launch_arg(launch, "-display", "none");
+    vireo_argv_add(launch->argv, "-display", "none", NULL);
     if (!devices->graphics.n)
         return TRUE;
     const VireoDomainGraphics *vnc = devices->graphics.items[0];
@@ -249,13 +249,12 @@ static gboolean display(QemuLaunch *launch, GError **error)
         return FALSE;
     }
     if (vnc->passwd)
-        g_string_append(out, ",password=on");
-    if (vnc->share_policy != VIREO_DOMAIN_GRAPHICS_SHARE_POLICY_UNSET)
-        g_string_append_printf(out, ",share=%s", vireo_domain_graphics_share_policy_to_string(
-                                                     vnc->share_policy));
-    qemu_launch_arg(launch, "-vnc", out->str);
+        vireo_options_switch(out, "password", TRUE);
+    vireo_options_add(out, "share",
+                      vireo_domain_graphics_share_policy_to_string(vnc->share_policy));
+    vireo_argv_add(launch->argv, "-vnc", out->str, NULL);
     if (vnc->keymap)
-        qemu_launch_arg(launch, "-k", vnc->keymap);
+        vireo_argv_add(launch->argv, "-k", vnc->keymap, NULL);
     return TRUE;
 }
 
@@ -288,23 +287,23 @@ gboolean qemu_command_build(QemuLaunch *launch, GError **error)
     QemuDriver *driver = launch->dom->space->driver;
     VireoDomain *doc = launch->doc;
 
-    qemu_launch_arg(launch, doc->devices->emulator, NULL);
-    qemu_launch_argf(launch, "-name", "guest=%s,debug-threads=on", launch->dom->uuid_text);
-    qemu_launch_arg(launch, "-S", NULL);
-    qemu_launch_arg(launch, "-no-user-config", NULL);
-    qemu_launch_arg(launch, "-nodefaults", NULL);
+    vireo_argv_add(launch->argv, doc->devices->emulator, NULL);
+    vireo_argv_addf(launch->argv, "-name", "guest=%s,debug-threads=on", launch->dom->uuid_text);
+    vireo_argv_add(launch->argv, "-S", NULL);
+    vireo_argv_add(launch->argv, "-no-user-config", NULL);
+    vireo_argv_add(launch->argv, "-nodefaults", NULL);
     if (driver->config.sandbox)
-        qemu_launch_arg(launch, "-sandbox",
-                        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+        vireo_argv_add(launch->argv, "-sandbox",
+                       "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL);
     if (!machine(launch, error) || !cpu(launch, error))
         return FALSE;
     size(launch);
-    qemu_launch_arg(launch, "-uuid", launch->dom->uuid_text);
+    vireo_argv_add(launch->argv, "-uuid", launch->dom->uuid_text, NULL);
     int monitor = qemu_launch_listen(launch, launch->qmp_path, error);
     if (monitor < 0)
         return FALSE;
-    qemu_launch_argf(launch, "-chardev", "socket,id=charmonitor,fd=%d,server=on,wait=off", monitor);
-    qemu_launch_arg(launch, "-mon", "chardev=charmonitor,id=monitor,mode=control");
+    vireo_argv_addf(launch->argv, "-chardev", "socket,id=charmonitor,fd=%d,server=on,wait=off", monitor);
+    vireo_argv_add(launch->argv, "-mon", "chardev=charmonitor,id=monitor,mode=control", NULL);
     if (!clock_args(launch, error))
         return FALSE;
     actions(launch);
@@ -316,9 +315,8 @@ gboolean qemu_command_build(QemuLaunch *launch, GError **error)
         int fd = qemu_launch_fd(launch, launch->incoming_fd);
 
         launch->incoming_fd = -1;
-        qemu_launch_argf(launch, "-incoming", "fd:%d", fd);
+        vireo_argv_addf(launch->argv, "-incoming", "fd:%d", fd);
     }
-    qemu_launch_arg(launch, "-msg", "timestamp=on");
-    g_ptr_array_add(launch->argv, NULL);
+    vireo_argv_add(launch->argv, "-msg", "timestamp=on", NULL);
     return TRUE;
 }

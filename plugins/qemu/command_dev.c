@@ -178,13 +178,6 @@ gboolean qemu_command_controllers(QemuLaunch *launch, GError **error)
 
 /* ---- character devices --------------------------------------------------------- */
 
-static char *escape(const char *text)
-{
-    g_auto(GStrv) part = g_strsplit(text, ",", -1);
-
-    return g_strjoinv(",,", part);
-}
-
 /* A file the daemon opens: QEMU's user needs no way to it. */
 static int open_output(const char *path, gboolean append, GError **error)
 {
@@ -206,8 +199,14 @@ static int output_set(QemuLaunch *launch, const char *path, gboolean append, GEr
     if (fd < 0)
         return -1;
     int child = qemu_launch_fd(launch, fd);
-    qemu_launch_argf(launch, "-add-fd", "fd=%d,set=%d", child, set);
+    vireo_argv_addf(launch->argv, "-add-fd", "fd=%d,set=%d", child, set);
     return set;
+}
+
+static void listening(GString *out)
+{
+    vireo_options_switch(out, "server", TRUE);
+    vireo_options_switch(out, "wait", FALSE);
 }
 
 static gboolean chardev_socket(QemuLaunch *launch, const VireoDomainChardev *dev, GString *out,
@@ -215,23 +214,25 @@ static gboolean chardev_socket(QemuLaunch *launch, const VireoDomainChardev *dev
 {
     VireoDomainChardevSource *source = dev->sources.n ? dev->sources.items[0] : NULL;
 
+    vireo_options_add(out, NULL, "socket");
     if (dev->type == VIREO_DOMAIN_CHARDEV_TYPE_TCP) {
         gboolean bind = source->mode == VIREO_DOMAIN_CHARDEV_MODE_BIND;
-        g_autofree char *host = escape(source->host ? source->host : "127.0.0.1");
 
-        g_string_append_printf(out, "socket,host=%s,port=%s%s", host, source->service,
-                               bind ? ",server=on,wait=off" : "");
+        vireo_options_add(out, "host", source->host ? source->host : "127.0.0.1");
+        vireo_options_add(out, "port", source->service);
+        if (bind)
+            listening(out);
         if (dev->protocol == VIREO_DOMAIN_CHARDEV_PROTOCOL_TELNET)
-            g_string_append(out, ",telnet=on");
+            vireo_options_switch(out, "telnet", TRUE);
         return TRUE;
     }
     if (source && source->mode == VIREO_DOMAIN_CHARDEV_MODE_CONNECT) {
-        g_autofree char *path = escape(source->path ? source->path : "");
-        g_string_append_printf(out, "socket,path=%s", path);
+        vireo_options_add(out, "path", source->path ? source->path : "");
         return TRUE;
     }
     int fd = qemu_launch_listen(launch, source->path, error);
-    g_string_append_printf(out, "socket,fd=%d,server=on,wait=off", fd);
+    vireo_options_addf(out, "fd", "%d", fd);
+    listening(out);
     return fd >= 0;
 }
 
@@ -243,16 +244,18 @@ static gboolean chardev(QemuLaunch *launch, VireoDomainChardev *dev, GError **er
 
     switch (dev->type) {
     case VIREO_DOMAIN_CHARDEV_TYPE_PTY:
-        g_string_append(out, "pty");
+        vireo_options_add(out, NULL, "pty");
         break;
     case VIREO_DOMAIN_CHARDEV_TYPE_NULL:
-        g_string_append(out, "null");
+        vireo_options_add(out, NULL, "null");
         break;
     case VIREO_DOMAIN_CHARDEV_TYPE_FILE:
         set = output_set(launch, source->path, source->append == VIREO_TRISTATE_YES, error);
         if (set < 0)
             return FALSE;
-        g_string_append_printf(out, "file,path=/dev/fdset/%d,append=on", set);
+        vireo_options_add(out, NULL, "file");
+        vireo_options_addf(out, "path", "/dev/fdset/%d", set);
+        vireo_options_switch(out, "append", TRUE);
         break;
     default:
         if (dev->type == VIREO_DOMAIN_CHARDEV_TYPE_UNIX && !source) {
@@ -267,14 +270,15 @@ static gboolean chardev(QemuLaunch *launch, VireoDomainChardev *dev, GError **er
         if (!chardev_socket(launch, dev, out, error))
             return FALSE;
     }
-    g_string_append_printf(out, ",id=char%s", dev->alias);
+    vireo_options_addf(out, "id", "char%s", dev->alias);
     if (dev->log) {
         set = output_set(launch, dev->log->file, dev->log->append == VIREO_TRISTATE_YES, error);
         if (set < 0)
             return FALSE;
-        g_string_append_printf(out, ",logfile=/dev/fdset/%d,logappend=on", set);
+        vireo_options_addf(out, "logfile", "/dev/fdset/%d", set);
+        vireo_options_switch(out, "logappend", TRUE);
     }
-    qemu_launch_arg(launch, "-chardev", out->str);
+    vireo_argv_add(launch->argv, "-chardev", out->str, NULL);
     return TRUE;
 }
 
@@ -504,10 +508,10 @@ static gboolean watchdogs(QemuLaunch *launch, GError **error)
         if (dog->model == VIREO_DOMAIN_WATCHDOG_MODEL_I6300ESB)
             qemu_device_place(device, launch->doc, dog->address);
         qemu_launch_json(launch, "-device", device);
-        qemu_launch_argf(launch, "-action", "watchdog=%s",
-                         dog->action == VIREO_DOMAIN_WATCHDOG_ACTION_DUMP
-                             ? "pause"
-                             : vireo_domain_watchdog_action_to_string(dog->action));
+        vireo_argv_addf(launch->argv, "-action", "watchdog=%s",
+                        dog->action == VIREO_DOMAIN_WATCHDOG_ACTION_DUMP
+                            ? "pause"
+                            : vireo_domain_watchdog_action_to_string(dog->action));
     }
     return TRUE;
 }

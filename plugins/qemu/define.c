@@ -270,11 +270,7 @@ int qemu_connect_domain_xml_to_native(void *handle, vireo_call *call,
     qemu_alias_assign(doc);
     if (!qemu_command_build(launch, &error))
         return qemu_fail(conn->driver, call, error);
-    g_autoptr(GString) line = g_string_new(NULL);
-    for (guint i = 0; i + 1 < launch->argv->len; i++) {
-        g_autofree char *quoted = g_shell_quote(launch->argv->pdata[i]);
-        g_string_append_printf(line, "%s%s", i ? " " : "", quoted);
-    }
-    ret->nativeConfig = conn->driver->host->strdup(call, line->str);
+    g_autofree char *line = vireo_argv_show(launch->argv);
+    ret->nativeConfig = conn->driver->host->strdup(call, line);
     return VIREO_OK;
 }

@@ -7,11 +7,12 @@
 
 #include "events.h"
 #include "images.h"
+#include "kit/retry.h"
 #include "launch.h"
 #include "stats.h"
 
-#define TRAY_TRIES 20
-#define TRAY_WAIT_US 250000
+#define TRAY_MS 5000
+#define TRAY_PAUSE_MS 400
 #define RESIZE_S 120
 
 /* ---- images -------------------------------------------------------------------- */
@@ -139,18 +140,17 @@ void qemu_hot_disk_release(QemuHot *hot, const VireoDomainDisk *disk)
 /* A guest that locked its drive is asked by the first try to unlock it. */
 static gboolean open_tray(QemuHot *hot, const char *alias, gboolean force, GError **error)
 {
+    VireoQmpWait wait = qemu_wait(hot->dom->space->driver, hot->call, 0);
+    VireoRetry retry = { .most_ms = TRAY_PAUSE_MS, .deadline_ms = TRAY_MS,
+                         .cancelled = wait.cancelled, .opaque = wait.opaque };
     g_autoptr(GError) failure = NULL;
 
-    for (guint i = 0; i < TRAY_TRIES; i++) {
+    do {
         g_clear_error(&failure);
         if (qemu_hot_run(hot, "blockdev-open-tray",
                          vireo_json_new('s', "id", alias, 'b', "force", force, 0), &failure))
             return TRUE;
-        if (failure->code != VIREO_QMP_ERROR_COMMAND || force ||
-            hot->dom->space->driver->host->cancelled(hot->call))
-            break;
-        g_usleep(TRAY_WAIT_US);
-    }
+    } while (failure->code == VIREO_QMP_ERROR_COMMAND && !force && vireo_retry_again(&retry));
     qemu_error(error, VIREO_ERR_OPERATION_FAILED, "the drive does not open (flag FORCE opens it): %s",
                failure->message);
     return FALSE;

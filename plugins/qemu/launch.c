@@ -2,7 +2,6 @@
 #include "launch.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -16,7 +15,7 @@ QemuLaunch *qemu_launch_new(QemuDomain *dom, VireoDomain *doc)
 
     launch->dom = dom;
     launch->doc = doc;
-    launch->argv = g_ptr_array_new_with_free_func(g_free);
+    launch->argv = vireo_argv_new(NULL);
     launch->fds = g_array_new(FALSE, FALSE, sizeof(struct vireo_fd_map));
     launch->sockets = g_ptr_array_new_with_free_func(g_free);
     launch->chains = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
@@ -33,33 +32,15 @@ void qemu_launch_free(QemuLaunch *launch)
     if (launch->incoming_fd >= 0)
         close(launch->incoming_fd);
     g_array_unref(launch->fds);
-    g_ptr_array_unref(launch->argv);
+    vireo_argv_free(launch->argv);
     g_ptr_array_unref(launch->sockets);
     g_ptr_array_unref(launch->chains);
     g_free(launch);
 }
 
-void qemu_launch_arg(QemuLaunch *launch, const char *option, const char *value)
-{
-    g_ptr_array_add(launch->argv, g_strdup(option));
-    if (value)
-        g_ptr_array_add(launch->argv, g_strdup(value));
-}
-
-void qemu_launch_argf(QemuLaunch *launch, const char *option, const char *format, ...)
-{
-    va_list args;
-
-    g_ptr_array_add(launch->argv, g_strdup(option));
-    va_start(args, format);
-    g_ptr_array_add(launch->argv, g_strdup_vprintf(format, args));
-    va_end(args);
-}
-
 void qemu_launch_json(QemuLaunch *launch, const char *option, JsonObject *object)
 {
-    g_ptr_array_add(launch->argv, g_strdup(option));
-    g_ptr_array_add(launch->argv, vireo_json_text(object));
+    vireo_argv_take(launch->argv, option, vireo_json_text(object));
     json_object_unref(object);
 }
 

@@ -3,12 +3,13 @@
 
 #include "driver.h"
 #include "images.h"
+#include "kit/argv.h"
 
 /* Everything a QEMU process is started with. */
 typedef struct {
     QemuDomain *dom;
     VireoDomain *doc; /* the live definition being made; borrowed */
-    GPtrArray *argv;  /* char *, NULL terminated when complete */
+    VireoArgv *argv;
     GArray *fds;      /* struct vireo_fd_map; the parents are owned */
     GPtrArray *sockets; /* paths of listening sockets, removed with the guest */
     GPtrArray *chains;  /* per disk: GPtrArray of QemuImage */
@@ -21,9 +22,6 @@ QemuLaunch *qemu_launch_new(QemuDomain *dom, VireoDomain *doc);
 void qemu_launch_free(QemuLaunch *launch);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuLaunch, qemu_launch_free)
 
-void qemu_launch_arg(QemuLaunch *launch, const char *option, const char *value);
-void qemu_launch_argf(QemuLaunch *launch, const char *option, const char *format, ...)
-    G_GNUC_PRINTF(3, 4);
 /* JSON argument; object is taken. */
 void qemu_launch_json(QemuLaunch *launch, const char *option, JsonObject *object);
 /* Hands a descriptor to the child (taken); returns its number there. */

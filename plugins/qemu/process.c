@@ -45,19 +45,14 @@ VireoQmp *qemu_process_connect(QemuDomain *dom, const char *path, GError **error
 static int log_open(QemuDomain *dom, QemuLaunch *launch)
 {
     g_autofree char *path = g_strdup_printf("%s/%s.log", dom->space->log_dir, dom->name);
-    g_autoptr(GString) text = g_string_new(NULL);
+    g_autofree char *line = vireo_argv_show(launch->argv);
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
     g_autofree char *when = g_date_time_format_iso8601(now);
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     struct stat st;
 
-    g_string_append_printf(text, "%s starting:", when);
-    for (guint i = 0; i + 1 < launch->argv->len; i++) {
-        g_autofree char *quoted = g_shell_quote(launch->argv->pdata[i]);
-        g_string_append_printf(text, " %s", quoted);
-    }
-    g_string_append_c(text, '\n');
-    if (fd >= 0 && write(fd, text->str, text->len) < 0)
+    g_autofree char *text = g_strdup_printf("%s starting: %s\n", when, line);
+    if (fd >= 0 && write(fd, text, strlen(text)) < 0)
         errno = 0; /* a full disk does not keep a guest from starting */
     dom->log_start = fd >= 0 && fstat(fd, &st) == 0 ? (guint64)st.st_size : 0;
     g_free(dom->log_path);
@@ -111,7 +106,7 @@ static gboolean spawn(QemuDomain *dom, QemuLaunch *launch, struct vireo_child *c
     struct vireo_spawn request = {
         .size = sizeof request,
         .flags = VIREO_SPAWN_DETACH | VIREO_SPAWN_NO_NEW_PRIVS,
-        .argv = (const char *const *)launch->argv->pdata,
+        .argv = vireo_argv_get(launch->argv),
         .in = -1,
         .out = log,
         .err = log,
@@ -132,7 +127,7 @@ static gboolean spawn(QemuDomain *dom, QemuLaunch *launch, struct vireo_child *c
         close(log);
     if (rc == 0)
         return TRUE;
-    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot run %s: %s", (char *)launch->argv->pdata[0],
+    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot run %s: %s", vireo_argv_get(launch->argv)[0],
                g_strerror(saved));
     return FALSE;
 }
