@@ -25,7 +25,7 @@ static gboolean is_client_param(const char *name, gboolean remote_hypervisor)
 }
 
 /* Takes the client's parameters out of the query; NULL when nothing remains. */
-static char *filter_query(const char *query, gboolean remote_hypervisor, char **socket)
+static char *filter_query(const char *query, gboolean remote_hypervisor, VireoUri *uri)
 {
     g_auto(GStrv) params = g_strsplit_set(query ? query : "", "&;", -1);
     g_autoptr(GString) rest = g_string_new(NULL);
@@ -38,8 +38,10 @@ static char *filter_query(const char *query, gboolean remote_hypervisor, char **
         if (!is_client_param(pair[0], remote_hypervisor)) {
             g_string_append_printf(rest, "%s%s", rest->len ? "&" : "", *param);
         } else if (strcmp(pair[0], "socket") == 0 && pair[1]) {
-            g_free(*socket);
-            *socket = g_uri_unescape_string(pair[1], NULL);
+            g_free(uri->socket);
+            uri->socket = g_uri_unescape_string(pair[1], NULL);
+        } else if (strcmp(pair[0], "mode") == 0) {
+            uri->direct = g_strcmp0(pair[1], "direct") == 0;
         }
     }
     return rest->len ? g_strdup(rest->str) : NULL;
@@ -119,7 +121,7 @@ VireoUri *vireo_uri_parse(const char *text, GError **error)
         return NULL;
 
     authority = remote_hypervisor ? authority_of(text) : NULL;
-    rest = filter_query(query, remote_hypervisor, &uri->socket);
+    rest = filter_query(query, remote_hypervisor, uri);
     uri->name = remote_hypervisor ? NULL : name_param(query);
     if (!uri->name)
         uri->name = join_name(scheme, authority, path, rest);
@@ -150,18 +152,36 @@ char *vireo_uri_from_environment(void)
     return NULL;
 }
 
+/* Where sockets are looked for: those of the daemon for all, then those of the driver's own daemon. */
+static char *socket_name(const VireoUri *uri, guint i)
+{
+    switch (i) {
+    case 0:
+        return g_strdup("vireo/vireo");
+    case 1:
+        return g_strdup("libvirt/libvirt");
+    case 2:
+        return uri->scheme ? g_strconcat("vireo/vireod-", uri->scheme, NULL) : NULL;
+    case 3:
+        return uri->scheme ? g_strconcat("libvirt/virt", uri->scheme, "d", NULL) : NULL;
+    default:
+        return NULL;
+    }
+}
+
 char *vireo_uri_find_socket(const VireoUri *uri, gboolean readonly)
 {
-    static const char *const names[] = { "vireo", "libvirt" };
     const char *suffix = readonly && !uri->session ? "-sock-ro" : "-sock";
     const char *base = uri->session ? g_get_user_runtime_dir() : "/run";
     g_autofree char *first = NULL;
+    char *name;
 
     if (uri->socket)
         return g_strdup(uri->socket);
-    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-        g_autofree char *path = g_strconcat(base, "/", names[i], "/", names[i], suffix, NULL);
+    for (guint i = uri->direct ? 2 : 0; (name = socket_name(uri, i)); i++) {
+        g_autofree char *path = g_strconcat(base, "/", name, suffix, NULL);
 
+        g_free(name);
         if (g_file_test(path, G_FILE_TEST_EXISTS))
             return g_steal_pointer(&path);
         if (!first)

@@ -62,11 +62,24 @@ static void test_refused(void)
     }
 }
 
+/* No daemon has a driver of that name: the path where its socket should be. */
+static void test_direct(void)
+{
+    g_autoptr(VireoUri) uri = vireo_uri_parse("nodriver:///system?mode=direct", NULL);
+    g_autofree char *path = vireo_uri_find_socket(uri, FALSE);
+    g_autofree char *readonly = vireo_uri_find_socket(uri, TRUE);
+
+    g_assert_cmpstr(uri->name, ==, "nodriver:///system");
+    g_assert_cmpstr(path, ==, "/run/vireo/vireod-nodriver-sock");
+    g_assert_cmpstr(readonly, ==, "/run/vireo/vireod-nodriver-sock-ro");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/uri/names", test_names);
     g_test_add_func("/uri/none", test_none);
     g_test_add_func("/uri/refused", test_refused);
+    g_test_add_func("/uri/direct", test_direct);
     return g_test_run();
 }
