@@ -93,7 +93,9 @@ static int take_params(vireo_call *call, const vireo_admin_typed_param *params, 
 
 static VireoRpcServer *find_server(Admin *admin, const char *name)
 {
-    if (strcmp(name, MAIN_SERVER) == 0 || strcmp(name, MAIN_SERVER_ALIAS) == 0)
+    const char *alias = admin->daemon->paths->driver ? admin->daemon->paths->compat_sockets : MAIN_SERVER_ALIAS;
+
+    if (strcmp(name, MAIN_SERVER) == 0 || strcmp(name, alias) == 0)
         return admin->daemon->server;
     if (strcmp(name, ADMIN_SERVER) == 0)
         return admin->daemon->admin_server;

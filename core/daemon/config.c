@@ -71,12 +71,14 @@ static const char *read_level(const char *text, gint64 low, gint64 high, gpointe
 
 static const char *read_text(const char *text, gint64 low, gint64 high, gpointer at)
 {
+    g_free(*(char **)at);
     *(char **)at = *text ? g_strdup(text) : NULL;
     return NULL;
 }
 
 static const char *read_words(const char *text, gint64 low, gint64 high, gpointer at)
 {
+    g_strfreev(*(GStrv *)at);
     *(GStrv *)at = g_strsplit_set(text, " ,;", -1);
     return NULL;
 }
@@ -143,29 +145,55 @@ static gboolean set(VireoDaemonConfig *config, const char *path, const char *key
     return fail(error, path, key, "there is no such setting");
 }
 
-static gboolean read_file(VireoDaemonConfig *config, const char *path, GError **error)
+static gboolean read_group_of(VireoDaemonConfig *config, const char *path, GKeyFile *file,
+                              const char *group, GError **error)
+{
+    g_auto(GStrv) names = g_key_file_get_keys(file, group, NULL, NULL);
+
+    for (GStrv name = names; name && *name; name++) {
+        g_autofree char *text = g_key_file_get_string(file, group, *name, NULL);
+
+        if (!set(config, path, *name, text ? text : "", error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* Sections of other daemons are read too, for their mistakes. */
+static gboolean read_groups(VireoDaemonConfig *config, const char *path, GKeyFile *file,
+                            const char *driver, GError **error)
+{
+    g_autofree char *own = g_strconcat(GROUP " ", driver, NULL);
+    g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
+
+    if (!read_group_of(config, path, file, GROUP, error))
+        return FALSE;
+    for (GStrv group = groups; *group; group++) {
+        g_autoptr(VireoDaemonConfig) other = g_new0(VireoDaemonConfig, 1);
+
+        if (strcmp(*group, GROUP) == 0)
+            continue;
+        if (!g_str_has_prefix(*group, GROUP " "))
+            return fail(error, path, *group,
+                        "there is no such section, only [" GROUP "] and [" GROUP " DRIVER]");
+        if (!read_group_of(driver && strcmp(*group, own) == 0 ? config : other, path, file, *group, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean read_file(VireoDaemonConfig *config, const char *path, const char *driver, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autoptr(GError) local = NULL;
-    g_auto(GStrv) groups = NULL;
-    g_auto(GStrv) names = NULL;
 
     if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &local)) {
         if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
             return TRUE;
         return fail(error, path, "cannot be read", local->message);
     }
-    groups = g_key_file_get_groups(file, NULL);
-    for (GStrv group = groups; *group; group++)
-        if (strcmp(*group, GROUP) != 0)
-            return fail(error, path, *group, "there is no such section, only [" GROUP "]");
-    names = g_key_file_get_keys(file, GROUP, NULL, NULL);
-    for (GStrv name = names; name && *name; name++) {
-        g_autofree char *text = g_key_file_get_string(file, GROUP, *name, NULL);
-
-        if (!set(config, path, *name, text ? text : "", error))
-            return FALSE;
-    }
+    if (!read_groups(config, path, file, driver, error))
+        return FALSE;
     if (config->min_workers > config->max_workers)
         return fail(error, path, "min_workers", "more than max_workers");
     if (config->limits.max_anonymous_clients > config->limits.max_clients)
@@ -173,7 +201,7 @@ static gboolean read_file(VireoDaemonConfig *config, const char *path, GError **
     return TRUE;
 }
 
-VireoDaemonConfig *vireo_daemon_config_load(const char *path, GError **error)
+VireoDaemonConfig *vireo_daemon_config_load(const char *path, const char *driver, GError **error)
 {
     g_autoptr(VireoDaemonConfig) config = g_new0(VireoDaemonConfig, 1);
 
@@ -187,7 +215,7 @@ VireoDaemonConfig *vireo_daemon_config_load(const char *path, GError **error)
     config->max_workers = 20;
     config->priority_workers = 5;
     config->log_level = VIREO_LOG_LEVEL_INFO;
-    if (!read_file(config, path, error))
+    if (!read_file(config, path, driver, error))
         return NULL;
     return g_steal_pointer(&config);
 }

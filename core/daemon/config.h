@@ -16,9 +16,10 @@ typedef struct {
     GStrv masked_drivers;            /* NULL: none */
 } VireoDaemonConfig;
 
-/* Reads the file; without one the defaults hold. Every mistake is an error that names file, key and
- * what was expected. */
-VireoDaemonConfig *vireo_daemon_config_load(const char *path, GError **error);
+/* Reads the file; without one the defaults hold. What [vireod] says holds for every daemon, and
+ * [vireod NAME] overrides it in the daemon of that driver. Every mistake, also in a section about
+ * another daemon, is an error that names file, key and what was expected. */
+VireoDaemonConfig *vireo_daemon_config_load(const char *path, const char *driver, GError **error);
 void vireo_daemon_config_free(VireoDaemonConfig *config);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VireoDaemonConfig, vireo_daemon_config_free)

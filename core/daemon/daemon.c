@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/daemon.h"
 
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
 #include "daemon/build.h"
 #include "daemon/log.h"
 #include "daemon/systemd.h"
 #include "router/session.h"
 #include "util/error.h"
 
-#define FIRST_FD 3 /* of those handed over */
+#define START_SECONDS 90 /* for drivers that find many guests again */
 
 static VireoSessionConfig session_config;
 
@@ -77,96 +72,6 @@ static int introspect(VireoRpcClient *client, vireo_call *call, gpointer opaque)
     return vireo_engine_introspect(opaque, call);
 }
 
-/* ---- sockets ---- */
-
-/* Whether somebody accepts connections there: their socket must not be taken away. */
-static gboolean in_use(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    gboolean answered;
-    int fd;
-
-    if (strlen(path) >= sizeof address.sun_path)
-        return FALSE;
-    strcpy(address.sun_path, path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    answered = fd >= 0 && (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 ||
-                           errno == EAGAIN || errno == EACCES || errno == EPERM);
-    if (fd >= 0)
-        close(fd);
-    return answered;
-}
-
-static gboolean listen_in(VireoDaemon *daemon, const char *dir, const char *name, GError **error)
-{
-    const VireoDaemonConfig *config = daemon->config;
-    const struct {
-        VireoRpcSocketKind kind;
-        const char *suffix;
-        guint mode;
-    } sockets[] = {
-        {VIREO_RPC_SOCKET_RW, "sock", config->rw_mode},
-        {VIREO_RPC_SOCKET_RO, "sock-ro", config->ro_mode},
-        {VIREO_RPC_SOCKET_ADMIN, "admin-sock", config->admin_mode},
-    };
-
-    for (guint i = 0; i < G_N_ELEMENTS(sockets); i++) {
-        VireoRpcSocketKind kind = sockets[i].kind;
-        gboolean admin = kind == VIREO_RPC_SOCKET_ADMIN;
-        g_autofree char *file = g_strdup_printf("%s-%s", name, sockets[i].suffix);
-        g_autofree char *path = g_build_filename(dir, file, NULL);
-
-        if (daemon->paths->session && kind == VIREO_RPC_SOCKET_RO)
-            continue;
-        if (in_use(path)) {
-            g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_INVALID,
-                        "%s belongs to another daemon that is running%s", path,
-                        strcmp(name, "libvirt") == 0 ? "; stop it, or set compat_sockets = no"
-                                                     : "");
-            return FALSE;
-        }
-        if (!vireo_rpc_server_listen(admin ? daemon->admin_server : daemon->server, kind, path,
-                                     sockets[i].mode, admin ? -1 : config->gid, error))
-            return FALSE;
-    }
-    return TRUE;
-}
-
-/* A handed-over socket is what its name says. */
-static gboolean listen_given(VireoDaemon *daemon, int fd, GError **error)
-{
-    struct sockaddr_un address = {0};
-    socklen_t size = sizeof address - 1;
-    VireoRpcSocketKind kind = VIREO_RPC_SOCKET_RW;
-
-    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 || address.sun_family != AF_UNIX) {
-        g_set_error(error, VIREO_ERROR, VIREO_ERR_INVALID_ARG,
-                    "descriptor %d, handed over by the service manager, is no UNIX socket", fd);
-        return FALSE;
-    }
-    if (g_str_has_suffix(address.sun_path, "-ro"))
-        kind = VIREO_RPC_SOCKET_RO;
-    else if (strstr(address.sun_path, "admin-sock"))
-        kind = VIREO_RPC_SOCKET_ADMIN;
-    return vireo_rpc_server_listen_fd(
-        kind == VIREO_RPC_SOCKET_ADMIN ? daemon->admin_server : daemon->server, kind, fd, error);
-}
-
-static gboolean listen_all(VireoDaemon *daemon, GError **error)
-{
-    guint given = vireo_systemd_n_fds();
-
-    for (guint i = 0; i < given; i++)
-        if (!listen_given(daemon, FIRST_FD + i, error))
-            return FALSE;
-    if (given > 0)
-        return TRUE;
-    if (!listen_in(daemon, daemon->paths->dirs.run, "vireo", error))
-        return FALSE;
-    return !daemon->config->compat_sockets ||
-           listen_in(daemon, daemon->paths->compat, "libvirt", error);
-}
-
 /* ---- start, reload, stop ---- */
 
 static gboolean apply_log(VireoDaemon *daemon, const VireoDaemonConfig *config, GError **error)
@@ -178,12 +83,43 @@ static gboolean apply_log(VireoDaemon *daemon, const VireoDaemonConfig *config, 
     return TRUE;
 }
 
+/* For "systemctl status". */
+static void tell_status(VireoDaemon *daemon)
+{
+    g_autoptr(GPtrArray) modules = vireo_loader_list(vireo_engine_loader(daemon->engine));
+    g_autoptr(GString) running = g_string_new(NULL);
+
+    for (guint i = 0; i < modules->len; i++) {
+        const VireoModuleInfo *info = modules->pdata[i];
+
+        if (vireo_module_state_serves(info->state))
+            g_string_append_printf(running, "%s%s", running->len ? ", " : "", info->name);
+    }
+    vireo_systemd_status("%s", running->len ? running->str : "no driver has been needed yet");
+}
+
+static void scan(gpointer opaque)
+{
+    vireo_loader_scan(vireo_engine_loader(opaque));
+}
+
+/* A package has been installed or removed, perhaps. */
+static void directories_changed(gpointer opaque)
+{
+    VireoDaemon *daemon = opaque;
+
+    vireo_workers_push(vireo_engine_workers(daemon->engine), FALSE, scan, daemon->engine);
+}
+
 static gpointer start_drivers(gpointer opaque)
 {
     VireoDaemon *daemon = opaque;
 
+    vireo_systemd_status("starting drivers");
+    vireo_systemd_extend(START_SECONDS);
     vireo_engine_start(daemon->engine);
     vireo_systemd_notify("READY=1");
+    tell_status(daemon);
     return NULL;
 }
 
@@ -194,6 +130,8 @@ static VireoEngine *make_engine(VireoDaemon *daemon)
         .dirs = daemon->paths->dirs,
         .driver_dirs = (const char *const *)daemon->paths->driver_dirs,
         .masked = (const char *const *)config->masked_drivers,
+        .only = daemon->paths->driver,
+        .title = daemon->paths->title,
         .default_uri = config->default_uri,
         .session = daemon->paths->session,
         .min_workers = config->min_workers,
@@ -214,6 +152,8 @@ gboolean vireo_daemon_start(VireoDaemon *daemon, GError **error)
     handler.closed = closed;
     the_daemon = daemon;
     daemon->engine = make_engine(daemon);
+    if (daemon->paths->driver && !vireo_engine_claim(daemon->engine, error))
+        return FALSE;
     session_config = (VireoSessionConfig){
         .router = vireo_engine_router(daemon->engine),
         .admin_call = vireo_admin_call,
@@ -225,11 +165,14 @@ gboolean vireo_daemon_start(VireoDaemon *daemon, GError **error)
     daemon->admin_server =
         vireo_rpc_server_new(NULL, &daemon->config->admin_limits, &handler, &session_config);
     vireo_rpc_server_drive(daemon->server);
-    if (!listen_all(daemon, error))
+    if (!vireo_daemon_listen(daemon, error))
         return FALSE;
     daemon->starter = g_thread_new("start", start_drivers, daemon);
+    daemon->watch =
+        vireo_watch_new((const char *const *)daemon->paths->driver_dirs, directories_changed, daemon);
+    vireo_systemd_watch();
     watch_idleness(daemon);
-    g_message("vireod " VIREO_VERSION ": serving %s", daemon->paths->dirs.run);
+    g_message("%s " VIREO_VERSION ": serving %s", daemon->paths->title, daemon->paths->dirs.run);
     return TRUE;
 }
 
@@ -237,7 +180,7 @@ void vireo_daemon_reload(VireoDaemon *daemon)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(VireoDaemonConfig) config =
-        vireo_daemon_config_load(daemon->paths->config_file, &error);
+        vireo_daemon_config_load(daemon->paths->config_file, daemon->paths->driver, &error);
 
     vireo_systemd_notify_reloading();
     vireo_log_reopen();
@@ -254,12 +197,14 @@ void vireo_daemon_reload(VireoDaemon *daemon)
     }
     vireo_loader_scan(vireo_engine_loader(daemon->engine));
     vireo_systemd_notify("READY=1");
+    tell_status(daemon);
 }
 
 void vireo_daemon_stop(VireoDaemon *daemon)
 {
     vireo_systemd_notify("STOPPING=1");
     daemon->timeout = 0;
+    g_clear_pointer(&daemon->watch, vireo_watch_free);
     if (daemon->starter)
         g_thread_join(daemon->starter);
     daemon->starter = NULL;

@@ -5,6 +5,7 @@
 #include "daemon/config.h"
 #include "daemon/engine.h"
 #include "daemon/paths.h"
+#include "daemon/watch.h"
 #include "rpc/rpc.h"
 
 typedef struct {
@@ -17,10 +18,13 @@ typedef struct {
     VireoRpcServer *server, *admin_server;
     GSource *idle;    /* runs while there is no client */
     GThread *starter; /* starts the drivers that left state behind */
+    VireoWatch *watch; /* of the driver directories */
 } VireoDaemon;
 
 /* Makes engine and sockets; the daemon takes the config. Everything runs once the loop does. */
 gboolean vireo_daemon_start(VireoDaemon *daemon, GError **error);
+/* Opens the sockets, or takes those handed over. */
+gboolean vireo_daemon_listen(VireoDaemon *daemon, GError **error);
 /* Closes the sockets, ends what runs in the drivers' names. Guests keep running. */
 void vireo_daemon_stop(VireoDaemon *daemon);
 /* Reads the settings again; what is wrong is logged and leaves the old ones in force. */
@@ -30,6 +34,3 @@ void vireo_daemon_set_timeout(VireoDaemon *daemon, guint seconds);
 /* Answers the admin program; a VireoDaemonCall with the daemon as `opaque`. */
 int vireo_admin_call(VireoRpcClient *client, vireo_call *call, gpointer opaque);
 
-/* Takes the lock file and writes the pid into it; the descriptor keeps it. -1: another daemon has
- * it. */
-int vireo_instance_lock(const char *path, GError **error);

@@ -3,18 +3,98 @@
 
 #include <string.h>
 
+#include "daemon/instance.h"
 #include "util/error.h"
 
 struct VireoEngine {
     VireoHostDirs dirs;
-    char *default_uri;
+    char *default_uri, *only, *title;
     gboolean session;
     VireoWorkers *workers;
     VireoEventHub *hub;
     VireoHost *host;
     VireoRouter *router;
     VireoLoader *loader;
+    GMutex lock;        /* claims */
+    GHashTable *claims; /* drivers of this process: the path of a lock -> its descriptor */
 };
+
+/* ---- which process runs a driver ---- */
+
+static char *claim_path(const VireoEngine *engine, const char *name)
+{
+    g_autofree char *file = g_strconcat(name, ".lock", NULL);
+
+    return g_build_filename(engine->dirs.state, file, NULL);
+}
+
+static gboolean is_mine(VireoEngine *engine, const char *path)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&engine->lock);
+
+    return g_hash_table_contains(engine->claims, path);
+}
+
+static char *run_by_another(VireoEngine *engine, const char *name)
+{
+    g_autofree char *path = claim_path(engine, name);
+    g_autofree char *holder = !engine->title || is_mine(engine, path) ? NULL : vireo_instance_holder(path);
+
+    return holder ? g_strdup_printf("another daemon runs it: %s", holder) : NULL;
+}
+
+/* Why the driver is not this process's; NULL: it is, from now on. */
+static char *claim(VireoEngine *engine, const char *name)
+{
+    g_autofree char *path = claim_path(engine, name);
+    g_autoptr(GError) error = NULL;
+    char *why;
+    int fd;
+
+    if (!engine->title || is_mine(engine, path))
+        return NULL;
+    fd = vireo_instance_lock(path, engine->title, &error);
+    if (fd < 0) {
+        why = run_by_another(engine, name);
+        return why ? why : g_strdup(error->message);
+    }
+    g_mutex_lock(&engine->lock);
+    g_hash_table_insert(engine->claims, g_steal_pointer(&path), GINT_TO_POINTER(fd));
+    g_mutex_unlock(&engine->lock);
+    return NULL;
+}
+
+static char *reserve(const char *name, gboolean take, gpointer opaque)
+{
+    VireoEngine *engine = opaque;
+
+    if (engine->only && strcmp(engine->only, name) != 0)
+        return g_strdup_printf("this daemon serves the driver '%s' alone", engine->only);
+    return take ? claim(engine, name) : run_by_another(engine, name);
+}
+
+static gboolean give_back(gpointer path, gpointer fd, gpointer unused)
+{
+    vireo_instance_unlock(path, GPOINTER_TO_INT(fd));
+    return TRUE;
+}
+
+gboolean vireo_engine_claim(VireoEngine *engine, GError **error)
+{
+    VireoModule *module = vireo_loader_by_name(engine->loader, engine->only);
+    g_autofree char *why = NULL;
+
+    if (!module) {
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT,
+                    "no module of a driver '%s' is in the driver directories", engine->only);
+        return FALSE;
+    }
+    why = claim(engine, engine->only);
+    if (why)
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_INVALID,
+                    "driver '%s': %s; stop it, or set masked_drivers = %s there", engine->only, why, engine->only);
+    return !why;
+}
 
 /* Which driver a connection without URI gets, in this order. */
 static const struct {
@@ -101,6 +181,7 @@ VireoEngine *vireo_engine_new(const VireoEngineConfig *config)
         .dirs = config->driver_dirs,
         .masked = config->masked,
         .init_ms = config->init_ms,
+        .reserve = reserve,
         .start = start_module,
         .changed = changed,
         .user_data = engine,
@@ -111,7 +192,11 @@ VireoEngine *vireo_engine_new(const VireoEngineConfig *config)
         g_strdup(config->dirs.log),    g_strdup(config->dirs.cache),
     };
     engine->default_uri = g_strdup(config->default_uri);
+    engine->only = g_strdup(config->only);
+    engine->title = g_strdup(config->title);
     engine->session = config->session;
+    g_mutex_init(&engine->lock);
+    engine->claims = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     engine->workers = vireo_workers_new(config->min_workers, config->max_workers, config->priority_workers);
     engine->hub = vireo_event_hub_new();
     engine->host = vireo_host_new(&engine->dirs, engine->workers, engine->hub);
@@ -131,12 +216,17 @@ void vireo_engine_free(VireoEngine *engine)
     vireo_router_free(engine->router);
     vireo_loader_free(engine->loader);
     vireo_event_hub_free(engine->hub);
+    g_hash_table_foreach_remove(engine->claims, give_back, NULL);
+    g_hash_table_unref(engine->claims);
+    g_mutex_clear(&engine->lock);
     g_free(engine->dirs.config);
     g_free(engine->dirs.state);
     g_free(engine->dirs.run);
     g_free(engine->dirs.log);
     g_free(engine->dirs.cache);
     g_free(engine->default_uri);
+    g_free(engine->only);
+    g_free(engine->title);
     g_free(engine);
 }
 
@@ -154,12 +244,10 @@ void vireo_engine_start(VireoEngine *engine)
 
     for (guint i = 0; i < modules->len; i++) {
         const VireoModuleInfo *info = modules->pdata[i];
-        VireoModule *module = info->state == VIREO_MODULE_FOUND && left_state(engine, info->name)
-                                  ? vireo_loader_by_name(engine->loader, info->name)
-                                  : NULL;
+        gboolean wanted = engine->only ? strcmp(info->name, engine->only) == 0 : left_state(engine, info->name);
 
-        if (module)
-            vireo_module_ensure(module, NULL);
+        if (info->state == VIREO_MODULE_FOUND && wanted)
+            vireo_module_ensure(vireo_loader_by_name(engine->loader, info->name), NULL);
     }
 }
 

@@ -12,6 +12,9 @@ typedef struct {
     VireoHostDirs dirs;
     const char *const *driver_dirs; /* NULL terminated; an earlier one wins */
     const char *const *masked;      /* drivers left alone; NULL: none */
+    const char *only;               /* the one driver that is served; NULL: all */
+    const char *title;              /* of this program, for others who want a driver that it runs; NULL: it
+                                     * is not said, and nobody is kept out */
     const char *default_uri;        /* for connections without URI; NULL: the engine chooses */
     gboolean session;               /* a user's daemon: the default URI is a /session one */
     guint min_workers, max_workers, priority_workers;
@@ -23,8 +26,11 @@ VireoEngine *vireo_engine_new(const VireoEngineConfig *config);
 /* Ends what runs in the drivers' names; guests keep running. */
 void vireo_engine_free(VireoEngine *engine);
 
-/* Starts the drivers that left state behind, so that they find their guests again. The others start
- * when a URI first needs them. Blocks. */
+/* Makes the one driver that is served this process's. FALSE: there is no such driver, or another
+ * process runs it. */
+gboolean vireo_engine_claim(VireoEngine *engine, GError **error);
+/* Starts the drivers that left state behind, so that they find their guests again, and the one
+ * driver when it is the only one. The others start when a URI first needs them. Blocks. */
 void vireo_engine_start(VireoEngine *engine);
 
 VireoLoader *vireo_engine_loader(VireoEngine *engine);

@@ -311,9 +311,9 @@ void vireo_log_reopen(void)
     g_mutex_unlock(&lock);
 }
 
-void vireo_log_start(void)
+void vireo_log_start(const char *ident)
 {
-    openlog("vireod", LOG_PID, LOG_DAEMON);
+    openlog(ident, LOG_PID, LOG_DAEMON);
     replace(&filters, g_ptr_array_new_with_free_func(filter_free));
     replace(&outputs, default_outputs());
     g_log_set_writer_func(writer, NULL, NULL);

@@ -18,8 +18,8 @@ enum {
 };
 
 /* Takes over GLib's log. Until outputs are set it goes to stderr, or the journal when stderr does.
- */
-void vireo_log_start(void);
+ * ident: the name in the system log; must live as long as the process. */
+void vireo_log_start(const char *ident);
 
 /* "debug" ... "error" or a number; 0 when it is neither. */
 int vireo_log_level_parse(const char *text);

@@ -11,16 +11,19 @@
 
 #include "daemon/build.h"
 #include "daemon/daemon.h"
+#include "daemon/instance.h"
 #include "daemon/log.h"
 #include "daemon/systemd.h"
 
 #define STOP_SECONDS 20 /* then a driver that does not end is left behind */
 #define ARENAS       2  /* malloc's; many threads would otherwise keep a heap each */
 
+#define MAX_NAME     32 /* of a driver */
+
 enum { EXIT_USAGE = 2 };
 
 static struct {
-    char *root, *config, **driver_dirs;
+    char *root, *config, *driver, **driver_dirs;
     int timeout;
     gboolean verbose, version, daemon;
 } options;
@@ -30,6 +33,8 @@ static const GOptionEntry entries[] = {
     {"config", 'f', 0, G_OPTION_ARG_FILENAME, &options.config, "Read settings from FILE", "FILE"},
     {"driver-dir", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options.driver_dirs,
      "Take driver modules from DIR; may be given several times", "DIR"},
+    {"driver", 0, 0, G_OPTION_ARG_STRING, &options.driver,
+     "Serve the driver NAME alone, on sockets of its own", "NAME"},
     {"timeout", 't', 0, G_OPTION_ARG_INT, &options.timeout,
      "End after so many seconds without a client or a running guest", "SECONDS"},
     {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options.verbose, "Log everything", NULL},
@@ -38,6 +43,12 @@ static const GOptionEntry entries[] = {
     {"version", 'V', 0, G_OPTION_ARG_NONE, &options.version, "Print the version", NULL},
     {NULL},
 };
+
+static gboolean is_driver_name(const char *text)
+{
+    return *text && strlen(text) <= MAX_NAME &&
+           strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") == strlen(text);
+}
 
 static gboolean parse_options(int *argc, char ***argv)
 {
@@ -53,6 +64,10 @@ static gboolean parse_options(int *argc, char ***argv)
     }
     if (*argc > 1) {
         g_printerr("vireod: unknown argument '%s'\n", (*argv)[1]);
+        return FALSE;
+    }
+    if (options.driver && !is_driver_name(options.driver)) {
+        g_printerr("vireod: --driver takes a driver's name, such as qemu, not '%s'\n", options.driver);
         return FALSE;
     }
     if (options.timeout < 0) {
@@ -99,20 +114,22 @@ static void raise_file_limit(void)
 
 static gboolean run(VireoDaemon *daemon, GError **error)
 {
-    g_autoptr(VireoPaths) paths = vireo_paths_new(options.root, options.config,
-                                                  (const char *const *)options.driver_dirs, error);
+    g_autoptr(VireoPaths) paths =
+        vireo_paths_new(options.root, options.config, (const char *const *)options.driver_dirs, options.driver, error);
     gboolean started;
     int lock;
 
     if (!paths)
         return FALSE;
     daemon->paths = paths;
-    daemon->config = vireo_daemon_config_load(paths->config_file, error);
+    daemon->config = vireo_daemon_config_load(paths->config_file, paths->driver, error);
     if (!daemon->config || !vireo_paths_make(paths, daemon->config->compat_sockets, error))
         return FALSE;
-    lock = vireo_instance_lock(paths->lock, error);
-    if (lock < 0)
+    lock = vireo_instance_lock(paths->lock, NULL, error);
+    if (lock < 0) {
+        g_prefix_error(error, "another daemon runs here: ");
         return FALSE;
+    }
     /* From the first socket on, a signal finds its handler; it runs once the loop does. */
     g_unix_signal_add(SIGTERM, on_stop, daemon);
     g_unix_signal_add(SIGINT, on_stop, daemon);
@@ -124,8 +141,7 @@ static gboolean run(VireoDaemon *daemon, GError **error)
     alarm(STOP_SECONDS);
     vireo_daemon_stop(daemon);
     alarm(0);
-    unlink(paths->lock);
-    close(lock);
+    vireo_instance_unlock(paths->lock, lock);
     return started;
 }
 
@@ -133,6 +149,7 @@ int main(int argc, char **argv)
 {
     VireoDaemon daemon = {0};
     g_autoptr(GError) error = NULL;
+    g_autofree char *ident = NULL;
     gboolean ok;
 
     setlocale(LC_ALL, "");
@@ -147,7 +164,8 @@ int main(int argc, char **argv)
     umask(0022);
     raise_file_limit();
     vireo_systemd_start();
-    vireo_log_start();
+    ident = options.driver ? g_strconcat("vireod-", options.driver, NULL) : g_strdup("vireod");
+    vireo_log_start(ident);
     daemon.verbose = options.verbose;
     daemon.timeout = options.timeout;
     daemon.loop = g_main_loop_new(NULL, FALSE);

@@ -51,11 +51,21 @@ static GStrv built_in_driver_dirs(void)
     return g_strdupv((GStrv)dirs);
 }
 
-VireoPaths *vireo_paths_new(const char *root, const char *config_file,
-                            const char *const *driver_dirs, GError **error)
+/* The names libvirt's clients look for are those of its daemons: libvirtd, virtqemud, virtlxcd ... */
+static void name_sockets(VireoPaths *paths, const char *driver)
+{
+    paths->driver = g_strdup(driver);
+    paths->title = driver ? g_strconcat("vireod --driver=", driver, NULL) : g_strdup("vireod");
+    paths->sockets = driver ? g_strconcat("vireod-", driver, NULL) : g_strdup("vireo");
+    paths->compat_sockets = driver ? g_strconcat("virt", driver, "d", NULL) : g_strdup("libvirt");
+}
+
+VireoPaths *vireo_paths_new(const char *root, const char *config_file, const char *const *driver_dirs,
+                            const char *driver, GError **error)
 {
     g_autoptr(VireoPaths) paths = g_new0(VireoPaths, 1);
     g_autofree char *absolute = root ? g_canonicalize_filename(root, NULL) : NULL;
+    g_autofree char *lock = NULL;
 
     paths->session = geteuid() != 0;
     if (absolute || !paths->session)
@@ -64,7 +74,9 @@ VireoPaths *vireo_paths_new(const char *root, const char *config_file,
         return NULL;
     paths->config_file = config_file ? g_canonicalize_filename(config_file, NULL)
                                      : g_build_filename(paths->dirs.config, "vireod.conf", NULL);
-    paths->lock = g_build_filename(paths->dirs.run, "vireod.pid", NULL);
+    name_sockets(paths, driver);
+    lock = g_strconcat(driver ? paths->sockets : "vireod", ".pid", NULL);
+    paths->lock = g_build_filename(paths->dirs.run, lock, NULL);
     paths->driver_dirs = driver_dirs ? g_strdupv((GStrv)driver_dirs) : built_in_driver_dirs();
     return g_steal_pointer(&paths);
 }
@@ -79,6 +91,10 @@ void vireo_paths_free(VireoPaths *paths)
     g_free(paths->dirs.log);
     g_free(paths->dirs.cache);
     g_free(paths->compat);
+    g_free(paths->driver);
+    g_free(paths->title);
+    g_free(paths->sockets);
+    g_free(paths->compat_sockets);
     g_free(paths->config_file);
     g_free(paths->lock);
     g_strfreev(paths->driver_dirs);

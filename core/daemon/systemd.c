@@ -8,18 +8,31 @@
 
 static char *notify_path;
 static guint n_fds;
+static GStrv fd_names;
+static guint64 watchdog; /* microseconds; 0: not wanted */
+
+static gboolean is_for_us(const char *pid)
+{
+    return pid && g_ascii_strtoull(pid, NULL, 10) == (guint64)getpid();
+}
 
 void vireo_systemd_start(void)
 {
-    const char *pid = g_getenv("LISTEN_PID"), *fds = g_getenv("LISTEN_FDS");
+    const char *fds = g_getenv("LISTEN_FDS"), *names = g_getenv("LISTEN_FDNAMES");
+    const char *interval = g_getenv("WATCHDOG_USEC"), *watched = g_getenv("WATCHDOG_PID");
 
     notify_path = g_strdup(g_getenv("NOTIFY_SOCKET"));
-    if (pid && fds && g_ascii_strtoull(pid, NULL, 10) == (guint64)getpid())
+    if (fds && is_for_us(g_getenv("LISTEN_PID")))
         n_fds = (guint)g_ascii_strtoull(fds, NULL, 10);
+    fd_names = g_strsplit(n_fds > 0 && names ? names : "", ":", -1);
+    if (interval && (!watched || is_for_us(watched)))
+        watchdog = g_ascii_strtoull(interval, NULL, 10);
     g_unsetenv("NOTIFY_SOCKET");
     g_unsetenv("LISTEN_PID");
     g_unsetenv("LISTEN_FDS");
     g_unsetenv("LISTEN_FDNAMES");
+    g_unsetenv("WATCHDOG_USEC");
+    g_unsetenv("WATCHDOG_PID");
 }
 
 void vireo_systemd_notify(const char *state)
@@ -53,4 +66,41 @@ void vireo_systemd_notify_reloading(void)
 guint vireo_systemd_n_fds(void)
 {
     return n_fds;
+}
+
+const char *vireo_systemd_fd_name(guint i)
+{
+    return i < g_strv_length(fd_names) ? fd_names[i] : "";
+}
+
+void vireo_systemd_status(const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    g_autofree char *state = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    state = g_strconcat("STATUS=", text, NULL);
+    vireo_systemd_notify(state);
+}
+
+void vireo_systemd_extend(guint seconds)
+{
+    g_autofree char *state = g_strdup_printf("EXTEND_TIMEOUT_USEC=%" G_GUINT64_FORMAT, seconds * (guint64)G_USEC_PER_SEC);
+
+    vireo_systemd_notify(state);
+}
+
+static gboolean alive(gpointer unused)
+{
+    vireo_systemd_notify("WATCHDOG=1");
+    return G_SOURCE_CONTINUE;
+}
+
+void vireo_systemd_watch(void)
+{
+    if (watchdog > 0)
+        g_timeout_add((guint)MIN(watchdog / 2000, G_MAXINT), alive, NULL);
 }

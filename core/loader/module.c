@@ -222,15 +222,31 @@ static void await_init(VireoModule *module)
     vireo_loader_tell(loader);
 }
 
+/* Makes the driver this process's; FALSE: it is another's. */
+static gboolean reserve(VireoModule *module)
+{
+    VireoLoader *loader = module->loader;
+    g_autofree char *why =
+        loader->reserve ? loader->reserve(vireo_module_name(module), TRUE, loader->user_data) : NULL;
+
+    module->elsewhere = why != NULL;
+    if (why)
+        set_locked(module, VIREO_MODULE_MASKED, why);
+    return !why;
+}
+
 static void load(VireoModule *module)
 {
     g_autoptr(GError) problem = NULL;
     VireoModuleState state;
-    gboolean ok = link_and_check(module, &state, &problem);
 
-    set_locked(module, state, ok ? "init is running" : problem->message);
-    if (ok)
-        await_init(module);
+    if (reserve(module)) {
+        gboolean ok = link_and_check(module, &state, &problem);
+
+        set_locked(module, state, ok ? "init is running" : problem->message);
+        if (ok)
+            await_init(module);
+    }
     g_mutex_lock(&module->loader->lock);
     module->busy = FALSE;
     g_cond_broadcast(&module->loader->settled);
@@ -239,7 +255,7 @@ static void load(VireoModule *module)
 
 static gboolean may_load(const VireoModule *module)
 {
-    return module->state == VIREO_MODULE_FOUND ||
+    return module->state == VIREO_MODULE_FOUND || module->elsewhere ||
            (module->state == VIREO_MODULE_FAILED_LINK && module->try_again);
 }
 

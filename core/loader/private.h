@@ -25,6 +25,7 @@ struct VireoModule {
     gboolean linked;    /* its code is in the process */
     gboolean returned;  /* init has come back */
     gboolean try_again; /* link once more after a failure */
+    gboolean elsewhere; /* MASKED because of the reserve function, which may change its mind */
 
     /* set once, read without the lock */
     const struct vireo_driver *driver;
@@ -43,6 +44,7 @@ struct VireoLoader {
     char **dirs, **masked;
     uid_t owner;
     guint init_ms;
+    VireoModuleReserve reserve;
     VireoModuleStart start;
     VireoModuleChanged changed;
     gpointer user_data;

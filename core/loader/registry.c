@@ -19,6 +19,7 @@ VireoLoader *vireo_loader_new(const VireoLoaderConfig *config)
     loader->masked = config->masked ? g_strdupv((char **)config->masked) : g_new0(char *, 1);
     loader->owner = config->owner ? *config->owner : vireo_scan_default_owner();
     loader->init_ms = config->init_ms ? config->init_ms : 30000;
+    loader->reserve = config->reserve;
     loader->start = config->start;
     loader->changed = config->changed;
     loader->user_data = config->user_data;
@@ -109,6 +110,17 @@ static void judge(VireoModule *module, VireoModuleState state, const char *reaso
     module->reason = g_strdup(reason ? reason : "");
 }
 
+/* Whether the driver may be used here, as far as one can know before it is wanted. */
+static void judge_free(VireoModule *module)
+{
+    VireoLoader *loader = module->loader;
+    g_autofree char *why =
+        loader->reserve ? loader->reserve(vireo_module_name(module), FALSE, loader->user_data) : NULL;
+
+    module->elsewhere = why != NULL;
+    judge(module, why ? VIREO_MODULE_MASKED : VIREO_MODULE_FOUND, why);
+}
+
 static void examine(VireoModule *module, const VireoScanEntry *entry)
 {
     g_autoptr(GError) problem = NULL;
@@ -119,6 +131,7 @@ static void examine(VireoModule *module, const VireoScanEntry *entry)
         return;
     }
     module->mark = entry->mark;
+    module->elsewhere = FALSE;
     g_clear_pointer(&module->note, vireo_note_unref);
     if (entry->refused) {
         judge(module, VIREO_MODULE_REFUSED_PERM, entry->refused);
@@ -130,7 +143,7 @@ static void examine(VireoModule *module, const VireoScanEntry *entry)
     else if (!module->note || !vireo_check_note(module->note, &problem))
         judge(module, VIREO_MODULE_REFUSED_ABI, problem->message);
     else
-        judge(module, VIREO_MODULE_FOUND, NULL);
+        judge_free(module);
 }
 
 /* What a scan means for a module whose code is in the process already. */

@@ -18,6 +18,12 @@ typedef struct VireoLoader VireoLoader;
 typedef gboolean (*VireoModuleStart)(VireoModule *module, const struct vireo_driver *driver,
                                      gpointer user_data, GError **error);
 
+/* Why a driver is left alone that could be used: it runs in another process, say. Free with g_free;
+ * NULL: nothing is in the way. take: the module is about to be linked, the driver becomes this
+ * process's. The module stays MASKED with that reason for as long as there is one. Called with the
+ * loader's lock held unless `take`. */
+typedef char *(*VireoModuleReserve)(const char *name, gboolean take, gpointer user_data);
+
 /* Told of every new state, in order, on the thread that brought it about, without a lock held. */
 typedef void (*VireoModuleChanged)(VireoModule *module, VireoModuleInfo *info, gpointer user_data);
 
@@ -27,6 +33,7 @@ typedef struct {
         *masked;        /* names of drivers or files (without ".so") that stay unused; or NULL */
     const uid_t *owner; /* who besides root may own modules; NULL: vireo_scan_default_owner() */
     guint init_ms;      /* how long init may take; 0: 30 seconds */
+    VireoModuleReserve reserve; /* or NULL */
     VireoModuleStart start;
     VireoModuleChanged changed; /* or NULL */
     gpointer user_data;

@@ -17,7 +17,7 @@ VIREOD = os.environ["VIREOD"]
 SAMPLE = os.environ["VIREOD_CONF"]
 PATIENCE = 10
 REMOTE, ADMIN = 0x20008086, 0x06900690
-AUTH_LIST = 66
+AUTH_LIST, OPEN, DEFINE_XML = 66, 1, 11
 NOBODY = 65534
 
 
@@ -233,39 +233,103 @@ class Process(Case):
             with self.assertRaises((EOFError, ConnectionResetError)):
                 read_exactly(sock, 1)
 
-    def test_service_manager(self):
+    def manager(self):
+        """The service manager's end of the notify socket."""
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(notify.close)
         notify.settimeout(PATIENCE)
         notify.bind(self.path("notify"))
+        return notify
+
+    def told(self, notify, beginning):
+        """The first message that begins so; those before it."""
+        before = []
+        while True:
+            message = notify.recv(1000).decode()
+            if message.startswith(beginning):
+                return message, before
+            before.append(message)
+
+    def activate(self, sockets, *options, names=None, more=":"):
+        """Starts one as a service manager does, with sockets it has made: paths."""
         given = []
-        for name in ("x-sock", "x-sock-ro", "x-admin-sock"):
+        for path in sockets:
             sock = socket.socket(socket.AF_UNIX)
-            sock.bind(self.path(name))
+            sock.bind(self.path(path))
             sock.listen()
             self.addCleanup(sock.close)
-            given.append(sock.fileno())
-        # The pid is only known to the new process itself: sh hands it on.
-        high = [os.dup2(fd, 30 + i) for i, fd in enumerate(given)]
-        script = "exec 3<&30 4<&31 5<&32; LISTEN_PID=$$ LISTEN_FDS=3 NOTIFY_SOCKET=$2 exec \"$1\" --root \"$3\""
-        shell = shutil.which("bash")
-        process = subprocess.Popen([shell, "-c", script, "sh", VIREOD, self.path("notify"), self.dir],
-                                   stderr=subprocess.PIPE, text=True, pass_fds=high)
+            given.append(sock)
+        # The pid is only known to the new process itself: the shell hands it on.
+        high = [os.dup2(sock.fileno(), 30 + i) for i, sock in enumerate(given)]
+        moves = "exec" + "".join(f" {3 + i}<&{fd}" for i, fd in enumerate(high))# " ".join(f"{3 + i}<&{fd}" for i, fd in enumerate(high))
+        env = dict(os.environ, NOTIFY_SOCKET=self.path("notify"))
+        if names is not None:
+            env["LISTEN_FDNAMES"] = names
+        process = subprocess.Popen(
+            [shutil.which("bash"), "-c", f"{moves}; export LISTEN_PID=$$ LISTEN_FDS={len(high)}; {more}; exec \"$@\"",
+             "sh", VIREOD, "--root", self.dir, *options], stderr=subprocess.PIPE, text=True, pass_fds=high, env=env)
         self.running.append(process)
         for fd in high:
             os.close(fd)
-        self.assertEqual(notify.recv(1000), b"READY=1")
+        return process
+
+    def test_service_manager(self):
+        notify = self.manager()
+        process = self.activate(["x-sock", "x-sock-ro", "x-admin-sock"])
+        _, before = self.told(notify, "READY=1")
+        self.assertTrue([line for line in before if re.match(r"EXTEND_TIMEOUT_USEC=\d+$", line)], before)
+        self.told(notify, "STATUS=")
         self.assertEqual(call(self.connect(self.path("x-sock")), REMOTE, AUTH_LIST)[0], 0)
         self.assertEqual(call(self.connect(self.path("x-admin-sock")), ADMIN, 3)[0], 0)
         self.assertFalse(os.path.exists(self.path("run", "libvirt", "libvirt-sock")))
         with open(f"/proc/{process.pid}/environ", "rb") as stream:
             self.assertIn(b"LISTEN_FDS", stream.read())  # it was given; children do not see it
         process.send_signal(signal.SIGHUP)
-        self.assertRegex(notify.recv(1000).decode(), r"^RELOADING=1\nMONOTONIC_USEC=\d+$")
-        self.assertEqual(notify.recv(1000), b"READY=1")
+        message, _ = self.told(notify, "RELOADING=1")
+        self.assertRegex(message, r"^RELOADING=1\nMONOTONIC_USEC=\d+$")
+        self.told(notify, "READY=1")
         self.assertEqual(self.stop(process), 0)
-        self.assertEqual(notify.recv(1000), b"STOPPING=1")
+        self.told(notify, "STOPPING=1")
         self.assertTrue(os.path.exists(self.path("x-sock")))
+
+    def test_names_of_sockets(self):
+        """A socket's name tells what it is for, whatever its path; without a known name the path does."""
+        notify = self.manager()
+        process = self.activate(["one", "two", "three-sock", "four-admin-sock"],
+                                names="admin:ro:vireod.socket:unknown")
+        self.told(notify, "READY=1")
+        self.assertEqual(call(self.connect(self.path("one")), ADMIN, 3)[0], 0)
+        self.assertEqual(call(self.connect(self.path("four-admin-sock")), ADMIN, 3)[0], 0)
+        xml = struct.pack(">I", 4) + b"<x/>"
+        uri = struct.pack(">2I", 1, 15) + b"test:///default\0" + struct.pack(">I", 0)
+        for path, readonly in (("two", True), ("three-sock", False)):
+            sock = self.connect(self.path(path))
+            call(sock, REMOTE, AUTH_LIST)
+            self.assertEqual(call(sock, REMOTE, OPEN, payload=uri)[0], 0)
+            status, payload = call(sock, REMOTE, DEFINE_XML, 1, xml)
+            self.assertEqual((status, "only" in message_of(payload)), (1, readonly), message_of(payload))
+        self.assertEqual(self.stop(process), 0)
+
+    def test_no_socket(self):
+        """What is handed over and is no socket is named."""
+        process = self.activate(["x-sock"], names="rw:mine", more="exec 4</dev/null; LISTEN_FDS=2")
+        process.wait(PATIENCE)
+        self.assertEqual(process.returncode, 1)
+        self.assertIn("descriptor 4 ('mine'), handed over by the service manager, is no UNIX socket",
+                      process.stderr.read())
+
+    def test_watchdog(self):
+        notify = self.manager()
+        process = self.activate(["x-sock"], more="export WATCHDOG_PID=$$ WATCHDOG_USEC=400000")
+        self.told(notify, "WATCHDOG=1")
+        self.told(notify, "WATCHDOG=1")
+        self.assertEqual(self.stop(process), 0)
+        process = self.activate([], more="export WATCHDOG_PID=1 WATCHDOG_USEC=400000")
+        _, before = self.told(notify, "READY=1")
+        time.sleep(1)
+        self.assertEqual(self.stop(process), 0)
+        _, between = self.told(notify, "STOPPING=1")
+        self.assertNotIn("WATCHDOG=1", between)
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to become somebody else")
     def test_user(self):
