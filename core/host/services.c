@@ -4,6 +4,7 @@
 
 #include "host/call.h"
 #include "host/core-private.h"
+#include "host/given.h"
 
 static void service_log(vireo_core *core, int prio, const char *where, const char *format, ...)
 {
@@ -102,14 +103,41 @@ static vireo_space *service_space(vireo_core *core, const char *name)
     return space;
 }
 
+static void service_publish(vireo_space *space, const struct vireo_object *given)
+{
+    struct vireo_object object;
+
+    if (!vireo_given_copy(&object, sizeof object, VIREO_OBJECT_LEAST, given))
+        g_warning("%s: an object was published whose size is %u, less than ABI 1.0 has", vireo_space_name(space),
+                  given->size);
+    else if (object.klass == VIREO_CLASS_NONE || object.klass > VIREO_CLASS_ADMIN_CLIENT)
+        g_debug("%s: objects of class %u are unknown here and left out", vireo_space_name(space), object.klass);
+    else
+        vireo_space_publish(space, &object);
+}
+
 static void service_withdraw(vireo_space *space, uint32_t klass, const char *name, const uint8_t uuid[16])
 {
     vireo_space_withdraw(space, klass, name, uuid);
 }
 
 static void service_publish_tree(vireo_space *space, uint32_t klass, const uint8_t uuid[16], uint32_t n,
-                                 const struct vireo_tree_node *nodes)
+                                 const struct vireo_tree_node *given)
 {
+    g_autofree struct vireo_tree_node *nodes = g_new(struct vireo_tree_node, MAX(n, 1));
+
+    if (klass != VIREO_CLASS_DOMAIN_SNAPSHOT && klass != VIREO_CLASS_DOMAIN_CHECKPOINT) {
+        g_debug("%s: trees of class %u are unknown here and left out", vireo_space_name(space), klass);
+        return;
+    }
+    for (guint i = 0; i < n; i++) {
+        const void *node = (const char *)given + (gsize)i * given->size;
+
+        if (!vireo_given_copy(&nodes[i], sizeof nodes[i], VIREO_TREE_NODE_LEAST, node)) {
+            g_warning("%s: a tree was published whose nodes' size is less than ABI 1.0 has", vireo_space_name(space));
+            return;
+        }
+    }
     vireo_space_publish_tree(space, klass, uuid, n, nodes);
 }
 
@@ -174,7 +202,7 @@ const struct vireo_host vireo_host_services = {
     .complete = service_complete,
     .progress = service_progress,
     .space = service_space,
-    .publish = vireo_space_publish,
+    .publish = service_publish,
     .withdraw = service_withdraw,
     .publish_tree = service_publish_tree,
     .event = vireo_space_event,

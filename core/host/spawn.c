@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "host/core-private.h"
+#include "host/given.h"
 #include "util/process.h"
 
 #define SPARE_FD 700 /* where descriptors wait while the low numbers are dealt out */
@@ -104,9 +105,11 @@ static int parent_side(pid_t pid, int report, struct vireo_child *child)
         errno = failure;
         return -1;
     }
-    child->pid = pid;
-    child->start_time = vireo_pid_start_time(pid);
-    child->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    *child = (struct vireo_child){
+        .pid = pid,
+        .pidfd = (int)syscall(SYS_pidfd_open, pid, 0),
+        .start_time = vireo_pid_start_time(pid),
+    };
     return 0;
 }
 
@@ -132,7 +135,7 @@ static int fork_and_exec(Plan *plan, struct vireo_child *child)
     return parent_side(pid, report[0], child);
 }
 
-int vireo_spawn_child(vireo_core *core, const struct vireo_spawn *spec, struct vireo_child *child)
+static int spawn_known(const struct vireo_spawn *spec, struct vireo_child *child)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     g_autofree struct vireo_fd_map *maps = g_new(struct vireo_fd_map, spec->n_fds + 3);
@@ -151,4 +154,16 @@ int vireo_spawn_child(vireo_core *core, const struct vireo_spawn *spec, struct v
     close(null);
     errno = saved;
     return result;
+}
+
+int vireo_spawn_child(vireo_core *core, const struct vireo_spawn *given, struct vireo_child *child)
+{
+    const guint32 flags = VIREO_SPAWN_DETACH | VIREO_SPAWN_SET_USER | VIREO_SPAWN_NO_NEW_PRIVS;
+    struct vireo_spawn spec;
+
+    if (!vireo_given_copy(&spec, sizeof spec, VIREO_SPAWN_LEAST, given) || spec.flags & ~flags) {
+        errno = EINVAL;
+        return -1;
+    }
+    return spawn_known(&spec, child);
 }

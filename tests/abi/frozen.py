@@ -9,7 +9,8 @@ driver ABI, on machines with 64-bit pointers:
     member STRUCT NAME OFFSET TYPE
     value CONSTANT NUMBER
 
-One assertion is compiled for each line."""
+One assertion is compiled for each line, and one for each struct that may grow: it has no padding, since a member
+that is later put there would be taken for given by modules that know nothing of it."""
 import re
 import subprocess
 import sys
@@ -108,6 +109,13 @@ def assertion(line):
     return f'_Static_assert({expression} {">=" if rule == "least" else "=="} {rest[0]}, "{said}");\n'
 
 
+def holes(driver):
+    for name, fields in structs(driver):
+        if name in GROWS or name == "vireo_child":
+            parts = " + ".join(f"sizeof(((struct {name} *)0)->{field})" for field, _ in fields)
+            yield f'_Static_assert(sizeof(struct {name}) == {parts}, "struct {name} has padding: name it reserved");\n'
+
+
 def key(line):
     """What a line is about, without its numbers."""
     words = line.split(" ")
@@ -122,7 +130,8 @@ def main(folder, driver, ops, cc):
     lines = read(*folder.glob("frozen-*.txt"))
     if len(lines) < 500 or len({key(line) for line in lines}) != len(lines):
         sys.exit(f"{folder}/frozen-*.txt are not whole")
-    build(cc, "_Static_assert(sizeof(void *) == 8, \"64-bit pointers\");\n" + "".join(map(assertion, lines)), False)
+    build(cc, "".join(['_Static_assert(sizeof(void *) == 8, "64-bit pointers");\n', *map(assertion, lines),
+                       *holes(driver)]), False)
     print(f"{len(lines)} lines hold")
 
 

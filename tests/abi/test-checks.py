@@ -85,6 +85,11 @@ class Frozen(unittest.TestCase):
         done = self.check(frozen=(r"size vireo_domain_create_args \d+", "size vireo_domain_create_args 4"))
         self.assertNotEqual(done.returncode, 0)
 
+    def test_padding(self):
+        done = self.check(header=(r"(?s)(struct vireo_host \{.*?)\n\};", r"\1\n    uint32_t extra;\n};"))
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("struct vireo_host has padding", done.stderr)
+
     def test_cut_file(self):
         done = self.check(frozen=(r"(?s)\Amember.*|\A#.*", "# empty\n"))
         self.assertNotEqual(done.returncode, 0)

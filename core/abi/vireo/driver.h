@@ -15,6 +15,8 @@
  *    comes from host->alloc and is freed by the core. Strings given to the host are copied.
  *  - Descriptors: given ones are borrowed; duplicate to keep. Handed-over ones belong to the core.
  *  - Errors: return host->fail(call, code, ...). Codes are enum vireo_error_number.
+ *  - Structs with a `size`: set it to sizeof. A daemon leaves out what it does not know at their end, and
+ *    takes what the module did not know for zero. `reserved` members are zero.
  *  - Flags: an operation sees only the flags its row calls native. It checks none.
  *  - No fork, signal handler, setenv, chdir or umask: host->spawn starts processes.
  */
@@ -121,10 +123,10 @@ struct vireo_object {
     int32_t state, reason;   /* domains: VIREO_DOMAIN_RUNNING ..., and the reason of that state */
     uint32_t flags;          /* enum vireo_object_flags */
     uint32_t vcpus;
+    int32_t kind;            /* filter class: pool type, secret usage type, device capability */
     uint64_t max_memory_kib, memory_kib;
     const char *os_type;     /* domains: "hvm", "exe", ...; may be NULL */
     const char *key;         /* interfaces: MAC; secrets: usage id; volumes: key; may be NULL */
-    int32_t kind;            /* filter class: pool type, secret usage type, device capability */
     int32_t event, detail;   /* lifecycle event to raise instead of the one the core derives; event -1: derive */
 };
 
@@ -136,7 +138,7 @@ enum vireo_tree_flags {
     VIREO_TREE_DISK_ONLY = 1 << 4
 };
 
-/* One snapshot or checkpoint of a domain's tree. */
+/* One snapshot or checkpoint of a domain's tree. In an array, size is the same in all: the stride. */
 struct vireo_tree_node {
     uint32_t size;
     uint32_t flags;         /* enum vireo_tree_flags */
@@ -156,7 +158,7 @@ enum vireo_stream_how {
     VIREO_STREAM_SPARSE = 4   /* holes of a regular file cross as holes */
 };
 
-/* A descriptor of the caller and the number it has in the child. */
+/* A descriptor of the caller and the number it has in the child. Never grows. */
 struct vireo_fd_map { int parent, child; };
 
 enum vireo_spawn_flags {
@@ -171,19 +173,21 @@ struct vireo_spawn {
     const char *const *argv;    /* argv[0] is an absolute path */
     const char *const *env;     /* "NAME=value"; NULL: PATH, HOME=/ and LANG=C only */
     int in, out, err;           /* -1: /dev/null */
-    const struct vireo_fd_map *fds;
     uint32_t n_fds;
+    const struct vireo_fd_map *fds;
     uid_t uid;
     gid_t gid;
     const uint32_t *groups;     /* further groups, with SET_USER */
-    uint32_t n_groups;
+    uint32_t n_groups, reserved;
     const char *cwd;            /* NULL: / */
 };
 
+/* Filled in by the core; never grows, but what is reserved may get a meaning. */
 struct vireo_child {
     pid_t pid;
     int pidfd;             /* the driver's: readable once the child has exited; reap with waitid(P_PIDFD) */
     uint64_t start_time;   /* clock ticks since boot, as in /proc/PID/stat: pid and this identify it */
+    uint64_t reserved[2];
 };
 
 typedef void vireo_watch_fn(int fd, int events, void *opaque);
@@ -247,7 +251,8 @@ struct vireo_host {
     /* Calls fn once on a worker thread, where it may block. */
     void (*defer)(vireo_core *, vireo_timer_fn *, void *opaque);
 
-    /* Starts a process. 0, or -1 with errno (also when the program cannot be executed). */
+    /* Starts a process. 0, or -1 with errno (also when the program cannot be executed; EINVAL for a
+     * flag this daemon does not know). */
     int (*spawn)(vireo_core *, const struct vireo_spawn *, struct vireo_child *);
 
     /* Joins the client's stream of this call with fd, which becomes the core's. offset and length are

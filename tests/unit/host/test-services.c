@@ -121,6 +121,64 @@ static void test_spawn_failure(Fixture *f, gconstpointer data)
     g_assert_cmpint(errno, ==, ENOENT);
 }
 
+/* What a module of another minor gives: shorter structs than ours, or longer ones. */
+static void test_sizes(Fixture *f, gconstpointer data)
+{
+    struct {
+        struct vireo_object known;
+        guint64 later;
+    } object = { { .size = sizeof object, .klass = VIREO_CLASS_DOMAIN, .name = "vm", .id = -1, .event = -1,
+                   .uuid = { 7 } }, ~0ull };
+    struct {
+        struct vireo_tree_node known;
+        guint64 later;
+    } nodes[2] = { { { .size = sizeof nodes[0], .name = "one" }, ~0ull },
+                   { { .size = sizeof nodes[0], .name = "two", .parent = "one" }, ~0ull } };
+    vireo_space *space = host->space(f->core, "sizes:///");
+    g_autoptr(VireoObject) shown = NULL;
+
+    host->publish(space, &object.known);
+    host->publish_tree(space, VIREO_CLASS_DOMAIN_SNAPSHOT, object.known.uuid, 2, &nodes[0].known);
+    host->publish_tree(space, 99, object.known.uuid, 0, NULL);
+    shown = vireo_space_by_name(space, VIREO_CLASS_DOMAIN, "vm");
+    g_assert_nonnull(shown);
+    g_assert_nonnull(vireo_tree_find(shown->snapshots, "two"));
+    g_assert_cmpstr(vireo_tree_find(shown->snapshots, "two")->parent->name, ==, "one");
+
+    object.known.name = "other";
+    object.known.uuid[0] = 8;
+    object.known.klass = 99;
+    host->publish(space, &object.known);
+    object.known.klass = VIREO_CLASS_DOMAIN;
+    object.known.size = offsetof(struct vireo_object, detail);
+    g_test_expect_message("vireo", G_LOG_LEVEL_WARNING, "sizes:///: an object was published whose size is *");
+    host->publish(space, &object.known);
+    g_test_assert_expected_messages();
+    g_assert_null(vireo_space_by_name(space, VIREO_CLASS_DOMAIN, "other"));
+}
+
+static void test_spawn_sizes(Fixture *f, gconstpointer data)
+{
+    const char *const argv[] = { "/bin/true", NULL };
+    struct {
+        struct vireo_spawn known;
+        guint64 later;
+    } spec = { { .size = sizeof spec, .argv = argv, .in = -1, .out = -1, .err = -1 }, ~0ull };
+    struct vireo_child child = { .reserved = { 1, 1 } };
+
+    g_assert_cmpint(host->spawn(f->core, &spec.known, &child), ==, 0);
+    g_assert_cmpuint(child.reserved[0] + child.reserved[1], ==, 0);
+    g_assert_cmpint(waitid(P_PIDFD, (id_t)child.pidfd, &(siginfo_t){ 0 }, WEXITED), ==, 0);
+    close(child.pidfd);
+    spec.known.flags = 1u << 31;
+    g_assert_cmpint(host->spawn(f->core, &spec.known, &child), ==, -1);
+    g_assert_cmpint(errno, ==, EINVAL);
+    spec.known.flags = 0;
+    spec.known.size = offsetof(struct vireo_spawn, cwd);
+    g_assert_cmpint(host->spawn(f->core, &spec.known, &child), ==, -1);
+    g_assert_cmpint(errno, ==, EINVAL);
+}
+
 static gint fired;
 
 static void on_readable(int fd, int events, void *opaque)
@@ -215,6 +273,8 @@ int main(int argc, char **argv)
     g_test_add("/host/state", Fixture, NULL, set_up, test_state, tear_down);
     g_test_add("/host/spawn", Fixture, NULL, set_up, test_spawn, tear_down);
     g_test_add("/host/spawn-failure", Fixture, NULL, set_up, test_spawn_failure, tear_down);
+    g_test_add("/host/sizes", Fixture, NULL, set_up, test_sizes, tear_down);
+    g_test_add("/host/spawn-sizes", Fixture, NULL, set_up, test_spawn_sizes, tear_down);
     g_test_add("/host/watches", Fixture, NULL, set_up, test_watches, tear_down);
     g_test_add("/host/call", Fixture, NULL, set_up, test_call, tear_down);
     g_test_add("/host/start", Fixture, NULL, set_up, test_start, tear_down);
