@@ -49,7 +49,18 @@ class Record:
     def released(self):
         return self.present("frozen").name in self.sealed()
 
+    def grown(self):
+        """New fields of what is released: a struct of the wire, or the arguments or result of an operation, has
+        the fields it was released with."""
+        old = [line.split() for path in self.files("catalogue") if path.name in self.sealed()
+               for line in path.read_text().splitlines()]
+        structs = {words[1] for words in old if words[0] == "field"}
+        structs.update(f"{words[4]}_{part}" for words in old if words[0] == "op" for part in ("args", "ret", "msg"))
+        return [line for line in self.fresh["catalogue"] if line.startswith("field ") and line.split()[1] in structs]
+
     def faults(self):
+        for line in self.grown():
+            yield f"a released struct or operation cannot have more fields, make another one: {line}"
         for kind, lines in self.fresh.items():
             for line in lines:
                 yield f"not recorded ({kind}): {line}"
@@ -82,6 +93,9 @@ def check(record):
 
 
 def refresh(record):
+    if record.grown():
+        print("a released struct or operation has more fields: make another one\n" + "\n".join(record.grown()))
+        return 1
     for kind, lines in record.fresh.items():
         if lines and record.released():
             print(f"{record.major}.{record.minor} is released: raise VIREO_ABI_MINOR first")

@@ -201,6 +201,18 @@ class Growth(unittest.TestCase):
         self.growth("check", 0)
         self.release()
 
+    def test_field_after_release(self):
+        """Of a struct, and of an operation that had no arguments."""
+        self.release()
+        self.raise_minor()
+        self.row()
+        whole = self.listing.read_text()
+        for line in "field domain_create_args 9 extra uint one 0", "field connect_close_args 0 extra uint one 0":
+            with self.subTest(line):
+                self.listing.write_text(whole + line + "\n")
+                self.growth("check", 1, "cannot have more fields, make another one: " + line)
+                self.growth("refresh", 1, "make another one")
+
     def test_changed_after_release(self):
         path = self.folder / f"frozen-1.{self.minor}.txt"
         self.release()
