@@ -133,7 +133,7 @@ class Difference(unittest.TestCase):
 
 
 class Growth(unittest.TestCase):
-    """A copy of the folder, the header and the history, in which releases are made."""
+    """A copy of the folder, the header and the history, with an open minor, in which releases are made."""
 
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory()
@@ -147,6 +147,9 @@ class Growth(unittest.TestCase):
         self.header = self.folder / "vireo" / "driver.h"
         text = self.header.read_text()
         self.minor = int(re.search(r"VIREO_ABI_MINOR (\d+)", text)[1])
+        if f"| 1.{self.minor} | not yet" not in self.history.read_text():
+            self.raise_minor()
+            self.row()
 
     def tearDown(self):
         self.temporary.cleanup()
