@@ -2,13 +2,15 @@
 """usage: growth.py check|refresh|release FOLDER HISTORY.md DRIVER.H OPS.H LISTING CC [ARGUMENT...]
 
 The ABI grows only together with its minor (docs/abi-policy.md). In FOLDER each minor has the lines it added,
-frozen-MAJOR.MINOR.txt and catalogue-MAJOR.MINOR.txt; released.sums seals those of the released ones.
+frozen-MAJOR.MINOR.txt and catalogue-MAJOR.MINOR.txt; headers/MAJOR.MINOR has the headers of each released one and
+the commit it was released at. released.sums seals what was released.
 
 check    everything there is now is recorded under a minor, sealed files are as they were, and HISTORY.md has a
          row for every minor up to the present one
 refresh  records what is new under the present minor; refused when that one is released
 release  seals the present minor"""
 import hashlib
+import lzma
 import re
 import sys
 from pathlib import Path
@@ -21,7 +23,7 @@ HEADER = {"frozen": "# SPDX-License-Identifier: LGPL-2.1-or-later\n", "catalogue
 
 class Record:
     def __init__(self, folder, history, driver, ops, listing, cc):
-        self.folder, self.history = folder, history
+        self.folder, self.history, self.headers = folder, history, (driver, ops)
         text = driver.read_text()
         self.major, self.minor = (int(re.search(rf"^#define VIREO_ABI_{part} (\d+)", text, re.M)[1])
                                   for part in ("MAJOR", "MINOR"))
@@ -36,6 +38,15 @@ class Record:
 
     def present(self, kind):
         return self.folder / f"{kind}-{self.major}.{self.minor}.txt"
+
+    def store_headers(self):
+        """As released; the generated one compressed."""
+        place = self.folder / "headers" / f"{self.major}.{self.minor}"
+        place.mkdir(parents=True, exist_ok=True)
+        driver, ops = (path.read_bytes() for path in self.headers)
+        (place / "driver.h").write_bytes(driver)
+        (place / "ops.h.xz").write_bytes(lzma.compress(ops, preset=9 | lzma.PRESET_EXTREME))
+        return [place / "driver.h", place / "ops.h.xz"]
 
     @property
     def sums(self):
@@ -77,6 +88,9 @@ class Record:
         for minor in range(self.minor):
             if f"frozen-{self.major}.{minor}.txt" not in self.sealed():
                 yield f"{self.major}.{minor} was never released: the minor moves once for each release"
+            commit = self.folder / "headers" / f"{self.major}.{minor}" / "commit"
+            if not commit.exists() or not re.fullmatch(r"[0-9a-f]{40}\n", commit.read_text()):
+                yield f"{commit.relative_to(self.folder)} does not say at which commit it was released"
         rows = re.findall(r"^\| (\d+\.\d+) \| (.*?) \| (.+) \|$", self.history.read_text(), re.M)
         wanted = [f"{self.major}.{minor}" for minor in range(self.minor + 1)]
         if [name for name, _, _ in rows if name.startswith(f"{self.major}.")] != wanted:
@@ -115,12 +129,15 @@ def release(record):
     if record.released() or any(record.fresh.values()):
         print(f"{record.major}.{record.minor} is released already, or something is not recorded")
         return 1
+    paths = []
     with record.sums.open("a") as sums:
         for kind in record.fresh:
             path = record.present(kind)
             if not path.exists():
                 path.write_text(HEADER[kind])
-            sums.write(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
+            paths.append(path)
+        for path in paths + record.store_headers():
+            sums.write(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(record.folder)}\n")
     print(f"{record.major}.{record.minor} is sealed; put its date into {record.history.name}")
     return 0
 

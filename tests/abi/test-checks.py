@@ -143,6 +143,7 @@ class Growth(unittest.TestCase):
                      Path(HISTORY), Path(LISTING)):
             shutil.copy(path, self.folder)
         shutil.copy(DRIVER, self.folder / "vireo")
+        shutil.copytree(FOLDER / "headers", self.folder / "headers")
         self.history, self.listing = self.folder / Path(HISTORY).name, self.folder / Path(LISTING).name
         self.header = self.folder / "vireo" / "driver.h"
         text = self.header.read_text()
@@ -171,6 +172,9 @@ class Growth(unittest.TestCase):
         self.change(self.history, rf"^\| 1\.{self.minor} \| not yet", f"| 1.{self.minor} | 2000-01-01")
         self.growth("check", 0)
 
+    def say_commit(self):
+        (self.folder / "headers" / f"1.{self.minor}" / "commit").write_text("0" * 40 + "\n")
+
     def raise_minor(self):
         self.minor += 1
         self.change(self.header, r"(VIREO_ABI_MINOR) \d+", rf"\g<1> {self.minor}")
@@ -178,6 +182,12 @@ class Growth(unittest.TestCase):
     def row(self):
         with self.history.open("a") as file:
             file.write(f"| 1.{self.minor} | not yet | more |\n")
+
+    def test_header_after_release(self):
+        self.release()
+        path = self.folder / "headers" / f"1.{self.minor}" / "driver.h"
+        path.write_text(path.read_text() + "/* */\n")
+        self.growth("check", 1, f"headers/1.{self.minor}/driver.h was changed after its release")
 
     def test_unrecorded(self):
         self.change(self.header, *NEW_MEMBER)
@@ -201,6 +211,10 @@ class Growth(unittest.TestCase):
         self.growth("refresh", 0, f"frozen-1.{self.minor}.txt: 1 lines added")
         self.growth("check", 1, "has no row")
         self.row()
+        self.growth("check", 1, f"headers/1.{self.minor - 1}/commit does not say at which commit")
+        self.minor -= 1
+        self.say_commit()
+        self.minor += 1
         self.growth("check", 0)
         self.release()
 

@@ -33,7 +33,7 @@ extern "C" {
 #endif
 
 #define VIREO_ABI_MAJOR 1 /* changes only when an old module must not load */
-#define VIREO_ABI_MINOR 0 /* one more whenever something is added */
+#define VIREO_ABI_MINOR 1 /* one more whenever something is added */
 #ifndef VIREO_ABI_TARGET  /* the oldest core minor this module must run on */
 #define VIREO_ABI_TARGET VIREO_ABI_MINOR
 #endif

@@ -243,9 +243,9 @@ typedef struct {
 
 static const Case refused[] = {
     {"other-major", "major", VIREO_MODULE_REFUSED_ABI,
-     "built for driver ABI 2.0; this daemon has 1.0"},
+     "built for driver ABI 2.0; this daemon has 1." G_STRINGIFY(VIREO_ABI_MINOR)},
     {"newer-target", "target", VIREO_MODULE_REFUSED_ABI,
-     "needs driver ABI 1.7 or newer; this daemon has 1.0"},
+     "needs driver ABI 1.7 or newer; this daemon has 1." G_STRINGIFY(VIREO_ABI_MINOR)},
     {"duplicate-op", "duplicate", VIREO_MODULE_REFUSED_ABI,
      "has operation domain-undefine-flags twice"},
     {"lacks-open", "lacksopen", VIREO_MODULE_REFUSED_ABI, "lacks operation conn-open"},

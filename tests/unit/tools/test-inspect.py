@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 import json
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -8,6 +9,8 @@ from pathlib import Path
 
 PROGRAM = os.environ["VIREO_DRIVER_INSPECT"]
 MODULES = Path(os.environ["VIREO_TEST_MODULES"])
+HEADER = Path(__file__).parents[3] / "core/abi/vireo/driver.h"
+MINOR = re.search(r"#define VIREO_ABI_MINOR (\d+)", HEADER.read_text())[1]
 
 
 def run(*args, status=0):
@@ -23,7 +26,7 @@ def module(name):
 class Inspect(unittest.TestCase):
     def test_table(self):
         out = run(module("good")).stdout
-        for line in ("name:       good", "version:    1.2.3", "schemes:    good", "ABI:        1.0",
+        for line in ("name:       good", "version:    1.2.3", "schemes:    good", f"ABI:        1.{MINOR}",
                      "threads:    per-object", "operations: 3", "  conn-open", "  domain-undefine-flags",
                      "      native    MANAGED_SAVE", "      trivial   NVRAM", "      active    MANAGED_SAVE"):
             self.assertIn(line + "\n", out)
@@ -33,22 +36,22 @@ class Inspect(unittest.TestCase):
         got = json.loads(run("--json", module("good"), module("init-fails")).stdout)
         self.assertEqual([m["name"] for m in got], ["good", "initfails"])
         self.assertEqual(got[0]["schemes"], ["good"])
-        self.assertEqual((got[0]["abi_major"], got[0]["abi_target"]), (1, 0))
+        self.assertEqual((got[0]["abi_major"], got[0]["abi_target"]), (1, int(MINOR)))
         self.assertEqual(got[0]["threads"], "per-object")
         self.assertEqual(got[0]["operations"][2], {
             "id": 231, "name": "domain-undefine-flags", "native": ["MANAGED_SAVE"], "trivial": ["NVRAM"],
             "active": ["MANAGED_SAVE"], "inactive": []})
 
     def test_packages(self):
-        self.assertEqual(run("--deb-depends", module("good")).stdout, "vireo-driver-abi-1 (>= 1.0)\n")
-        self.assertEqual(run("--rpm-requires", module("good")).stdout, "vireo-driver-abi(1) >= 1.0\n")
+        self.assertEqual(run("--deb-depends", module("good")).stdout, f"vireo-driver-abi-1 (>= 1.{MINOR})\n")
+        self.assertEqual(run("--rpm-requires", module("good")).stdout, f"vireo-driver-abi(1) >= 1.{MINOR}\n")
         done = run("--deb-depends", module("newer-target"), status=3)
         self.assertEqual(done.stdout, "vireo-driver-abi-1 (>= 1.7)\n")
 
     def test_other_abi(self):
         done = run(module("other-major"), status=3)
         self.assertIn("ABI:        2.0\n", done.stdout)
-        self.assertIn("built for driver ABI 2.0; this daemon has 1.0", done.stderr)
+        self.assertIn(f"built for driver ABI 2.0; this daemon has 1.{MINOR}", done.stderr)
 
     def test_newer_operations_have_numbers(self):
         out = run(module("from-the-future")).stdout
