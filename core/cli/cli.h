@@ -33,6 +33,7 @@ typedef enum {
     VIREO_CLI_SNAPSHOT,
     VIREO_CLI_FILE,
     VIREO_CLI_OPERATION,
+    VIREO_CLI_FLAGS, /* of the operation that is the first operand */
     VIREO_CLI_DRIVER,
     VIREO_CLI_COMMAND,
 } VireoCliOperandKind;
@@ -92,6 +93,7 @@ struct VireoCli {
     char escape;
     gboolean json, quiet, colour;
     int exit_code;
+    int failure_code; /* exit status of a failure; 0: the usual one */
 };
 
 /* ---- command.c ---- */

@@ -99,10 +99,20 @@ static void offer_operations(const Cursor *at)
     }
 }
 
+/* The last of a list: what stands before it is kept. */
 static void offer_flags(const Cursor *at, const VireoOp *op)
 {
-    for (const VireoFlag *f = op ? op->flags : NULL; f && f->name; f++)
-        offer(at, f->name);
+    const char *last = at->word + strlen(at->word);
+    g_autofree char *before = NULL;
+
+    while (last > at->word && !strchr(",|", last[-1]))
+        last--;
+    before = g_strndup(at->word, (gsize)(last - at->word));
+    for (const VireoFlag *f = op ? op->flags : NULL; f && f->name; f++) {
+        g_autofree char *text = g_strconcat(before, f->name, NULL);
+
+        offer(at, text);
+    }
 }
 
 static void offer_kind(const Cursor *at, VireoCliOperandKind kind)
@@ -116,6 +126,9 @@ static void offer_kind(const Cursor *at, VireoCliOperandKind kind)
         break;
     case VIREO_CLI_DRIVER:
         offer_drivers(at);
+        break;
+    case VIREO_CLI_FLAGS:
+        offer_flags(at, at->domain ? vireo_op_by_name(at->domain) : NULL);
         break;
     case VIREO_CLI_OPERATION:
         offer_operations(at);

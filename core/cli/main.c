@@ -97,7 +97,7 @@ int main(int argc, char **argv)
         code = cli.exit_code;
     } else {
         vireo_cli_print_error(&cli, error);
-        code = error->domain == VIREO_CLI_USAGE ? EXIT_USAGE : EXIT_FAILED;
+        code = error->domain == VIREO_CLI_USAGE ? EXIT_USAGE : cli.failure_code ? cli.failure_code : EXIT_FAILED;
     }
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE) {
         fprintf(stderr, "vireo: cannot write the output\n");

@@ -92,23 +92,29 @@ static const struct vireo_op *row_of(gconstpointer opaque, guint32 id)
     return NULL;
 }
 
-static void fill_can(vireo_call *call, const VireoOp *op, guint64 flags, const char *driver, const Rows *rows)
+/* The module's operations and its offer from the note; VIREO_FAIL when it has none. */
+static int read_rows(vireo_call *call, const VireoModuleInfo *info, Rows *rows, VireoOffer *offer)
+{
+    if (!info->note)
+        return vireo_call_fail(call, VIREO_ERR_NO_CONNECT, "driver '%s': %s", info->name, info->reason);
+    rows->ops = vireo_note_effective_ops(info->note, &rows->n);
+    *offer = vireo_offer_of(info->name, row_of, rows);
+    return VIREO_OK;
+}
+
+static void fill_can(vireo_call *call, const VireoOp *op, const VireoOffer *offer, const vireo_op_offer *answer)
 {
     vireo_vireo_can_ret *ret = call->ret;
-    const struct vireo_op *row = row_of(rows, op->id);
-    g_autofree char *reason = NULL;
 
-    ret->driver = vireo_arena_strdup(call->arena, driver);
+    ret->driver = vireo_arena_strdup(call->arena, offer->driver);
     ret->op = (char *)op->name;
-    ret->known = op->known_flags;
-    if (row) {
-        ret->native = row->native;
-        ret->trivial = row->trivial;
-        ret->active = row->active;
-        ret->inactive = row->inactive;
-    }
-    ret->answer = vireo_router_can(op, flags, driver, row_of, rows, &reason);
-    ret->reason = vireo_arena_strdup(call->arena, reason ? reason : "");
+    ret->answer = answer->answer;
+    ret->native = answer->native;
+    ret->trivial = answer->trivial;
+    ret->active = answer->active;
+    ret->inactive = answer->inactive;
+    ret->known = answer->known;
+    ret->reason = answer->reason;
 }
 
 static int can(VireoEngine *engine, vireo_call *call)
@@ -116,9 +122,10 @@ static int can(VireoEngine *engine, vireo_call *call)
     const vireo_vireo_can_args *args = call->args;
     g_autofree char *scheme = scheme_of(args->uri);
     VireoModule *module = vireo_loader_by_scheme(vireo_engine_loader(engine), scheme);
-    const VireoOp *op = vireo_op_by_name(args->op);
     g_autoptr(VireoModuleInfo) info = NULL;
-    g_autofree char *unknown = NULL;
+    vireo_op_offer answer;
+    VireoOffer offer;
+    const VireoOp *op;
     Rows rows = { 0 };
     guint64 flags;
 
@@ -126,18 +133,31 @@ static int can(VireoEngine *engine, vireo_call *call)
         module = vireo_loader_by_name(vireo_engine_loader(engine), scheme);
     if (!module)
         return no_driver(call, scheme);
-    if (!op)
-        return vireo_call_fail(call, VIREO_ERR_INVALID_ARG, "no operation is called '%s'", args->op);
-    if (!vireo_op_parse_flags(op, args->flags, &flags, &unknown)) {
-        g_autofree char *known = vireo_op_flag_names(op, op->known_flags);
-
-        return vireo_call_fail(call, VIREO_ERR_INVALID_ARG, "%s has no flag '%s' (it has: %s)", op->name, unknown, known);
-    }
     info = vireo_module_info(module);
-    if (!info->note)
-        return vireo_call_fail(call, VIREO_ERR_NO_CONNECT, "driver '%s': %s", info->name, info->reason);
-    rows.ops = vireo_note_effective_ops(info->note, &rows.n);
-    fill_can(call, op, flags, info->name, &rows);
+    if (vireo_offer_read(call, args->op, args->flags, &op, &flags) != VIREO_OK ||
+        read_rows(call, info, &rows, &offer) != VIREO_OK)
+        return VIREO_FAIL;
+    vireo_offer_tell(call, &offer, op, flags, &(VireoCase){ 0 }, &answer);
+    fill_can(call, op, &offer, &answer);
+    g_free(rows.ops);
+    return VIREO_OK;
+}
+
+static int driver_ops(VireoEngine *engine, vireo_call *call)
+{
+    const vireo_vireo_driver_ops_args *args = call->args;
+    vireo_vireo_driver_ops_ret *ret = call->ret;
+    VireoModule *module = vireo_loader_by_name(vireo_engine_loader(engine), args->name);
+    g_autoptr(VireoModuleInfo) info = module ? vireo_module_info(module) : NULL;
+    VireoOffer offer;
+    Rows rows = { 0 };
+
+    if (!module)
+        return no_driver(call, args->name);
+    fill_info(call, &ret->driver, info);
+    if (read_rows(call, info, &rows, &offer) != VIREO_OK)
+        return VIREO_FAIL;
+    ret->ops.len = vireo_offer_tell_all(call, &offer, &(VireoCase){ 0 }, &ret->ops.val);
     g_free(rows.ops);
     return VIREO_OK;
 }
@@ -151,6 +171,8 @@ int vireo_engine_introspect(VireoEngine *engine, vireo_call *call)
         return driver_get(engine, call);
     case VIREO_OP_vireo_can:
         return can(engine, call);
+    case VIREO_OP_vireo_driver_ops:
+        return driver_ops(engine, call);
     default:
         return vireo_call_fail(call, VIREO_ERR_NO_SUPPORT, "%s", call->op->name);
     }

@@ -97,23 +97,51 @@ static char *explanation(const VireoOffer *offer, const VireoWay *way, const Vir
     }
 }
 
-/* Each flag for itself, with what it requires. */
-static guint64 possible_now(const VireoOffer *offer, const VireoWay *way, const VireoOp *op, const VireoCase *about)
+static void not_now_clear(gpointer data)
 {
-    guint64 now = 0;
+    g_free(((VireoNotNow *)data)->reason);
+}
+
+static void add_not_now(VireoAnswer *answer, guint64 flag, char *reason)
+{
+    VireoNotNow one = { flag, reason };
+
+    if (!answer->not_now) {
+        answer->not_now = g_array_new(FALSE, FALSE, sizeof one);
+        g_array_set_clear_func(answer->not_now, not_now_clear);
+    }
+    g_array_append_val(answer->not_now, one);
+}
+
+/* What the driver's table has, whatever the connection has left of it. */
+static guint64 table_flags(const VireoOffer *offer, const VireoWay *way)
+{
+    const struct vireo_op *row = offer->row(offer->table, way->op->id);
+
+    return row ? row->native | row->trivial : G_MAXUINT64;
+}
+
+/* Each flag for itself, with what it requires. */
+static void try_flags(const VireoOffer *offer, const VireoWay *way, const VireoOp *op, const VireoCase *about,
+                      VireoAnswer *answer)
+{
+    guint64 table = table_flags(offer, way);
 
     for (const VireoFlag *flag = op->flags; flag && flag->name; flag++) {
         guint64 with = flag->bit;
-        g_autofree char *why = NULL;
+        char *why;
 
+        if (!(with & (table | vireo_core_flags(op))))
+            continue;
         for (const VireoFlagRule *rule = op->flag_rules; rule && rule->kind; rule++)
             if (rule->kind == VIREO_FLAGS_REQUIRES && (with & rule->first))
                 with |= rule->second;
         why = refusal(offer, way, op, with, about);
-        if (!why)
-            now |= flag->bit;
+        if (why)
+            add_not_now(answer, flag->bit, why);
+        else
+            answer->now |= flag->bit;
     }
-    return now;
 }
 
 void vireo_offer_ask(const VireoOffer *offer, const VireoOp *op, guint64 flags, const VireoCase *about,
@@ -129,7 +157,8 @@ void vireo_offer_ask(const VireoOffer *offer, const VireoOp *op, guint64 flags, 
         answer->active = way.row->active & op->known_flags;
         answer->inactive = way.row->inactive & op->known_flags;
     }
-    answer->now = possible_now(offer, &way, op, about);
+    if (way.answer != VIREO_CAN_NO)
+        try_flags(offer, &way, op, about, answer);
     answer->reason = refusal(offer, &way, op, flags, about);
     if (answer->reason) {
         answer->answer = VIREO_CAN_NO;
@@ -143,6 +172,7 @@ void vireo_offer_ask(const VireoOffer *offer, const VireoOp *op, guint64 flags, 
 void vireo_answer_clear(VireoAnswer *answer)
 {
     g_clear_pointer(&answer->reason, g_free);
+    g_clear_pointer(&answer->not_now, g_array_unref);
 }
 
 int vireo_router_can(const VireoOp *op, guint64 flags, const char *driver, VireoBackendRow row,

@@ -5,8 +5,8 @@
  */
 #pragma once
 
+#include "host/call.h"
 #include "objects/object.h"
-#include "ops/catalogue.h"
 
 /* The row of an operation, or NULL. Constant time, any thread. */
 typedef const struct vireo_op *(*VireoBackendRow)(gconstpointer table, guint32 op_id);
@@ -25,14 +25,20 @@ typedef struct {
 /* What a module offers; driver and table must outlive it. */
 VireoOffer vireo_offer_of(const char *driver, VireoBackendRow row, gconstpointer table);
 
-/* What comes of an operation with these flags; reasons are static or belong to the answer. */
+/* What comes of an operation with these flags. */
 typedef struct {
     int answer;         /* enum vireo_can_answer */
     char *reason;       /* why not, or what the answer means; never NULL */
     const VireoOp *by;  /* the operation that the driver is asked for; NULL when it is not asked */
     guint64 native, trivial, active, inactive; /* of the flags this operation may carry */
     guint64 now;        /* flags that could be given to it as things are */
+    GArray *not_now;    /* of VireoNotNow: flags of the driver's table that could not; NULL: none */
 } VireoAnswer;
+
+typedef struct {
+    guint64 flag;
+    char *reason;
+} VireoNotNow;
 
 /* Who asks about what; zeroed: a module, about no object. */
 typedef struct {
@@ -48,3 +54,13 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VireoAnswer, vireo_answer_clear)
 /* The same in short: enum vireo_can_answer for a module; *reason: free with g_free. */
 int vireo_router_can(const VireoOp *op, guint64 flags, const char *driver, VireoBackendRow row,
                      gconstpointer table, char **reason);
+
+/* ---- on the wire of our own program ---- */
+
+/* The operation and the flags that a client names; VIREO_FAIL with what is wrong. */
+int vireo_offer_read(vireo_call *call, const char *name, const char *flags, const VireoOp **op, guint64 *ret);
+void vireo_offer_tell(vireo_call *call, const VireoOffer *offer, const VireoOp *op, guint64 flags,
+                      const VireoCase *about, vireo_op_offer *to);
+/* Every operation of a client's connection; with an object, those on it and on what belongs to it.
+ * Returns how many; *to lives in the call's arena. */
+guint vireo_offer_tell_all(vireo_call *call, const VireoOffer *offer, const VireoCase *about, vireo_op_offer **to);

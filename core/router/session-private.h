@@ -30,3 +30,6 @@ int vireo_session_serve(VireoSession *session, vireo_call *call);
 /* session-events.c */
 int vireo_session_events(VireoSession *session, VireoConn *conn, vireo_call *call);
 void vireo_session_drop_events(VireoSession *session);
+
+/* session-offer.c: finished later. */
+int vireo_session_offer(VireoSession *session, VireoConn *conn, vireo_call *call);

@@ -146,6 +146,9 @@ static int serve_open(VireoSession *session, VireoConn *conn, vireo_call *call)
     case VIREO_OP_connect_register_close_callback:
     case VIREO_OP_connect_unregister_close_callback:
         return VIREO_OK;
+    case VIREO_OP_vireo_conn_can:
+    case VIREO_OP_vireo_conn_ops:
+        return vireo_session_offer(session, conn, call);
     default:
         return vireo_session_events(session, conn, call);
     }

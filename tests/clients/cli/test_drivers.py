@@ -31,7 +31,7 @@ class Drivers(CliCase):
         ops = {op["name"]: op for op in driver["ops"]}
         self.assertIn("CHILDREN", ops["domain_snapshot_delete"]["native"])
         self.assertEqual(len(driver["ops"]), driver["n_ops"])
-        self.assertIn("domain_snapshot_delete", self.vireo("driver", "qemu"))
+        self.assertIn("domain-snapshot-delete", self.vireo("driver", "qemu"))
         self.fails("driver", "no-such-driver")
 
     def can(self, *args):
@@ -56,14 +56,89 @@ class Drivers(CliCase):
 
     @vireo_only("our own program")
     def test_can_mistakes(self):
-        self.fails("can", "no-such-operation", "-c", "qemu:///system")
-        self.fails("can", "domain-snapshot-delete", "-c", "nosuch:///")
+        """No answer is not the answer no."""
+        for args in (["no-such-operation"], ["domain-suspend", "NO_SUCH_FLAG"], ["domain-suspend", "none", "no-such-domain"],
+                     ["domain-suspend", "-c", "nosuch:///"], ["domain-suspend", "-c", "nosuch"]):
+            with self.subTest(args=args):
+                self.fails("can", *args, code=3)
+        self.fails("can", "-c", "qemu", code=2)
+
+    @staticmethod
+    def lacking(*rules):
+        return "test:///default?" + "&".join(rules)
+
+    @vireo_only("our own program")
+    def test_can_on_a_connection_that_lacks_something(self):
+        lacking = ("-c", self.lacking("narrow.domain_suspend=all", "narrow.domain_shutdown_flags=2"))
+        code, answer = self.can("can", "domain-suspend", *lacking)
+        self.assertEqual((code, answer["can"]), (1, False))
+        self.assertIn("not available on this connection: it was opened without", answer["reason"])
+        self.assertIn(answer["reason"], self.fails("suspend", "test", *lacking))
+        code, answer = self.can("can", "domain-shutdown-flags", *lacking)
+        self.assertEqual((code, answer["native"], answer["now"]), (0, [], ["ACPI_POWER_BTN"]))
+        self.assertEqual(answer["not_now"][0]["flags"], ["GUEST_AGENT"])
+        self.assertEqual(self.can("can", "domain-suspend", "-c", "test:///default")[0], 0)
+        self.assertEqual(self.can("can", "domain-suspend", "--table", *lacking)[0], 0)
+
+    @vireo_only("our own program")
+    def test_can_on_a_domain_as_it_is_now(self):
+        uri = ("-c", "test:///default")
+        ask = ("can", "domain-shutdown-flags", "GUEST_AGENT", "test", *uri)
+        self.vireo("destroy", "test", *uri)
+        try:
+            code, answer = self.can(*ask)
+            self.assertEqual((code, answer["domain"]["active"], answer["domain"]["state"]), (1, False, "shut off"))
+            self.assertIn("not running", answer["reason"])
+            self.assertIn(answer["reason"], self.fails("shutdown", "test", "--mode", "agent", *uri))
+            self.assertEqual(self.can("can", "domain-set-memory", "--domain", "test", *uri)[0], 1)  # sets LIVE
+        finally:
+            self.vireo("start", "test", *uri)
+        self.assertEqual(self.can(*ask)[0], 0)
+
+    @vireo_only("our own program")
+    def test_can_read_only(self):
+        code, answer = self.can("can", "domain-suspend", "-r", "-c", "test:///default")
+        self.assertEqual((code, answer["readonly"]), (1, True))
+        self.assertIn("read only", answer["reason"])
+        self.assertEqual(self.can("can", "domain-get-info", "-r", "-c", "test:///default")[0], 0)
+
+    @vireo_only("our own program")
+    def test_can_everything(self):
+        offers = {offer["op"]: offer for offer in self.json("can", "-c", "test:///default")["offers"]}
+        self.assertGreater(len(offers), 400)
+        self.assertEqual([offers[op]["how"] for op in ("domain_suspend", "domain_create", "domain_snapshot_num",
+                                                       "network_undefine")], ["native", "derived", "core", "no"])
+        self.assertEqual(offers["domain_create"]["by"], "domain_create_with_flags")
+        of_domain = self.json("can", "--domain", "test", "-c", "test:///default")
+        self.assertEqual(of_domain["domain"]["name"], "test")
+        self.assertNotIn("connect_get_type", [offer["op"] for offer in of_domain["offers"]])
+        self.assertIn("domain_revert_to_snapshot", [offer["op"] for offer in of_domain["offers"]])
+        text = self.vireo("can", "-c", "test:///default")
+        self.assertIn("derived from domain-create-with-flags", text)
+        self.assertNotIn("network-undefine", text)
+        self.assertIn("network-undefine", self.vireo("can", "--all", "-c", "test:///default"))
+
+    @vireo_only("our own program")
+    def test_driver_tells_how_each_operation_is_served(self):
+        offers = {offer["op"]: offer["how"] for offer in self.json("driver", "qemu")["offers"]}
+        self.assertEqual([offers[op] for op in ("domain_snapshot_delete", "domain_create", "domain_snapshot_num")],
+                         ["native", "derived", "core"])
+        self.assertIn("derived from domain-create-with-flags", self.vireo("driver", "qemu"))
+
+    @vireo_only("our own program")
+    def test_completion_of_operations_and_flags(self):
+        self.assertEqual(self.vireo("__complete", "--", "can", "domain-shutdown-f").split(), ["domain-shutdown-flags"])
+        self.assertIn("SIGNAL", self.vireo("__complete", "--", "can", "domain-shutdown-flags", "").split())
+        self.assertEqual(self.vireo("__complete", "--", "can", "domain-shutdown-flags", "SIGNAL,G").split(),
+                         ["SIGNAL,GUEST_AGENT"])
+        self.assertEqual(self.vireo("__complete", "--", "-c", "test:///default", "can", "domain-suspend", "none",
+                                    "te").split(), ["test"])
 
     def test_another_daemon(self):
         if self.daemon.is_vireo:
             self.skipTest("about daemons that are not vireod")
         self.assertIn("not vireod", self.fails("drivers"))
-        self.assertIn("not vireod", self.fails("can", "domain-snapshot-delete", "-c", "qemu"))
+        self.assertIn("not vireod", self.fails("can", "domain-snapshot-delete", "-c", "qemu", code=3))
 
 
 if __name__ == "__main__":
