@@ -72,34 +72,13 @@ static char *scheme_of(const char *uri)
     return g_strndup(uri, strcspn(uri, "+:"));
 }
 
-/* The operations of a note as rows, so that the router can say what it would do with them. */
-typedef struct {
-    VireoNoteOp *ops;
-    guint n;
-    struct vireo_op row;
-} Rows;
-
-static const struct vireo_op *row_of(gconstpointer opaque, guint32 id)
+/* What the module's note tells; NULL when it has none that can be read. */
+static VireoNoteTable *read_table(vireo_call *call, const VireoModuleInfo *info)
 {
-    Rows *rows = (Rows *)opaque;
-
-    for (guint i = 0; i < rows->n; i++)
-        if (rows->ops[i].id == id) {
-            rows->row = (struct vireo_op){ .id = id, .native = rows->ops[i].native, .trivial = rows->ops[i].trivial,
-                                           .active = rows->ops[i].active, .inactive = rows->ops[i].inactive };
-            return &rows->row;
-        }
+    if (info->note)
+        return vireo_note_table_new(info->note);
+    vireo_call_fail(call, VIREO_ERR_NO_CONNECT, "driver '%s': %s", info->name, info->reason);
     return NULL;
-}
-
-/* The module's operations and its offer from the note; VIREO_FAIL when it has none. */
-static int read_rows(vireo_call *call, const VireoModuleInfo *info, Rows *rows, VireoOffer *offer)
-{
-    if (!info->note)
-        return vireo_call_fail(call, VIREO_ERR_NO_CONNECT, "driver '%s': %s", info->name, info->reason);
-    rows->ops = vireo_note_effective_ops(info->note, &rows->n);
-    *offer = vireo_offer_of(info->name, row_of, rows);
-    return VIREO_OK;
 }
 
 static void fill_can(vireo_call *call, const VireoOp *op, const VireoOffer *offer, const vireo_op_offer *answer)
@@ -123,10 +102,10 @@ static int can(VireoEngine *engine, vireo_call *call)
     g_autofree char *scheme = scheme_of(args->uri);
     VireoModule *module = vireo_loader_by_scheme(vireo_engine_loader(engine), scheme);
     g_autoptr(VireoModuleInfo) info = NULL;
+    g_autoptr(VireoNoteTable) table = NULL;
     vireo_op_offer answer;
     VireoOffer offer;
     const VireoOp *op;
-    Rows rows = { 0 };
     guint64 flags;
 
     if (!module)
@@ -135,11 +114,11 @@ static int can(VireoEngine *engine, vireo_call *call)
         return no_driver(call, scheme);
     info = vireo_module_info(module);
     if (vireo_offer_read(call, args->op, args->flags, &op, &flags) != VIREO_OK ||
-        read_rows(call, info, &rows, &offer) != VIREO_OK)
+        !(table = read_table(call, info)))
         return VIREO_FAIL;
+    offer = vireo_note_table_offer(table);
     vireo_offer_tell(call, &offer, op, flags, &(VireoCase){ 0 }, &answer);
     fill_can(call, op, &offer, &answer);
-    g_free(rows.ops);
     return VIREO_OK;
 }
 
@@ -149,16 +128,17 @@ static int driver_ops(VireoEngine *engine, vireo_call *call)
     vireo_vireo_driver_ops_ret *ret = call->ret;
     VireoModule *module = vireo_loader_by_name(vireo_engine_loader(engine), args->name);
     g_autoptr(VireoModuleInfo) info = module ? vireo_module_info(module) : NULL;
+    g_autoptr(VireoNoteTable) table = NULL;
     VireoOffer offer;
-    Rows rows = { 0 };
 
     if (!module)
         return no_driver(call, args->name);
     fill_info(call, &ret->driver, info);
-    if (read_rows(call, info, &rows, &offer) != VIREO_OK)
+    table = read_table(call, info);
+    if (!table)
         return VIREO_FAIL;
+    offer = vireo_note_table_offer(table);
     ret->ops.len = vireo_offer_tell_all(call, &offer, &(VireoCase){ 0 }, &ret->ops.val);
-    g_free(rows.ops);
     return VIREO_OK;
 }
 

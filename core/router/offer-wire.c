@@ -50,7 +50,7 @@ void vireo_offer_tell(vireo_call *call, const VireoOffer *offer, const VireoOp *
         tell_not_now(call, answer.not_now, to);
 }
 
-static gboolean is_for_clients(const VireoOp *op)
+gboolean vireo_op_is_for_clients(const VireoOp *op)
 {
     return op->kind == VIREO_OP_CALL && op->program != VIREO_PROGRAM_ADMIN &&
            op->program != VIREO_PROGRAM_KEEPALIVE && op->program != VIREO_PROGRAM_DRIVER;
@@ -70,7 +70,7 @@ guint vireo_offer_tell_all(vireo_call *call, const VireoOffer *offer, const Vire
 
     *to = vireo_arena_alloc(call->arena, vireo_n_ops * sizeof **to);
     for (guint i = 0; i < vireo_n_ops && n < VIREO_LIMIT_OP_OFFERS_MAX; i++)
-        if (is_for_clients(&vireo_ops[i]) && belongs_to(&vireo_ops[i], about->object))
+        if (vireo_op_is_for_clients(&vireo_ops[i]) && belongs_to(&vireo_ops[i], about->object))
             vireo_offer_tell(call, offer, &vireo_ops[i], 0, about, &(*to)[n++]);
     return n;
 }

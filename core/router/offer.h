@@ -6,6 +6,7 @@
 #pragma once
 
 #include "host/call.h"
+#include "loader/check.h"
 #include "objects/object.h"
 
 /* The row of an operation, or NULL. Constant time, any thread. */
@@ -24,6 +25,13 @@ typedef struct {
 
 /* What a module offers; driver and table must outlive it. */
 VireoOffer vireo_offer_of(const char *driver, VireoBackendRow row, gconstpointer table);
+
+/* A module as its note tells. The offer lives as long as the table. */
+typedef struct VireoNoteTable VireoNoteTable;
+VireoNoteTable *vireo_note_table_new(VireoNote *note);
+void vireo_note_table_free(VireoNoteTable *table); /* NULL allowed */
+VireoOffer vireo_note_table_offer(const VireoNoteTable *table);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VireoNoteTable, vireo_note_table_free)
 
 /* What comes of an operation with these flags. */
 typedef struct {
@@ -61,6 +69,8 @@ int vireo_router_can(const VireoOp *op, guint64 flags, const char *driver, Vireo
 int vireo_offer_read(vireo_call *call, const char *name, const char *flags, const VireoOp **op, guint64 *ret);
 void vireo_offer_tell(vireo_call *call, const VireoOffer *offer, const VireoOp *op, guint64 flags,
                       const VireoCase *about, vireo_op_offer *to);
+/* Whether clients make calls of it to a driver's connection. */
+gboolean vireo_op_is_for_clients(const VireoOp *op);
 /* Every operation of a client's connection; with an object, those on it and on what belongs to it.
  * Returns how many; *to lives in the call's arena. */
 guint vireo_offer_tell_all(vireo_call *call, const VireoOffer *offer, const VireoCase *about, vireo_op_offer **to);

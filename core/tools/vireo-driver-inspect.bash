@@ -8,7 +8,11 @@ _vireo_driver_inspect()
     COMPREPLY=()
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '-h --help -j --json --deb-depends --rpm-requires
-            -V --version' -- "$cur")
+            --matrix -V --version' -- "$cur")
+        return
+    fi
+    if [[ ${COMP_WORDS[COMP_CWORD - 1]} == --matrix ]]; then
+        mapfile -t COMPREPLY < <(compgen -W 'html markdown' -- "$cur")
         return
     fi
     compopt -o filenames 2>/dev/null

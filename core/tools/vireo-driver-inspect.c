@@ -9,12 +9,14 @@
 
 #include "loader/check.h"
 #include "loader/note.h"
+#include "tools/matrix.h"
 #include "tools/version.h"
 
 enum { EXIT_NOT_A_DRIVER = 1, EXIT_USAGE = 2, EXIT_OTHER_ABI = 3 };
 
 typedef struct {
     gboolean json, deb, rpm, version;
+    char *matrix;
     char **files;
 } Options;
 
@@ -187,6 +189,39 @@ static int inspect(const Options *options, JsonBuilder *json, const char *path)
     return EXIT_OTHER_ABI;
 }
 
+static int print_matrix(const Options *options)
+{
+    g_autoptr(GPtrArray) notes = g_ptr_array_new_with_free_func((GDestroyNotify)vireo_note_unref);
+    g_autofree char *page = NULL;
+
+    for (char **file = options->files; *file; file++) {
+        g_autoptr(GError) error = NULL;
+        VireoNote *note = read_file(*file, &error);
+
+        if (!note) {
+            fprintf(stderr, "vireo-driver-inspect: %s: %s\n", *file, error->message);
+            return EXIT_NOT_A_DRIVER;
+        }
+        g_ptr_array_add(notes, note);
+        if (!vireo_check_note(note, &error)) {
+            fprintf(stderr, "vireo-driver-inspect: %s: would be refused: %s\n", *file, error->message);
+            return EXIT_OTHER_ABI;
+        }
+    }
+    page = vireo_matrix_page(notes, strcmp(options->matrix, "html") == 0 ? VIREO_MATRIX_HTML : VIREO_MATRIX_MARKDOWN);
+    fputs(page, stdout);
+    return 0;
+}
+
+/* 0, or what it means that the output was lost. */
+static int end_output(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return 0;
+    fprintf(stderr, "vireo-driver-inspect: cannot write: %s\n", g_strerror(errno));
+    return EXIT_NOT_A_DRIVER;
+}
+
 static int inspect_all(const Options *options)
 {
     g_autoptr(JsonBuilder) json = json_builder_new();
@@ -204,10 +239,6 @@ static int inspect_all(const Options *options)
     json_builder_end_array(json);
     if (options->json)
         print_json(json);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "vireo-driver-inspect: cannot write: %s\n", g_strerror(errno));
-        return EXIT_NOT_A_DRIVER;
-    }
     return worst;
 }
 
@@ -220,6 +251,8 @@ static gboolean parse(int *argc, char ***argv, Options *options, GError **error)
          "Print the Depends entry of a Debian package", NULL},
         {"rpm-requires", 0, 0, G_OPTION_ARG_NONE, &options->rpm,
          "Print the Requires entry of an RPM package", NULL},
+        {"matrix", 0, 0, G_OPTION_ARG_STRING, &options->matrix,
+         "Print a page that compares the drivers: html or markdown", "FORMAT"},
         {"version", 'V', 0, G_OPTION_ARG_NONE, &options->version, "Print the version and exit",
          NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &options->files, NULL, "FILE..."},
@@ -238,9 +271,14 @@ static gboolean parse(int *argc, char ***argv, Options *options, GError **error)
         g_set_error_literal(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "no file given");
         return FALSE;
     }
-    if (options->json + options->deb + options->rpm > 1) {
+    if (options->json + options->deb + options->rpm + (options->matrix != NULL) > 1) {
         g_set_error_literal(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
-                            "--json, --deb-depends and --rpm-requires exclude each other");
+                            "--json, --deb-depends, --rpm-requires and --matrix exclude each other");
+        return FALSE;
+    }
+    if (options->matrix && strcmp(options->matrix, "html") != 0 && strcmp(options->matrix, "markdown") != 0) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, "--matrix %s: html and markdown are known",
+                    options->matrix);
         return FALSE;
     }
     return TRUE;
@@ -255,6 +293,7 @@ int main(int argc, char **argv)
     if (!parse(&argc, &argv, &options, &error)) {
         fprintf(stderr, "vireo-driver-inspect: %s\nTry 'vireo-driver-inspect --help'.\n",
                 error->message);
+        g_free(options.matrix);
         g_strfreev(options.files);
         return EXIT_USAGE;
     }
@@ -263,8 +302,13 @@ int main(int argc, char **argv)
                VIREO_ABI_MINOR);
         status = 0;
     } else {
-        status = inspect_all(&options);
+        int lost;
+
+        status = options.matrix ? print_matrix(&options) : inspect_all(&options);
+        lost = end_output();
+        status = lost ? lost : status;
     }
+    g_free(options.matrix);
     g_strfreev(options.files);
     return status;
 }
