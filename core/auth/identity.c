@@ -24,6 +24,9 @@ static const struct {
     {"group-name", group_name}, {"process-id", pid_text},    {"process-time", pid_time},
 };
 
+const char *const vireo_identity_names[] = { "unix-user-id", "unix-group-id", "user-name", "group-name",
+                                             "process-id",   "process-time",  NULL };
+
 struct VireoIdentity {
     gint refs;
     pid_t pid;

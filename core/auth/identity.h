@@ -20,6 +20,9 @@ void vireo_identity_unref(VireoIdentity *identity);
  * with the pid it names one process). The text lives as long as the identity. */
 const char *vireo_identity_get(const VireoIdentity *identity, const char *what);
 
+/* These names; the last is NULL. */
+extern const char *const vireo_identity_names[];
+
 /* FALSE when it is unknown or identity is NULL. */
 gboolean vireo_identity_uid(const VireoIdentity *identity, uid_t *uid);
 /* NULL counts as read-only. */

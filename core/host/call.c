@@ -64,6 +64,17 @@ gboolean vireo_call_is_cancelled(vireo_call *call)
     return call->deadline && g_get_monotonic_time() > call->deadline;
 }
 
+void vireo_call_cancel(vireo_call *call)
+{
+    VireoCallCancelled tell;
+
+    if (!g_atomic_int_compare_and_exchange(&call->cancelled, FALSE, TRUE))
+        return;
+    tell = g_atomic_pointer_get(&call->on_cancel);
+    if (tell)
+        tell(call, call->cancel_opaque);
+}
+
 gboolean vireo_call_finish(vireo_call *call, int status)
 {
     if (!g_atomic_int_compare_and_exchange(&call->finished, 0, 1))

@@ -13,6 +13,9 @@
 typedef const char *(*VireoIdentityGet)(gconstpointer identity, const char *what);
 
 typedef void (*VireoCallDone)(vireo_call *call, int status, gpointer opaque);
+/* Told that the call is cancelled, on the canceller's thread; must not block. */
+typedef void (*VireoCallCancelled)(vireo_call *call, gpointer opaque);
+typedef void (*VireoCallProgress)(vireo_call *call, guint64 done, guint64 total, const char *what);
 
 struct vireo_call {
     gint refs;
@@ -24,6 +27,12 @@ struct vireo_call {
     gconstpointer identity;
     gint64 deadline; /* monotonic microseconds, 0: none */
     gint cancelled;  /* atomic */
+    VireoCallCancelled on_cancel; /* atomic; NULL: the driver asks by itself */
+    gpointer cancel_opaque;       /* set before on_cancel */
+    VireoCallProgress on_progress; /* NULL: the log */
+    gpointer on_progress_opaque;
+    gboolean relayed;   /* another core has taken it, and does to the result what is done for clients */
+    gboolean may_block; /* the thread that hands it to the router may run the driver's function itself */
 
     gint error_code; /* 0: none recorded */
     char *error_message;
@@ -51,5 +60,7 @@ int vireo_call_fail(vireo_call *call, int code, const char *format, ...) G_GNUC_
 int vireo_call_vfail(vireo_call *call, int code, const char *format, va_list args)
     G_GNUC_PRINTF(3, 0);
 gboolean vireo_call_is_cancelled(vireo_call *call);
+/* Asks whoever carries it out to give up. The caller holds a reference. */
+void vireo_call_cancel(vireo_call *call);
 /* Ends the call: done runs, once; a second end is ignored and answers FALSE. */
 gboolean vireo_call_finish(vireo_call *call, int status);

@@ -22,6 +22,9 @@ struct vireo_core {
 /* The driver's I/O thread, started when first needed. */
 VireoIoThread *vireo_core_io(vireo_core *core);
 
+/* host.c */
+void vireo_host_space_made(VireoHost *host, vireo_space *space);
+
 /* state.c */
 int vireo_state_save(vireo_core *core, const char *key, const void *data, size_t len);
 int vireo_state_drop(vireo_core *core, const char *key);

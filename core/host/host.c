@@ -12,6 +12,8 @@ struct VireoHost {
     VireoEventHub *hub;
     GMutex lock;
     GHashTable *cores;
+    VireoHostSpaceMade space_made; /* NULL: nobody */
+    gpointer space_opaque;
 };
 
 static void core_free(gpointer data)
@@ -59,6 +61,18 @@ VireoWorkers *vireo_host_workers(VireoHost *host)
 VireoEventHub *vireo_host_events(VireoHost *host)
 {
     return host->hub;
+}
+
+void vireo_host_watch_spaces(VireoHost *host, VireoHostSpaceMade made, gpointer opaque)
+{
+    host->space_made = made;
+    host->space_opaque = opaque;
+}
+
+void vireo_host_space_made(VireoHost *host, vireo_space *space)
+{
+    if (host->space_made)
+        host->space_made(space, host->space_opaque);
 }
 
 static gboolean is_active(const VireoObject *object, gconstpointer unused)

@@ -23,6 +23,10 @@ VireoEventHub *vireo_host_events(VireoHost *host);
 /* How many guests run, in all that drivers have published. Any thread. */
 guint vireo_host_n_active(VireoHost *host);
 
+/* Told of every space when it is made, before anybody has it. Set before the first driver starts. */
+typedef void (*VireoHostSpaceMade)(vireo_space *space, gpointer opaque);
+void vireo_host_watch_spaces(VireoHost *host, VireoHostSpaceMade made, gpointer opaque);
+
 /* The core's side of the driver of that name, made on first use. */
 vireo_core *vireo_host_core(VireoHost *host, const char *name);
 
@@ -31,6 +35,8 @@ vireo_core *vireo_host_core(VireoHost *host, const char *name);
 gboolean vireo_core_start(vireo_core *core, const struct vireo_driver *driver, GError **error);
 /* Runs fini and ends the driver's I/O thread. Guests keep running. */
 void vireo_core_stop(vireo_core *core);
+/* The space of that name, made on first use. */
+vireo_space *vireo_core_space(vireo_core *core, const char *name);
 void *vireo_core_self(vireo_core *core);
 const char *vireo_core_name(vireo_core *core);
 

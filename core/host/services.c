@@ -78,6 +78,10 @@ static void service_complete(vireo_call *call, int status)
 
 static void service_progress(vireo_call *call, uint64_t done, uint64_t total, const char *what)
 {
+    if (call->on_progress) {
+        call->on_progress(call, done, total, what);
+        return;
+    }
     g_debug("%s: %s: %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " %s", call->driver, call->op->name, done,
             total, what ? what : "");
 }
@@ -89,7 +93,7 @@ static void emit(vireo_space *space, guint32 event, gconstpointer msg, gpointer 
     vireo_event_emit(vireo_host_events(core->host), space, event, msg);
 }
 
-static vireo_space *service_space(vireo_core *core, const char *name)
+vireo_space *vireo_core_space(vireo_core *core, const char *name)
 {
     vireo_space *space;
 
@@ -97,6 +101,7 @@ static vireo_space *service_space(vireo_core *core, const char *name)
     space = g_hash_table_lookup(core->spaces, name);
     if (!space) {
         space = vireo_space_new(name, emit, core);
+        vireo_host_space_made(core->host, space);
         g_hash_table_insert(core->spaces, (gpointer)vireo_space_name(space), space);
     }
     g_mutex_unlock(&core->lock);
@@ -201,7 +206,7 @@ const struct vireo_host vireo_host_services = {
     .cancelled = service_cancelled,
     .complete = service_complete,
     .progress = service_progress,
-    .space = service_space,
+    .space = vireo_core_space,
     .publish = service_publish,
     .withdraw = service_withdraw,
     .publish_tree = service_publish_tree,

@@ -58,6 +58,17 @@ void vireo_strand_push(VireoStrand *strand, gboolean high, VireoWork work, gpoin
     vireo_workers_push(strand->workers, high, work, opaque);
 }
 
+gboolean vireo_strand_enter(VireoStrand *strand)
+{
+    gboolean mine;
+
+    g_mutex_lock(&strand->lock);
+    mine = !strand->running;
+    strand->running = TRUE;
+    g_mutex_unlock(&strand->lock);
+    return mine;
+}
+
 void vireo_strand_done(VireoStrand *strand)
 {
     g_autofree Item *next = NULL;

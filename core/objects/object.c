@@ -26,6 +26,27 @@ VireoObject *vireo_object_new(const struct vireo_object *published)
     return object;
 }
 
+void vireo_object_describe(const VireoObject *object, struct vireo_object *ret)
+{
+    *ret = (struct vireo_object){
+        .size = sizeof *ret,
+        .klass = object->klass,
+        .name = object->name,
+        .id = object->id,
+        .state = object->state,
+        .reason = object->reason,
+        .flags = object->flags,
+        .vcpus = object->vcpus,
+        .max_memory_kib = object->max_memory_kib,
+        .memory_kib = object->memory_kib,
+        .os_type = object->os_type,
+        .key = object->key,
+        .kind = object->kind,
+        .event = -1,
+    };
+    memcpy(ret->uuid, object->uuid, sizeof ret->uuid);
+}
+
 static VireoTree *tree_ref(VireoTree *tree)
 {
     return tree ? vireo_tree_ref(tree) : NULL;

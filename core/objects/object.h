@@ -24,6 +24,8 @@ typedef struct {
 } VireoObject;
 
 VireoObject *vireo_object_new(const struct vireo_object *published);
+/* As its driver published it; strings are borrowed, no event is asked for. */
+void vireo_object_describe(const VireoObject *object, struct vireo_object *ret);
 /* The same object with another tree; takes the tree's reference. */
 VireoObject *vireo_object_with_tree(const VireoObject *object, guint klass, VireoTree *tree);
 VireoObject *vireo_object_ref(VireoObject *object);

@@ -17,6 +17,8 @@ struct vireo_space {
     char *name;
     VireoSpaceSink sink;
     gpointer opaque;
+    const VireoSpaceTap *tap; /* NULL: none */
+    gpointer tap_opaque;
     GMutex publishing; /* one change and its events after the other */
     GRWLock lock;      /* the tables; held for pointer operations only */
     Table tables[N_CLASSES];
@@ -108,12 +110,18 @@ static void put_in(Table *table, VireoObject *object)
         g_hash_table_insert(table->by_id, GINT_TO_POINTER(object->id), object);
 }
 
-/* Swaps `before` (may be NULL) for `after` (may be NULL), whose reference the table takes. */
+/* Swaps `before` (may be NULL) for `after` (may be NULL), whose reference the table takes. Another object of
+ * its name gives way. */
 static void swap(vireo_space *space, Table *table, VireoObject *before, VireoObject *after)
 {
+    VireoObject *namesake;
+
     g_rw_lock_writer_lock(&space->lock);
     if (before)
         take_out(table, before);
+    namesake = after ? g_hash_table_lookup(table->by_name, after->name) : NULL;
+    if (namesake)
+        take_out(table, namesake);
     if (after)
         put_in(table, after);
     table->served = TRUE;
@@ -168,6 +176,8 @@ void vireo_space_publish(vireo_space *space, const struct vireo_object *publishe
         else
             raise_changes(space, before, seen);
     }
+    if (space->tap)
+        space->tap->published(space, published, space->tap_opaque);
     g_mutex_unlock(&space->publishing);
 }
 
@@ -184,6 +194,8 @@ void vireo_space_withdraw(vireo_space *space, guint klass, const char *name, con
         if (klass == VIREO_CLASS_DOMAIN)
             raise_changes(space, before, NULL);
     }
+    if (before && space->tap)
+        space->tap->withdrawn(space, klass, name, uuid, space->tap_opaque);
     g_mutex_unlock(&space->publishing);
 }
 
@@ -202,6 +214,8 @@ void vireo_space_publish_tree(vireo_space *space, guint klass, const guint8 *uui
     } else {
         vireo_tree_unref(tree);
     }
+    if (before && space->tap)
+        space->tap->tree(space, klass, uuid, n, nodes, space->tap_opaque);
     g_mutex_unlock(&space->publishing);
 }
 
@@ -209,6 +223,21 @@ void vireo_space_event(vireo_space *space, guint32 event, gconstpointer msg)
 {
     g_mutex_lock(&space->publishing);
     space->sink(space, event, msg, space->opaque);
+    if (space->tap)
+        space->tap->event(space, event, msg, space->tap_opaque);
+    g_mutex_unlock(&space->publishing);
+}
+
+void vireo_space_set_tap(vireo_space *space, const VireoSpaceTap *tap, gpointer opaque)
+{
+    space->tap = tap;
+    space->tap_opaque = opaque;
+}
+
+void vireo_space_hold(vireo_space *space, void (*fn)(vireo_space *space, gpointer opaque), gpointer opaque)
+{
+    g_mutex_lock(&space->publishing);
+    fn(space, opaque);
     g_mutex_unlock(&space->publishing);
 }
 

@@ -26,6 +26,20 @@ void vireo_space_publish_tree(vireo_space *space, guint klass, const guint8 *dom
 /* Hands another event to the sink, in order with the derived ones. */
 void vireo_space_event(vireo_space *space, guint32 event, gconstpointer msg);
 
+/* Who is told of what is done to a space, after it is done and before the next change. Must not block, nor
+ * publish. */
+typedef struct {
+    void (*published)(vireo_space *space, const struct vireo_object *object, gpointer opaque);
+    void (*withdrawn)(vireo_space *space, guint klass, const char *name, const guint8 *uuid, gpointer opaque);
+    void (*tree)(vireo_space *space, guint klass, const guint8 *domain_uuid, guint n,
+                 const struct vireo_tree_node *nodes, gpointer opaque);
+    void (*event)(vireo_space *space, guint32 event, gconstpointer msg, gpointer opaque); /* not the derived ones */
+} VireoSpaceTap;
+/* Before anything is published. */
+void vireo_space_set_tap(vireo_space *space, const VireoSpaceTap *tap, gpointer opaque);
+/* Runs fn while nothing changes; fn may read the space. */
+void vireo_space_hold(vireo_space *space, void (*fn)(vireo_space *space, gpointer opaque), gpointer opaque);
+
 /* Whether any object of that class has ever been published here. */
 gboolean vireo_space_serves(vireo_space *space, guint klass);
 

@@ -140,3 +140,23 @@ GPtrArray *vireo_tree_select(const VireoTree *tree, const VireoTreeNode *from, g
     }
     return found;
 }
+
+GArray *vireo_tree_describe(const VireoTree *tree)
+{
+    GArray *nodes = g_array_new(FALSE, FALSE, sizeof(struct vireo_tree_node));
+
+    for (guint i = 0; tree && i < tree->n; i++) {
+        const VireoTreeNode *from = &tree->nodes[i];
+        struct vireo_tree_node node = {
+            .size = sizeof node,
+            .flags = from->flags,
+            .name = from->name,
+            .parent = from->parent ? from->parent->name : NULL,
+            .creation_time = from->creation_time,
+            .state = from->state,
+        };
+
+        g_array_append_val(nodes, node);
+    }
+    return nodes;
+}

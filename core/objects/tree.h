@@ -28,6 +28,9 @@ guint vireo_tree_size(const VireoTree *tree);
 const VireoTreeNode *vireo_tree_find(const VireoTree *tree, const char *name);
 const VireoTreeNode *vireo_tree_current(const VireoTree *tree);
 
+/* All nodes as they were handed over, strings borrowed: struct vireo_tree_node. Free with g_array_unref. */
+GArray *vireo_tree_describe(const VireoTree *tree);
+
 /* The nodes that a list call means, parents before children. `from` NULL: the whole tree, and then
  * only roots unless `deep`; otherwise its children, or its descendants when `deep`. filter: bits of
  * VIREO_DOMAIN_SNAPSHOT_LIST_* (without ROOTS/DESCENDANTS), groups of which both or none mean any.

@@ -43,7 +43,7 @@ static void ended(vireo_call *call, int status, gpointer opaque)
 
     if (status != VIREO_OK)
         fail_without_reason(route);
-    if (status == VIREO_OK)
+    if (status == VIREO_OK && !call->relayed)
         vireo_result_trim(call);
     if (route->outer.op)
         vireo_derive_leave(call, &route->outer, status == VIREO_OK);
@@ -59,7 +59,7 @@ static void refuse(Route *route)
     vireo_call_finish(route->call, VIREO_FAIL);
 }
 
-/* On a worker. */
+/* On a worker, or where the call was handed over when that may block or the driver is elsewhere. */
 static void run(gpointer opaque)
 {
     Route *route = opaque;
@@ -73,7 +73,7 @@ static void run(gpointer opaque)
         return;
     }
     vireo_call_ref(call);
-    status = vireo_dispatch(route->row->id, route->row->fn, route->conn->handle, call, call->args, call->ret);
+    status = vireo_backend_ask(route->conn->backend, route->row, route->conn->handle, call);
     if (status != VIREO_PENDING)
         vireo_call_finish(call, status);
     vireo_call_unref(call);
@@ -102,9 +102,12 @@ static void hand_over(Route *route)
     gboolean high = op->high_priority || op->lane == VIREO_LANE_CONTROL;
 
     vireo_op_set_flags(op, route->call->args, vireo_op_get_flags(op, route->call->args) & route->row->native);
-    route->call->deadline = vireo_router_deadline(vireo_conn_router(route->conn), op->lane);
+    if (!route->call->relayed)
+        route->call->deadline = vireo_router_deadline(vireo_conn_router(route->conn), op->lane);
     route->strand = strand_for(route);
-    if (route->strand)
+    if ((route->call->may_block || route->conn->backend->call) && (!route->strand || vireo_strand_enter(route->strand)))
+        run(route);
+    else if (route->strand)
         vireo_strand_push(route->strand, high, run, route);
     else
         vireo_workers_push(vireo_host_workers(vireo_router_host(route->conn->router)), high, run, route);

@@ -14,8 +14,13 @@ struct VireoBackend {
     guint threads;    /* enum vireo_threads */
     vireo_core *core;
     VireoBackendTrouble trouble;
-    VireoStrand *strand; /* VIREO_SERIAL */
+    VireoStrand *strand;   /* VIREO_SERIAL */
+    VireoBackendCall call; /* NULL: the functions of the rows */
+    void *self;            /* what conn_open is called with */
 };
+
+/* Asks the driver: on its connection, or for conn_open on what its init returned. */
+int vireo_backend_ask(const VireoBackend *backend, const struct vireo_op *row, void *handle, vireo_call *call);
 
 struct VireoConn {
     gint refs;

@@ -58,20 +58,24 @@ VireoStrands *vireo_router_strands(VireoRouter *router)
     return router->strands;
 }
 
-VireoBackend *vireo_router_add(VireoRouter *router, const char *name, const char *schemes, guint threads,
-                               vireo_core *core, VireoBackendRow row, VireoBackendTrouble trouble,
-                               gconstpointer table)
+static VireoBackend *backend_new(VireoRouter *router, const char *name, guint threads, VireoBackendRow row,
+                                 VireoBackendTrouble trouble, gconstpointer table)
 {
     VireoBackend *backend = g_new0(VireoBackend, 1);
-    g_auto(GStrv) each = g_strsplit(schemes, " ", -1);
 
     backend->router = router;
     backend->offer = vireo_offer_of(name, row, table);
     backend->threads = threads;
-    backend->core = core;
     backend->trouble = trouble;
     if (threads == VIREO_SERIAL)
         backend->strand = vireo_strand_new(vireo_host_workers(router->host));
+    return backend;
+}
+
+static VireoBackend *enter(VireoRouter *router, VireoBackend *backend, const char *schemes)
+{
+    g_auto(GStrv) each = g_strsplit(schemes, " ", -1);
+
     g_rw_lock_writer_lock(&router->lock);
     g_ptr_array_add(router->backends, backend);
     for (char **scheme = each; *scheme; scheme++)
@@ -79,6 +83,34 @@ VireoBackend *vireo_router_add(VireoRouter *router, const char *name, const char
             g_hash_table_insert(router->by_scheme, g_strdup(*scheme), backend);
     g_rw_lock_writer_unlock(&router->lock);
     return backend;
+}
+
+VireoBackend *vireo_router_add(VireoRouter *router, const char *name, const char *schemes, guint threads,
+                               vireo_core *core, VireoBackendRow row, VireoBackendTrouble trouble,
+                               gconstpointer table)
+{
+    VireoBackend *backend = backend_new(router, name, threads, row, trouble, table);
+
+    backend->core = core;
+    return enter(router, backend, schemes);
+}
+
+VireoBackend *vireo_router_add_far(VireoRouter *router, const char *name, const char *schemes, guint threads,
+                                   VireoBackendRow row, VireoBackendTrouble trouble, gconstpointer table,
+                                   VireoBackendCall call, void *self)
+{
+    VireoBackend *backend = backend_new(router, name, threads, row, trouble, table);
+
+    backend->call = call;
+    backend->self = self;
+    return enter(router, backend, schemes);
+}
+
+int vireo_backend_ask(const VireoBackend *backend, const struct vireo_op *row, void *handle, vireo_call *call)
+{
+    if (backend->call)
+        return backend->call(handle, call);
+    return vireo_dispatch(row->id, row->fn, handle, call, call->args, call->ret);
 }
 
 void vireo_router_set_deadlines(VireoRouter *router, guint query, guint modify)
@@ -183,7 +215,7 @@ static void wake_up(vireo_call *call, int status, gpointer opaque)
     g_mutex_unlock(&wait->lock);
 }
 
-static int call_and_wait(const struct vireo_op *row, void *conn, vireo_call *call)
+static int call_and_wait(VireoBackend *backend, const struct vireo_op *row, void *handle, vireo_call *call)
 {
     Wait wait = { 0 };
     int status;
@@ -192,7 +224,7 @@ static int call_and_wait(const struct vireo_op *row, void *conn, vireo_call *cal
     g_cond_init(&wait.ended);
     call->done = wake_up;
     call->opaque = &wait;
-    status = vireo_dispatch(row->id, row->fn, conn, call, call->args, call->ret);
+    status = vireo_backend_ask(backend, row, handle, call);
     if (status == VIREO_PENDING) {
         g_mutex_lock(&wait.lock);
         while (!wait.done)
@@ -235,7 +267,7 @@ static gboolean narrow(VireoConn *conn, const VireoConnCaller *caller, GError **
     if (!row)
         return TRUE;
     call = own_call(conn->backend, VIREO_OP_conn_narrow, NULL, caller);
-    if (call_and_wait(row, conn->handle, call) == VIREO_OK)
+    if (call_and_wait(conn->backend, row, conn->handle, call) == VIREO_OK)
         conn->narrowing = vireo_narrowing_new(&conn->offer, call->ret);
     else
         good = take_error(call, "the driver did not say what the connection can do, and gave no reason", error);
@@ -269,7 +301,8 @@ static VireoConn *open_on(VireoBackend *backend, const char *uri, const VireoCon
     vireo_call *call = own_call(backend, VIREO_OP_conn_open, &args, caller);
     VireoConn *conn = NULL;
 
-    if (row && call_and_wait(row, vireo_core_self(backend->core), call) == VIREO_OK)
+    if (row && call_and_wait(backend, row, backend->call ? backend->self : vireo_core_self(backend->core), call) ==
+                   VIREO_OK)
         conn = conn_new(backend, uri, caller->readonly, call->ret);
     else
         take_error(call, "the driver refused the connection and gave no reason", error);
@@ -309,7 +342,7 @@ static void close_conn(gpointer opaque)
     if (row) {
         vireo_call *call = own_call(conn->backend, VIREO_OP_conn_close, NULL, NULL);
 
-        call_and_wait(row, conn->handle, call);
+        call_and_wait(conn->backend, row, conn->handle, call);
         vireo_call_unref(call);
     }
     vireo_strand_unref(conn->strand);

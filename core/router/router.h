@@ -33,6 +33,15 @@ typedef char *(*VireoBackendTrouble)(gconstpointer table);
 VireoBackend *vireo_router_add(VireoRouter *router, const char *name, const char *schemes, guint threads,
                                vireo_core *core, VireoBackendRow row, VireoBackendTrouble trouble,
                                gconstpointer table);
+
+/* Carries a call, whatever its operation, to a driver that is not in this process. handle: as its conn_open
+ * returned it, or `self` for conn_open itself. Never blocks: it runs on the thread that handed the call over.
+ * enum vireo_status. */
+typedef int (*VireoBackendCall)(void *handle, vireo_call *call);
+/* The same for a driver elsewhere; the functions in its rows are not looked at. */
+VireoBackend *vireo_router_add_far(VireoRouter *router, const char *name, const char *schemes, guint threads,
+                                   VireoBackendRow row, VireoBackendTrouble trouble, gconstpointer table,
+                                   VireoBackendCall call, void *self);
 /* Asked, on a worker, for a scheme that no driver was added for: loads and adds the module, or fails
  * with the reason. scheme NULL: any driver, for a connection without URI; returns its default URI. */
 typedef char *(*VireoRouterFind)(VireoRouter *router, const char *scheme, gpointer opaque, GError **error);

@@ -107,7 +107,7 @@ static void closed(VireoRpcClient *client, gpointer opaque)
     conn = g_steal_pointer(&session->conn);
     g_hash_table_iter_init(&iter, session->calls);
     while (g_hash_table_iter_next(&iter, &call, NULL))
-        g_atomic_int_set(&((vireo_call *)call)->cancelled, TRUE);
+        vireo_call_cancel(call);
     g_mutex_unlock(&session->lock);
     vireo_session_drop_events(session);
     vireo_conn_unref(conn);
