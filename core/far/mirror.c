@@ -105,7 +105,7 @@ static void sweep_trees(const Space *space, const VireoObject *domain)
 
 static void sweep(VireoFarMirror *mirror, Space *space)
 {
-    for (guint klass = 0; !space->unsure && klass <= VIREO_CLASS_NWFILTER_BINDING; klass++) {
+    for (guint klass = 0; !space->unsure && klass <= VIREO_CLASS_ADMIN_CLIENT; klass++) {
         g_autoptr(GPtrArray) objects = vireo_space_list(space->space, klass, NULL, NULL);
 
         for (guint i = 0; i < objects->len; i++) {
@@ -214,7 +214,7 @@ static gboolean take_space(VireoFarMirror *mirror, const VireoFarMessage *messag
 
 static gboolean is_object_class(guint klass)
 {
-    return klass >= VIREO_CLASS_DOMAIN && klass <= VIREO_CLASS_NWFILTER_BINDING;
+    return klass >= VIREO_CLASS_DOMAIN && klass <= VIREO_CLASS_ADMIN_CLIENT;
 }
 
 static gboolean take_object(VireoFarMirror *mirror, Space *space, const VireoFarMessage *message, VireoArena *arena,

@@ -192,7 +192,7 @@ static void tell_space(vireo_space *space, gpointer opaque)
     if (!known)
         name_space(telling->near, telling->number, space);
     g_mutex_unlock(&server->lock);
-    for (guint klass = 0; !known && klass <= VIREO_CLASS_NWFILTER_BINDING; klass++) {
+    for (guint klass = 0; !known && klass <= VIREO_CLASS_ADMIN_CLIENT; klass++) {
         g_autoptr(GPtrArray) objects = vireo_space_list(space, klass, NULL, NULL);
 
         for (guint i = 0; i < objects->len; i++)
