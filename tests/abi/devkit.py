@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The development files of a build, installed below a folder: all that somebody outside the tree has."""
 import os
+import re
 import subprocess
 import sys
 
@@ -33,3 +34,39 @@ def installed(build, folder):
         value = run("pkg-config", f"--variable={variable}", "vireo-driver", env=env)
         assert value.startswith(wanted), (variable, value)
     return env
+
+
+def abi_minor(source):
+    text = (source / "core/abi/vireo/driver.h").read_text()
+    return re.search(r"^#define VIREO_ABI_MINOR (\d+)", text, re.M)[1]
+
+
+DOMAIN = "<domain type='test'><name>vm</name><memory>2048</memory></domain>"
+
+
+def live(virsh, folder):
+    """The life of a domain with the template driver. virsh(*words) runs it on the driver's URI."""
+    def good(*words):
+        done = virsh(*words)
+        assert done.returncode == 0, (words, done.stderr)
+        return done.stdout
+
+    def bad(text, *words):
+        done = virsh(*words)
+        assert done.returncode != 0 and text in done.stderr, (words, done.stdout, done.stderr)
+
+    (folder / "vm.xml").write_text(DOMAIN)
+    (folder / "no.xml").write_text("<domain")
+    assert good("list", "--all", "--name").strip() == ""
+    good("define", folder / "vm.xml")
+    assert good("list", "--all", "--name").strip() == "vm"
+    assert good("domstate", "vm").strip() == "shut off"
+    good("start", "vm")
+    bad("already", "start", "vm")
+    assert good("list", "--name", "--state-running").strip() == "vm"
+    assert "Max memory:     2048 KiB" in good("dominfo", "vm")
+    assert "<name>vm</name>" in good("dumpxml", "vm")
+    good("destroy", "vm")
+    good("undefine", "vm", "--nvram")
+    assert good("list", "--all", "--name").strip() == ""
+    bad("well-formed", "define", folder / "no.xml")
