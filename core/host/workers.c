@@ -12,6 +12,7 @@ typedef struct {
     gboolean urgent_only;
     GCond wake;
     guint max, threads, idle;
+    gboolean coming; /* one was woken up or hired and has not looked for work yet */
 } Crew;
 
 struct VireoWorkers {
@@ -30,17 +31,64 @@ static Job *take(VireoWorkers *pool, const Crew *crew)
     return job || crew->urgent_only ? job : g_queue_pop_head(&pool->ordinary);
 }
 
+static gpointer worker(gpointer opaque);
+
+/* With the lock held. */
+static gboolean hire(Crew *crew, const char *name)
+{
+    g_autoptr(GThread) thread = g_thread_try_new(name, worker, crew, NULL);
+
+    if (thread)
+        crew->threads++;
+    return thread != NULL;
+}
+
+/* With the lock held: whom to wake up for what is queued, once the lock is released; NULL: nobody.
+ * One at a time: who comes and finds more work than his own calls the next one. */
+static GCond *summon(VireoWorkers *pool)
+{
+    Crew *crew = &pool->crew, *priority = &pool->priority_crew;
+
+    if ((!pool->urgent.length && !pool->ordinary.length) || crew->coming)
+        return NULL;
+    if (crew->idle || crew->threads < crew->max) {
+        gboolean sleeps = crew->idle > 0;
+
+        crew->coming = sleeps || hire(crew, "worker");
+        return sleeps ? &crew->wake : NULL;
+    }
+    if (!pool->urgent.length || priority->coming)
+        return NULL;
+    if (priority->idle) {
+        priority->coming = TRUE;
+        return &priority->wake;
+    }
+    if (priority->threads < priority->max)
+        priority->coming = hire(priority, "priority");
+    return NULL;
+}
+
+static void wake(GCond *cond)
+{
+    if (cond)
+        g_cond_signal(cond);
+}
+
 static gpointer worker(gpointer opaque)
 {
     Crew *crew = opaque;
     VireoWorkers *pool = crew->pool;
 
     g_mutex_lock(&pool->lock);
+    crew->coming = FALSE;
     for (;;) {
         Job *job = take(pool, crew);
 
         if (job) {
+            GCond *next = summon(pool);
+
             g_mutex_unlock(&pool->lock);
+            wake(next);
             job->work(job->opaque);
             g_free(job);
             g_mutex_lock(&pool->lock);
@@ -50,22 +98,13 @@ static gpointer worker(gpointer opaque)
             crew->idle++;
             g_cond_wait(&crew->wake, &pool->lock);
             crew->idle--;
+            crew->coming = FALSE;
         }
     }
     crew->threads--;
     g_cond_signal(&pool->gone);
     g_mutex_unlock(&pool->lock);
     return NULL;
-}
-
-/* With the lock held. */
-static void hire(Crew *crew, const char *name)
-{
-    g_autoptr(GThread) thread = NULL;
-
-    thread = g_thread_try_new(name, worker, crew, NULL);
-    if (thread)
-        crew->threads++;
 }
 
 VireoWorkers *vireo_workers_new(guint min, guint max, guint priority)
@@ -105,19 +144,14 @@ void vireo_workers_free(VireoWorkers *pool)
 void vireo_workers_push(VireoWorkers *pool, gboolean high, VireoWork work, gpointer opaque)
 {
     Job *job = g_new(Job, 1);
+    GCond *next;
 
     *job = (Job){ work, opaque };
     g_mutex_lock(&pool->lock);
     g_queue_push_tail(high ? &pool->urgent : &pool->ordinary, job);
-    if (pool->crew.idle)
-        g_cond_signal(&pool->crew.wake);
-    else if (pool->crew.threads < pool->crew.max)
-        hire(&pool->crew, "worker");
-    else if (high && pool->priority_crew.idle)
-        g_cond_signal(&pool->priority_crew.wake);
-    else if (high && pool->priority_crew.threads < pool->priority_crew.max)
-        hire(&pool->priority_crew, "priority");
+    next = summon(pool);
     g_mutex_unlock(&pool->lock);
+    wake(next);
 }
 
 void vireo_workers_info(VireoWorkers *pool, VireoWorkersInfo *info)

@@ -34,6 +34,27 @@ static void test_bounds(void)
     g_assert_cmpint(most_together, ==, 3);
 }
 
+/* Work that comes in quick succession gets a thread each, also when but one of them is asleep: it is
+ * still on its way when the second piece is queued. */
+static void test_quick_succession(void)
+{
+    for (guint round = 0; round < 20; round++) {
+        VireoWorkers *workers = vireo_workers_new(0, 2, 0);
+        VireoWorkersInfo info = {0};
+
+        reset();
+        vireo_workers_push(workers, FALSE, work, NULL);
+        while (!info.idle)
+            vireo_workers_info(workers, &info);
+        reset();
+        vireo_workers_push(workers, FALSE, work, GINT_TO_POINTER(2));
+        vireo_workers_push(workers, FALSE, work, GINT_TO_POINTER(2));
+        vireo_workers_free(workers);
+        g_assert_cmpint(ran, ==, 2);
+        g_assert_cmpint(most_together, ==, 2);
+    }
+}
+
 static GMutex gate;
 
 static void wait_at_gate(gpointer opaque)
@@ -52,16 +73,17 @@ static void test_priority(void)
     g_mutex_lock(&gate);
     for (guint i = 0; i < 4; i++)
         vireo_workers_push(workers, FALSE, wait_at_gate, NULL);
-    vireo_workers_push(workers, TRUE, work, NULL);
-    for (guint i = 0; i < 2000 && !g_atomic_int_get(&ran); i++)
-        g_usleep(1000);
-    g_assert_cmpint(ran, ==, 1);
     for (guint i = 0; i < 2000; i++) {
         vireo_workers_info(workers, &info);
         if (info.queued == 2)
             break;
-        g_usleep(1000); /* an ordinary worker has not taken its first item yet */
+        g_usleep(1000); /* a worker has not taken its first item yet */
     }
+    vireo_workers_push(workers, TRUE, work, NULL);
+    for (guint i = 0; i < 2000 && !g_atomic_int_get(&ran); i++)
+        g_usleep(1000);
+    g_assert_cmpint(ran, ==, 1);
+    vireo_workers_info(workers, &info);
     g_assert_cmpuint(info.threads, ==, 3);
     g_assert_cmpuint(info.queued, ==, 2);
     g_mutex_unlock(&gate);
@@ -112,6 +134,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/workers/bounds", test_bounds);
+    g_test_add_func("/workers/quick-succession", test_quick_succession);
     g_test_add_func("/workers/priority", test_priority);
     g_test_add_func("/workers/strand", test_strand);
     return g_test_run();
