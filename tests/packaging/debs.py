@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The Debian packages of this tree: built when it has changed, and kept below BUILD/packaging."""
+import fcntl
+import glob
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import chroot
+
+DEBS = os.path.join(chroot.PLACE, "debs")
+NEWER = os.path.join(chroot.PLACE, "debs-newer")
+BUILD_DEBS = os.path.join(chroot.TOP, "packaging", "build-debs")
+
+
+@contextmanager
+def locked():
+    os.makedirs(chroot.PLACE, exist_ok=True)
+    with open(os.path.join(chroot.PLACE, "lock"), "w", encoding="ascii") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def fingerprint():
+    """Of everything that the packages are made from."""
+    digest = hashlib.sha256()
+    for room in "core", "plugins", "docs", "packaging", "meson.build", "meson_options.txt", "LICENSE":
+        path = os.path.join(chroot.TOP, room)
+        files = [path] if os.path.isfile(path) else sorted(
+            os.path.join(folder, name) for folder, _, names in os.walk(path) if "__pycache__" not in folder
+            for name in names)
+        for name in files:
+            with open(name, "rb") as stream:
+                digest.update(f"{name}\0{os.stat(name).st_mode}\0".encode() + hashlib.sha256(stream.read()).digest())
+    return digest.hexdigest()
+
+
+def built():
+    """A folder with the packages, and an index for apt."""
+    chroot.need("dpkg-buildpackage", "dh", "dpkg-scanpackages")
+    with locked():
+        mark, now = os.path.join(DEBS, "made-from"), fingerprint()
+        if not os.path.exists(mark) or Path(mark).read_text(encoding="ascii") != now:
+            shutil.rmtree(DEBS, ignore_errors=True)
+            options = f"nocheck noautodbgsym parallel={os.cpu_count()}"
+            chroot.run(BUILD_DEBS, DEBS, env=dict(os.environ, DEB_BUILD_OPTIONS=options), timeout=500)
+            index(DEBS)
+            with open(mark, "w", encoding="ascii") as stream:
+                stream.write(now)
+    return DEBS
+
+
+def index(folder):
+    with open(os.path.join(folder, "Packages"), "w", encoding="utf-8") as stream:
+        subprocess.run(["dpkg-scanpackages", "-m", "."], cwd=folder, stdout=stream, stderr=subprocess.DEVNULL,
+                       check=True)
+
+
+def field(deb, name):
+    return chroot.run("dpkg-deb", "-f", deb, name).strip()
+
+
+def deb_of(package, folder=DEBS):
+    found = glob.glob(os.path.join(folder, package + "_*.deb"))
+    assert len(found) == 1, (package, found)
+    return found[0]
+
+
+def newer():
+    """The same packages as the next revision of the distribution."""
+    version = field(deb_of("vireo-daemon", built()), "Version")
+    following = version + "+next"
+    with locked():
+        shutil.rmtree(NEWER, ignore_errors=True)
+        os.makedirs(NEWER)
+        for deb in glob.glob(os.path.join(DEBS, "*.deb")):
+            with tempfile.TemporaryDirectory(dir=NEWER) as work:
+                tree = os.path.join(work, "tree")
+                chroot.run("dpkg-deb", "-R", deb, tree)
+                control = os.path.join(tree, "DEBIAN", "control")
+                with open(control, encoding="utf-8") as stream:
+                    text = stream.read()
+                text = re.sub(rf"^Version: .*|\(= {re.escape(version)}\)",
+                              lambda found: found.group().replace(version, following), text, flags=re.M)
+                with open(control, "w", encoding="utf-8") as stream:
+                    stream.write(text)
+                chroot.run("dpkg-deb", "--root-owner-group", "-Znone", "-b", tree, NEWER)
+        index(NEWER)
+    return NEWER
