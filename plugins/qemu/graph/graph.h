@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The image graph: image files, the points inside them (internal snapshots) and who needs which.
+ * Nothing in this folder opens a file or talks to QEMU. The caller adds what it found and asks for a
+ * plan; others carry plans out. Not thread safe. Errors are wire error numbers (qemu_error). */
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef struct QemuGraph QemuGraph;
+
+typedef enum { QEMU_FILE_RAW, QEMU_FILE_QCOW2, QEMU_FILE_STATE /* memory, NVRAM */ } QemuFileKind;
+
+typedef enum {
+    QEMU_FILE_OWNED = 1 << 0,    /* made by a snapshot operation: may be unlinked */
+    QEMU_FILE_RELEASED = 1 << 1, /* given up by a delete or a revert: may be collected */
+    QEMU_FILE_READONLY = 1 << 2,
+} QemuFileFlags;
+
+/* Who refers to images. OUTSIDE is whatever is not this domain: other domains' definitions, foreign
+ * files that were found to be based on an image, pins. */
+typedef enum { QEMU_HOLD_ACTIVE, QEMU_HOLD_SNAPSHOT, QEMU_HOLD_OUTSIDE } QemuHoldKind;
+
+QemuGraph *qemu_graph_new(void);
+void qemu_graph_free(QemuGraph *graph);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuGraph, qemu_graph_free)
+
+/* ---- building: what was found --------------------------------------------------- */
+
+/* bytes: what the file itself holds. backing: added before, NULL: none. Adding a path again is FALSE
+ * and changes nothing. */
+gboolean qemu_graph_add(QemuGraph *graph, const char *path, QemuFileKind kind, guint flags,
+                        guint64 bytes, const char *backing, GError **error);
+gboolean qemu_graph_has(const QemuGraph *graph, const char *path);
+/* More flags for a file that is known. */
+void qemu_graph_mark(QemuGraph *graph, const char *path, guint flags);
+gboolean qemu_graph_add_point(QemuGraph *graph, const char *path, const char *tag, guint64 bytes,
+                              GError **error);
+/* name: of the snapshot, domain or file that refers; "" for the active definition. slot: the disk.
+ * tag: NULL for the present content of the image. */
+gboolean qemu_graph_hold(QemuGraph *graph, QemuHoldKind kind, const char *name, const char *slot,
+                         const char *path, const char *tag, GError **error);
+
+/* ---- looking -------------------------------------------------------------------- */
+
+/* How often the present content (tag NULL) or a point is referred to. */
+guint qemu_graph_holds(const QemuGraph *graph, const char *path, const char *tag);
+guint qemu_graph_children(const QemuGraph *graph, const char *path);
+guint qemu_graph_flags(const QemuGraph *graph, const char *path);
+/* The file a holder's slot refers to, NULL: none. */
+const char *qemu_graph_held(const QemuGraph *graph, QemuHoldKind kind, const char *name,
+                            const char *slot, const char **tag);
+/* Whether something outside reads the image, directly or from above. */
+gboolean qemu_graph_is_shared(const QemuGraph *graph, const char *path);
+/* Paths of all files with these flags, sorted; the strings are the graph's. */
+GPtrArray *qemu_graph_files(const QemuGraph *graph, guint flags);
+
+G_END_DECLS

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of this folder share. */
+#include "plan.h"
+
+void qemu_error(GError **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+typedef struct QemuNode QemuNode;
+
+typedef struct {
+    char *tag;
+    guint64 bytes;
+    guint holds;
+} QemuPoint;
+
+struct QemuNode {
+    char *path;
+    QemuFileKind kind;
+    guint flags; /* QemuFileFlags */
+    guint64 bytes;
+    QemuNode *backing;
+    GPtrArray *children;
+    GHashTable *points; /* tag -> QemuPoint */
+    guint holds;        /* of the present content */
+    guint outside;      /* how many of these, and of those of its points, are not ours */
+};
+
+typedef struct {
+    char *slot;
+    QemuNode *node;
+    QemuPoint *point; /* NULL: the present content */
+} QemuRef;
+
+typedef struct {
+    QemuHoldKind kind;
+    char *name;
+    GPtrArray *refs; /* QemuRef */
+} QemuHolder;
+
+struct QemuGraph {
+    GHashTable *nodes;   /* path -> QemuNode */
+    GHashTable *holders; /* key -> QemuHolder */
+};
+
+QemuNode *qemu_graph_node(const QemuGraph *graph, const char *path);
+QemuHolder *qemu_graph_holder(const QemuGraph *graph, QemuHoldKind kind, const char *name);
+/* One reference of a holder; NULL: none. */
+QemuRef *qemu_holder_ref(const QemuHolder *holder, const char *slot);
+/* Drops one reference. released: files that lose one are marked so. */
+void qemu_holder_drop(QemuHolder *holder, QemuRef *ref, gboolean released);
+/* Drops a holder with all its references. */
+void qemu_graph_drop(QemuGraph *graph, QemuHoldKind kind, const char *name, gboolean released);
+void qemu_node_rebase(QemuNode *node, QemuNode *backing);
+void qemu_node_drop_point(QemuNode *node, const char *tag);
+void qemu_graph_remove(QemuGraph *graph, QemuNode *node);
+gboolean qemu_node_shared(const QemuNode *node);
+gboolean qemu_node_has_held_points(const QemuNode *node);
+
+QemuStep *qemu_plan_add(QemuPlan *plan, QemuStepKind kind, const char *image, const char *other,
+                        const char *tag, const char *slot, guint64 bytes);
+/* The active definition's slot moves to node. released: what it leaves may be collected. */
+void qemu_plan_switch(QemuGraph *graph, QemuPlan *plan, const char *slot, QemuNode *node,
+                      gboolean released);
