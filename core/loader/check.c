@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "loader/adapter.h"
 #include "util/error.h"
 
 /* Sizes of 1.0: what grew since is behind them. */
@@ -66,15 +67,18 @@ static gboolean check_masks(const VireoNoteOp *op, GError **error)
 
 static gboolean check_abi(const VireoNote *note, GError **error)
 {
+    const VireoAdapter *adapter = vireo_adapter_for(note->abi_major);
+    guint minor = adapter ? adapter->minor : VIREO_ABI_MINOR;
+
     if (!note->native)
         return refuse(error, "built for another machine (ELF%u, machine %u)", note->bits,
                       note->machine);
-    if (note->abi_major != VIREO_ABI_MAJOR)
+    if (note->abi_major != VIREO_ABI_MAJOR && !adapter)
         return refuse(error, "built for driver ABI %u.%u; this daemon has %u.%u", note->abi_major,
                       note->abi_target, VIREO_ABI_MAJOR, VIREO_ABI_MINOR);
-    if (note->abi_target > VIREO_ABI_MINOR)
+    if (note->abi_target > minor)
         return refuse(error, "needs driver ABI %u.%u or newer; this daemon has %u.%u",
-                      note->abi_major, note->abi_target, VIREO_ABI_MAJOR, VIREO_ABI_MINOR);
+                      note->abi_major, note->abi_target, note->abi_major, minor);
     if (note->threads > VIREO_PARALLEL)
         return refuse(error, "its thread model %u is unknown", note->threads);
     return TRUE;

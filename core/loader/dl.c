@@ -5,11 +5,11 @@
 #include <ltdl.h>
 #include <string.h>
 
+#include <vireo/driver.h>
+
 #include "util/error.h"
 
-#define ENTRY "vireo_driver_entry_1"
-
-typedef const struct vireo_driver *Entry(void);
+typedef gconstpointer Entry(void);
 
 /* libltdl and dlerror() are not made for several threads. */
 static GMutex lock;
@@ -64,7 +64,7 @@ static lt_dlhandle open_resident(const char *path, GError **error)
     return handle;
 }
 
-gboolean vireo_link_module(const char *path, const struct vireo_driver **ret, GError **error)
+gboolean vireo_link_module(const char *path, const char *name, gconstpointer *ret, GError **error)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&lock);
     lt_dlhandle handle;
@@ -77,7 +77,7 @@ gboolean vireo_link_module(const char *path, const struct vireo_driver **ret, GE
     handle = open_resident(path, error);
     if (!handle)
         return FALSE;
-    symbol = lt_dlsym(handle, ENTRY);
+    symbol = lt_dlsym(handle, name);
     memcpy(&entry, &symbol, sizeof entry);
     if (entry)
         *ret = entry();

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "loader/adapter.h"
 #include "loader/dl.h"
 #include "loader/private.h"
 #include "util/error.h"
@@ -141,24 +142,32 @@ void vireo_module_quarantine(VireoModule *module, const char *reason)
 /* Puts the code into the process and holds it to the note. */
 static gboolean link_and_check(VireoModule *module, VireoModuleState *state, GError **error)
 {
+    const VireoAdapter *adapter = vireo_adapter_for(module->note->abi_major);
+    const char *entry = adapter ? adapter->entry : VIREO_ENTRY;
     const struct vireo_driver *driver;
+    gconstpointer theirs;
     VireoOpTable *table;
 
     *state = VIREO_MODULE_FAILED_LINK;
-    if (!vireo_link_module(module->path, &driver, error))
+    if (!vireo_link_module(module->path, entry, &theirs, error))
         return FALSE;
     g_mutex_lock(&module->loader->lock);
     module->linked = TRUE;
     g_mutex_unlock(&module->loader->lock);
     *state = VIREO_MODULE_REFUSED_ABI;
-    if (!driver) {
-        g_set_error_literal(error, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED,
-                            "it does not export vireo_driver_entry_1, or that returns nothing");
+    if (!theirs) {
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED,
+                    "it does not export %s, or that returns nothing", entry);
         return FALSE;
     }
+    driver = adapter ? adapter->adapt(theirs, error) : theirs;
+    if (!driver)
+        return FALSE;
     if (!vireo_check_table(module->note, driver, error))
         return FALSE;
     g_mutex_lock(&module->loader->lock);
+    if (adapter)
+        g_ptr_array_add(module->remarks, g_strdup_printf("runs through the adapter for ABI %u", adapter->major));
     table = vireo_op_table_new(driver, module->remarks);
     g_mutex_unlock(&module->loader->lock);
     g_atomic_pointer_set(&module->table, table);

@@ -12,6 +12,10 @@
 
 G_DEFINE_QUARK(vireo - note - error - quark, vireo_note_error)
 
+/* Sizes of 1.0: what grew since is behind them. */
+#define HEAD_SIZE (offsetof(struct vireo_note_head, schemes) + 64)
+#define ROW_SIZE  (offsetof(struct vireo_note_op, inactive) + 8)
+
 #define MAX_HEADERS 4096
 #define MAX_NOTES   (4u << 20) /* bytes of all note segments together */
 #define MAX_OPS     8192
@@ -190,14 +194,14 @@ static VireoNote *read_manifest(const Source *source, const guint8 *at, guint32 
     g_autoptr(VireoNote) note = NULL;
     guint32 head_size, op_size, n_ops;
 
-    if (len < sizeof(struct vireo_note_head))
+    if (len < HEAD_SIZE)
         return broken(error, "it is too short");
     head_size = get32(source, at + offsetof(struct vireo_note_head, head_size));
     op_size = get32(source, at + offsetof(struct vireo_note_head, op_size));
     n_ops = get32(source, at + offsetof(struct vireo_note_head, n_ops));
-    if (head_size < sizeof(struct vireo_note_head) || head_size > len)
+    if (head_size < HEAD_SIZE || head_size > len)
         return broken(error, "the size of its head");
-    if (op_size < sizeof(struct vireo_note_op) || op_size > len)
+    if (op_size < ROW_SIZE || op_size > len)
         return broken(error, "the size of its rows");
     if (n_ops > MAX_OPS || (guint64)n_ops * op_size > len - head_size)
         return broken(error, "it has fewer rows than it says");

@@ -9,8 +9,6 @@ core     the template as it is now, on the daemon of the oldest release, which i
          and a module for today's minor, which that daemon refuses before any of its code runs
 
 Exit status 77: it cannot be tried here, and why."""
-import contextlib
-import json
 import lzma
 import os
 import shutil
@@ -21,11 +19,9 @@ import unittest
 from pathlib import Path
 
 import devkit
+import living
 
 ACTION, BUILD, FOLDER, SOURCE = sys.argv[1], *map(Path, sys.argv[2:5])
-sys.path.insert(0, str(Path(__file__).parents[1] / "clients"))
-import vireotest  # noqa: E402
-
 LANGUAGES = {"c": "gcc", "c++": "g++"}
 RELEASES = sorted((FOLDER / "headers").iterdir(), key=lambda path: [int(part) for part in path.name.split(".")])
 MARKER = """
@@ -39,30 +35,10 @@ __attribute__((constructor)) static void leave_a_mark(void)
 """
 
 
-@contextlib.contextmanager
-def running(vireod, drivers, folder):
-    """A daemon with these drivers; gives its socket."""
-    with open(folder / "vireod.log", "w", encoding="utf-8") as log:
-        process = subprocess.Popen([vireod, "--root", folder / "root", "--driver-dir", drivers],
-                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    socket = str(folder / "root" / "run" / "libvirt" / "libvirt-sock")
-    try:
-        vireotest.wait_until(lambda: process.poll() is not None or vireotest.connects(socket), 20, "the socket is open")
-        yield socket
-        if process.poll() is not None:
-            raise AssertionError(f"vireod has ended with {process.returncode}")
-    except BaseException:
-        print((folder / "vireod.log").read_text(), file=sys.stderr)
-        raise
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 class Skew(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.work = Path(vireotest.make_work_dir())
+        cls.work = Path(living.vireotest.make_work_dir())
         cls.addClassCleanup(shutil.rmtree, cls.work, ignore_errors=True)
         cls.env = devkit.installed(BUILD, cls.work / "devel")
         cls.new, = (cls.work / "devel").rglob("bin/vireo-driver-new")
@@ -88,19 +64,10 @@ class Skew(unittest.TestCase):
             self.build(name, language, env)
         return names
 
-    def virsh(self, socket, name, *args):
-        return subprocess.run(["virsh", "-q", "-c", f"{name}+unix:///default?socket={socket}", *args], timeout=60,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-
     def live(self, socket, names):
         for name in names:
             with self.subTest(driver=name):
-                devkit.live(lambda *args, name=name: self.virsh(socket, name, *args), self.work)
-
-    def table(self, socket, name):
-        """What the daemon says about a module."""
-        done = devkit.run(BUILD / "core/cli/vireo", "-c", f"{name}+unix:///default?socket={socket}", "drivers", "--json")
-        return next(driver for driver in json.loads(done) if driver["name"] == name)
+                devkit.live(lambda *args, name=name: living.virsh(socket, name, *args), self.work)
 
 
 class Headers(Skew):
@@ -124,7 +91,7 @@ class Headers(Skew):
                 if name in names:
                     row = devkit.run(BUILD / "core/tools/vireo-driver-inspect", self.drivers / f"{name}.so")
                     self.assertIn("ABI:        1.0\n", row)
-        with running(BUILD / "core/daemon/vireod", self.drivers, self.work) as socket:
+        with living.running(BUILD / "core/daemon/vireod", self.drivers, self.work) as socket:
             self.live(socket, names)
 
 
@@ -147,18 +114,18 @@ class Core(Skew):
         vireod = released_vireod(RELEASES[0])
         names = self.build_all({"plain": "c", "plus": "c++"}, self.env)
         mark = self.mark("late", self.env)
-        with running(vireod, self.drivers, self.work) as socket:
+        with living.running(vireod, self.drivers, self.work) as socket:
             self.live(socket, names)
             if MINOR == RELEASES[0].name.split(".")[1]:
                 return
-            refused = self.virsh(socket, "late", "list")
+            refused = living.virsh(socket, "late", "list")
             self.assertNotEqual(refused.returncode, 0)
-            row = self.table(socket, "late")
+            row = living.driver(BUILD / "core/cli/vireo", socket, "late")
             self.assertEqual(row["state"], "REFUSED_ABI")
             self.assertIn(f"needs driver ABI 1.{MINOR} or newer; this daemon has {RELEASES[0].name}", row["reason"])
             self.assertFalse(mark.exists(), "the module's code ran before it was refused")
         # The mark is one: where the module is not refused, it is there.
-        with running(BUILD / "core/daemon/vireod", self.drivers, self.work) as socket:
+        with living.running(BUILD / "core/daemon/vireod", self.drivers, self.work) as socket:
             self.live(socket, ["late"])
             self.assertTrue(mark.exists())
 
