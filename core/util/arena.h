@@ -4,6 +4,8 @@
 
 #include <glib.h>
 
+G_BEGIN_DECLS
+
 typedef struct VireoArena VireoArena;
 
 VireoArena *vireo_arena_new(void);
@@ -16,3 +18,5 @@ char *vireo_arena_strdup(VireoArena *arena, const char *text);
 char *vireo_arena_printf(VireoArena *arena, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VireoArena, vireo_arena_free)
+
+G_END_DECLS
