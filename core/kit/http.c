@@ -293,6 +293,7 @@ static void lane_give(VireoHttp *http, Lane *lane)
     long connects = 0;
 
     curl_easy_getinfo(lane->easy, CURLINFO_NUM_CONNECTS, &connects);
+    curl_easy_setopt(lane->easy, CURLOPT_COOKIEFILE, NULL); /* curl 7.88 forgets to free this list */
     curl_easy_reset(lane->easy);
     lane->idle_since = g_get_monotonic_time();
     g_mutex_lock(&http->lock);
