@@ -19,7 +19,8 @@ def installed(build, folder):
     run("meson", "install", "-C", build, "--no-rebuild", "--tags", "devel", env=env)
     env.pop("DESTDIR")
     found = sorted(folder.rglob("*.pc"))
-    assert [path.name for path in found] == ["vireo-client.pc", "vireo-driver.pc", "vireo-kit.pc"], found
+    assert [path.name for path in found] == ["vireo-client.pc", "vireo-driver.pc", "vireo-kit-soap.pc",
+                                            "vireo-kit.pc"], found
     catalogues = [path for path in folder.rglob("catalogue.h") if "vireo/client" not in str(path)]
     assert not catalogues, "internal headers are installed"
     # A prefix below the folder is for our own files; the other libraries are the system's.

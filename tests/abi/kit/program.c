@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Every header of the kit, and a call into each part of the archive. */
+#include <kit/argv.h>
 #include <kit/file.h>
 #include <kit/json.h>
 #include <kit/loop.h>
@@ -7,6 +8,7 @@
 #include <kit/node.h>
 #include <kit/process.h>
 #include <kit/qmp.h>
+#include <kit/retry.h>
 #include <util/uuid.h>
 
 #include <unistd.h>
@@ -36,6 +38,13 @@ int main(void)
     g_assert_cmpstr(g_quark_to_string(VIREO_QMP_ERROR), !=, NULL);
     vireo_loop_later(loop, 0, called, calls, NULL);
     g_assert_true(g_async_queue_timeout_pop(calls, 10 * G_TIME_SPAN_SECOND) == calls);
+
+    g_autoptr(VireoArgv) command = vireo_argv_new("tool");
+    vireo_argv_add_secret(command, "key=", "hidden");
+    g_autofree char *shown = vireo_argv_show(command);
+    g_assert_cmpstr(shown, ==, "tool 'key=*****'");
+    VireoRetry retry = { .tries = 1 };
+    g_assert_false(vireo_retry_again(&retry));
 
     domain = vireo_domain_parse("<domain type='test'><name>vm</name></domain>", 0, &error);
     g_assert_no_error(error);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The kit's headers are C++ as well, and link. */
+#include <kit/argv.h>
 #include <kit/file.h>
+#include <kit/http.h>
 #include <kit/json.h>
 #include <kit/loop.h>
 #include <kit/model.h>
 #include <kit/node.h>
 #include <kit/process.h>
 #include <kit/qmp.h>
+#include <kit/retry.h>
+#include <kit/soap.h>
 #include <util/uuid.h>
 
 int main()
