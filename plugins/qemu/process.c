@@ -360,12 +360,17 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
 {
     QemuDriver *driver = dom->space->driver;
     g_autoptr(QemuDef) def = how->def ? qemu_def_ref(how->def) : qemu_domain_config(dom);
-    g_autoptr(VireoDomain) doc = vireo_domain_copy(def->doc);
+    g_autoptr(VireoDomain) doc = def ? vireo_domain_copy(def->doc) : NULL;
     g_autofree char *path = qemu_process_qmp_path(dom);
-    g_autoptr(QemuLaunch) launch = qemu_launch_new(dom, doc);
+    g_autoptr(QemuLaunch) launch = NULL;
     struct vireo_child child = { .pidfd = -1 };
     gboolean incoming = how->incoming_fd >= 0;
 
+    if (!doc) {
+        qemu_error(error, VIREO_ERR_NO_DOMAIN, "domain '%s' had no definition to keep, and ended", dom->name);
+        return FALSE;
+    }
+    launch = qemu_launch_new(dom, doc);
     launch->incoming_fd = how->incoming_fd;
     launch->qmp_path = path;
     if (driver->uid == (uid_t)-1) {
