@@ -84,6 +84,18 @@ static gboolean check_abi(const VireoNote *note, GError **error)
     return TRUE;
 }
 
+char *vireo_check_op_is_for_drivers(const VireoOp *op)
+{
+    if (op->kind == VIREO_OP_EVENT)
+        return g_strdup("is an event, which a driver raises and does not serve");
+    if (op->kind != VIREO_OP_CALL)
+        return g_strdup("is a message of the wire and no call");
+    if (op->program == VIREO_PROGRAM_KEEPALIVE ||
+        (op->serve && (strcmp(op->serve, "admin") == 0 || strcmp(op->serve, "daemon") == 0)))
+        return g_strdup("is answered by the daemon itself and never reaches a driver");
+    return NULL;
+}
+
 gboolean vireo_check_note(const VireoNote *note, GError **error)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);

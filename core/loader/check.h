@@ -15,6 +15,9 @@
  * alone, and the operations every driver has. */
 gboolean vireo_check_note(const VireoNote *note, GError **error);
 
+/* Why an operation is none that a driver can serve ("is an event, ..."), or NULL; g_free. */
+char *vireo_check_op_is_for_drivers(const VireoOp *op);
+
 /* That the table of the loaded module says what its note says, with a function in every row. */
 gboolean vireo_check_table(const VireoNote *note, const struct vireo_driver *driver,
                            GError **error);

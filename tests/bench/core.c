@@ -6,7 +6,7 @@
  *
  * Prints `name unit value` lines. Medians, so that what else the machine does counts little.
  */
-#include "bench.h"
+#include "tools/check/bench.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -11,7 +11,7 @@
  *   tra   running, transient
  *   sav   shut off, persistent, with a managed save image
  */
-#include "bench.h"
+#include "tools/check/bench.h"
 
 #include <stdio.h>
 #include <string.h>

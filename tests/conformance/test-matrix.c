@@ -3,7 +3,7 @@
  * test-matrix VIREO-DRIVER-INSPECT MODULE.so...: the page that compares drivers, cell by cell, against
  * vireo_router_can on the tables of the loaded modules.
  */
-#include "bench.h"
+#include "tools/check/bench.h"
 
 #include <stdio.h>
 #include <string.h>

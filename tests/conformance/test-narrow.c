@@ -3,7 +3,7 @@
  * test-narrow TEST.so: a connection that can do less than its driver's table says, opened through the
  * test driver's URI.
  */
-#include "bench.h"
+#include "tools/check/bench.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test-stress TEST.so: many clients change the same few domains at once. Every call ends once, and
  * in the end what was published is what the driver holds. */
-#include "bench.h"
+#include "tools/check/bench.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -4,139 +4,11 @@
  * own functions are replaced by spies, so that it is seen whether, and with which flags, a call
  * would have reached it. What the router must do follows from the catalogue and the table alone.
  */
-#include "bench.h"
+#include "tools/check/bench.h"
+#include "tools/check/spy.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define REACHED 9999 /* the error of every spy */
-
-static const guint8 on_uuid[16] = {0x01, [15] = 0x01};
-static const guint8 off_uuid[16] = {0x02, [15] = 0x02};
-
-/* ---- spies ------------------------------------------------------------------------------------
- */
-
-static struct {
-    GMutex lock;
-    guint32 op; /* 0: none was reached */
-    guint64 flags;
-    vireo_space *space;
-} seen;
-
-static int spy(vireo_call *call)
-{
-    g_mutex_lock(&seen.lock);
-    seen.op = call->op->id;
-    seen.flags = vireo_op_get_flags(call->op, call->args);
-    g_mutex_unlock(&seen.lock);
-    return vireo_call_fail(call, REACHED, "reached");
-}
-
-static int spy_both(void *conn, vireo_call *call, const void *args, void *ret)
-{
-    return spy(call);
-}
-
-static int spy_one(void *conn, vireo_call *call, const void *args_or_ret)
-{
-    return spy(call);
-}
-
-static int spy_none(void *conn, vireo_call *call)
-{
-    return spy(call);
-}
-
-static void publish_domain(vireo_space *space, const char *name, const guint8 *uuid,
-                           gboolean active)
-{
-    const struct vireo_tree_node node = {.size = sizeof node,
-                                         .flags = VIREO_TREE_CURRENT | VIREO_TREE_METADATA,
-                                         .name = "one",
-                                         .state = VIREO_DOMAIN_SHUTOFF};
-    struct vireo_object object = {
-        .size = sizeof object,
-        .klass = VIREO_CLASS_DOMAIN,
-        .name = name,
-        .id = active ? 7 : -1,
-        .state = active ? VIREO_DOMAIN_RUNNING : VIREO_DOMAIN_SHUTOFF,
-        .flags = VIREO_OBJECT_PERSISTENT,
-        .event = -1,
-    };
-
-    memcpy(object.uuid, uuid, 16);
-    vireo_host_services.publish(space, &object);
-    vireo_host_services.publish_tree(space, VIREO_CLASS_DOMAIN_SNAPSHOT, uuid, 1, &node);
-    vireo_host_services.publish_tree(space, VIREO_CLASS_DOMAIN_CHECKPOINT, uuid, 1, &node);
-}
-
-static int spied_init(const struct vireo_host *host, vireo_core *core, void **self)
-{
-    seen.space = host->space(core, "spied:///");
-    publish_domain(seen.space, "on", on_uuid, TRUE);
-    publish_domain(seen.space, "off", off_uuid, FALSE);
-    return VIREO_OK;
-}
-
-static void spied_fini(void *self)
-{
-}
-
-static int spied_open(void *self, vireo_call *call, const vireo_conn_open_args *args,
-                      vireo_conn_open_ret *ret)
-{
-    ret->conn = &seen;
-    ret->space = seen.space;
-    return VIREO_OK;
-}
-
-static int spied_close(void *conn, vireo_call *call)
-{
-    return VIREO_OK;
-}
-
-static void replace(struct vireo_op *row)
-{
-    const VireoOp *op = vireo_op_by_id(row->id);
-
-    if (row->id == VIREO_OP_conn_open)
-        row->fn.conn_open = spied_open;
-    else if (row->id == VIREO_OP_conn_close)
-        row->fn.conn_close = spied_close;
-    else if (op->args && op->ret)
-        row->fn.any = (void (*)(void))spy_both;
-    else if (op->args || op->ret)
-        row->fn.any = (void (*)(void))spy_one;
-    else
-        row->fn.any = (void (*)(void))spy_none;
-}
-
-/* The same table with spies for functions; conn_narrow is left out. */
-static struct vireo_driver *spied(const struct vireo_driver *driver)
-{
-    struct vireo_driver *copy = g_new0(struct vireo_driver, 1);
-    struct vireo_op *rows = g_new0(struct vireo_op, driver->n_ops);
-    guint n = 0;
-
-    for (guint i = 0; i < driver->n_ops; i++) {
-        const struct vireo_op *row =
-            (const void *)((const char *)driver->ops + (gsize)i * driver->op_size);
-
-        if (row->id == VIREO_OP_conn_narrow)
-            continue;
-        rows[n] = *row;
-        replace(&rows[n++]);
-    }
-    *copy = *driver;
-    copy->schemes = "spied";
-    copy->op_size = sizeof *rows;
-    copy->ops = rows;
-    copy->n_ops = n;
-    copy->init = spied_init;
-    copy->fini = spied_fini;
-    return copy;
-}
 
 static gboolean in_trouble;
 
@@ -183,7 +55,7 @@ static void fill(const VireoOp *op, gpointer args, VireoArena *arena, gconstpoin
         gboolean off = ask->about == STOPPED;
 
         dom->name = vireo_arena_strdup(arena, off ? "off" : "on");
-        memcpy(dom->uuid, off ? off_uuid : on_uuid, 16);
+        memcpy(dom->uuid, off ? spy_off_uuid : spy_on_uuid, 16);
     }
     if (op->flags_offset >= 0)
         vireo_op_set_flags(op, args, ask->flags);
@@ -203,11 +75,11 @@ static void compare_answer(Table *table, VireoConn *conn, const VireoOp *op, con
     g_autoptr(VireoObject) object = NULL;
     g_auto(VireoAnswer) answer = {0};
     const Outcome *outcome = &table->outcome;
-    gboolean refused = !seen.op && outcome->code;
+    gboolean refused = !spy_seen.op && outcome->code;
 
     if (ask->int_name || ask->about >= BOGUS || in_trouble || op->program == VIREO_PROGRAM_ADMIN)
         return;
-    object = vireo_space_by_name(seen.space, VIREO_CLASS_DOMAIN,
+    object = vireo_space_by_name(spy_seen.space, VIREO_CLASS_DOMAIN,
                                  ask->about == RUNNING ? "on" : "off");
     vireo_offer_ask(vireo_conn_offer(conn), op, ask->flags,
                     &(VireoCase){vireo_conn_is_readonly(conn), is_about_domain(op) ? object : NULL},
@@ -224,8 +96,8 @@ static void compare_answer(Table *table, VireoConn *conn, const VireoOp *op, con
 
 static void call(Table *table, VireoConn *conn, const VireoOp *op, const Ask *ask)
 {
-    seen.op = 0;
-    seen.flags = 0;
+    spy_seen.op = 0;
+    spy_seen.flags = 0;
     bench_call(conn, op, fill, ask, &table->outcome);
     compare_answer(table, conn, op, ask);
     table->checks++;
@@ -238,14 +110,14 @@ static void wrong(const Table *table, const VireoOp *op, const Ask *ask, const c
     g_error("%s: %s, flags %s, object %d: expected %s; got error %d (%s), %s", "table", op->name,
             names, ask->about, expected, table->outcome.code,
             table->outcome.message ? table->outcome.message : "none",
-            seen.op ? "the driver was reached" : "the driver was not reached");
+            spy_seen.op ? "the driver was reached" : "the driver was not reached");
 }
 
 static void expect_error(Table *table, VireoConn *conn, const VireoOp *op, Ask ask, int code,
                          const char *part)
 {
     call(table, conn, op, &ask);
-    if (seen.op || table->outcome.code != code || (part && !strstr(table->outcome.message, part))) {
+    if (spy_seen.op || table->outcome.code != code || (part && !strstr(table->outcome.message, part))) {
         g_autofree char *expected = g_strdup_printf("error %d with '%s'", code, part ? part : "");
 
         wrong(table, op, &ask, expected);
@@ -256,10 +128,10 @@ static void expect_reached_by(Table *table, VireoConn *conn, const VireoOp *op, 
                               guint64 flags)
 {
     call(table, conn, op, &ask);
-    if (seen.op != by || seen.flags != flags || table->outcome.code != REACHED) {
+    if (spy_seen.op != by || spy_seen.flags != flags || table->outcome.code != SPY_REACHED) {
         g_autofree char *names = vireo_op_flag_names(vireo_op_by_id(by), flags);
         g_autofree char *expected = g_strdup_printf(
-            "the driver to see flags %s, not 0x%" G_GINT64_MODIFIER "x", names, seen.flags);
+            "the driver to see flags %s, not 0x%" G_GINT64_MODIFIER "x", names, spy_seen.flags);
 
         wrong(table, op, &ask, expected);
     }
@@ -321,7 +193,7 @@ static void check_flag(Table *table, const VireoOp *op, const struct vireo_op *r
             Ask ask = {about, all};
 
             call(table, table->rw, op, &ask);
-            if (seen.op || table->outcome.code)
+            if (spy_seen.op || table->outcome.code)
                 wrong(table, op, &ask, "an end without the driver");
         } else
             expect_reached(table, op, (Ask){about, all}, op->id, all & row->native);
@@ -466,7 +338,7 @@ static void check_op(Table *table, const VireoOp *op)
         Ask ask = {RUNNING, 0};
 
         call(table, table->rw, op, &ask);
-        if (seen.op)
+        if (spy_seen.op)
             wrong(table, op, &ask, "an answer of the core");
         if (op->flags_offset >= 0 && !(op->known_flags >> 30 & 1))
             expect_error(table, table->rw, op, (Ask){RUNNING, G_GUINT64_CONSTANT(1) << 30},
@@ -477,7 +349,7 @@ static void check_op(Table *table, const VireoOp *op)
 static void check_table(const char *path)
 {
     Bench *bench = bench_new();
-    struct vireo_driver *driver = spied(bench_load(path));
+    struct vireo_driver *driver = spy_driver_new(bench_load(path));
     Table table = {0};
     guint rows = 0, n = 0;
 
@@ -499,8 +371,7 @@ static void check_table(const char *path)
     vireo_conn_unref(table.rw);
     vireo_conn_unref(table.ro);
     bench_free(bench);
-    g_free((gpointer)driver->ops);
-    g_free(driver);
+    spy_driver_free(driver);
 }
 
 int main(int argc, char **argv)

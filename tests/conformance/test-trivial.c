@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* test-trivial TRIVIAL.so: flags that a driver takes trivially never reach it. */
-#include "bench.h"
+#include "tools/check/bench.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "bench.h"
+#include "tools/check/bench.h"
 
 #include <dlfcn.h>
 #include <ftw.h>

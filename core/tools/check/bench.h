@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Host and router in the test's own process, and calls on them. */
+/* Host and router in this process, and calls on them: for tests, and for checks of the router. */
 
 #include "router/router.h"
 
