@@ -99,7 +99,7 @@ static gboolean store_scalar(Parser *parser, const xmlNode *node, const char *at
         (g_ascii_isspace(*text) || (*text && g_ascii_isspace(text[strlen(text) - 1]))))
         text = trimmed = g_strstrip(g_strdup(text));
     if (!vireo_model_scalar_parse(field, text, unit, slot, &expected))
-        return fail(parser, node, attribute, VIREO_ERROR_XML_ERROR,
+        return fail(parser, node, attribute, field->error ? field->error : VIREO_ERROR_XML_ERROR,
                     "value '%.128s' is not valid, expected %s", text, expected);
     if (field->has_offset != VIREO_MODEL_NO_OFFSET)
         *(gboolean *)VIREO_MODEL_AT(doc, field->has_offset) = TRUE;

@@ -64,6 +64,7 @@ typedef struct {
     guint8 kind, place, syntax, width;
     guint8 size; /* storage of one item, not counting its list */
     guint8 flags, prefix; /* prefix: 1 + index into vireo_model_namespaces */
+    guint8 error;         /* number of the error of a bad value; 0: the usual one */
     guint16 offset;
     guint16 has_offset;  /* gboolean next to a number or UUID */
     guint16 line_offset; /* guint with the line of a scalar element */

@@ -102,6 +102,22 @@ class Flags(RouterCase):
         self.assertIn("REDEFINE", message)
         self.assertEqual(domain.snapshotListNames(), [])
 
+    def test_required_flag_of_a_checkpoint(self):
+        xml = "<domaincheckpoint><name>c</name></domaincheckpoint>"
+        message = self.fails(libvirt.VIR_ERR_INVALID_ARG, self.domain().checkpointCreateXML, xml,
+                             libvirt.VIR_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE)
+        self.assertIn("REDEFINE", message)
+
+    def test_snapshot_documents_that_make_no_sense(self):
+        """The errors that clients know from libvirt."""
+        domain = self.domain()
+        xml = "<domainsnapshot><name>{}</name><state>{}</state><creationTime>1</creationTime></domainsnapshot>"
+        again = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
+        self.fails(libvirt.VIR_ERR_CONFIG_UNSUPPORTED, domain.snapshotCreateXML, xml.format("s", "flying"), again)
+        for flags in (again, 0):
+            self.fails(libvirt.VIR_ERR_XML_DETAIL, domain.snapshotCreateXML, xml.format("a/b", "shutoff"), flags)
+        self.assertEqual(domain.snapshotListNames(), [])
+
     def test_flag_that_cannot_take_effect_now(self):
         domain = self.domain()
         message = self.fails(libvirt.VIR_ERR_OPERATION_INVALID, domain.setMemoryFlags, 4096, libvirt.VIR_DOMAIN_AFFECT_LIVE)

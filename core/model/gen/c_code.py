@@ -204,6 +204,8 @@ def field_code(tables, kind, item, line_index):
     if item.kind in SIZES:
         parts.append(f".unit_bytes = {SIZES[item.kind]}")
         parts.append(f".default_unit = {SIZES[item.option('unit', item.kind)]}")
+    if item.option("error"):
+        parts.append(f".error = {item.option('error')}")
     if item.option("live_prefix"):
         parts.append(f".live_prefix = {quoted(item.option('live_prefix'))}")
     for key in ("when", "live_when"):

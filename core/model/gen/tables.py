@@ -13,7 +13,8 @@ A table file holds `prefix`, `[namespaces]`, `[root]`, `[enum]` and one section 
 A type with text and elements holds one or the other. More keys: live, secret, always (booleans), blank (value of a folded element without its
 attribute), max (bytes of a string), unit (of a size without one, such as bytes), hex_when ("ATTR=VALUE" or "ATTR":
 else a hex number is written in decimal), when ("ATTR=A|B" or "../ATTR=A|B": refused elsewhere),
-live_when (likewise), live_prefix ("PREFIX" or "!PREFIX" of a text), c (name in C), since, doc.
+live_when (likewise), live_prefix ("PREFIX" or "!PREFIX" of a text), error (number of the error of a value that makes
+no sense, where clients know another one than "XML error"), c (name in C), since, doc.
 """
 
 import re
@@ -27,7 +28,7 @@ ITEM = re.compile(
 )
 ITEM_KEYS = {
     "type", "live", "live_when", "live_prefix", "when", "secret", "always", "blank", "max",
-    "unit", "hex_when", "c", "since", "doc",
+    "unit", "hex_when", "error", "c", "since", "doc",
 }
 TYPE_KEYS = {"doc", "since", "attributes", "text", "elements"}
 FILE_KEYS = {"prefix", "namespaces", "root", "enum"}
