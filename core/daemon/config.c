@@ -105,6 +105,8 @@ static const struct {
     {"min_workers", read_number, AT(min_workers), 0, 10000},
     {"max_workers", read_number, AT(max_workers), 1, 10000},
     {"prio_workers", read_number, AT(priority_workers), 0, 10000},
+    {"query_timeout", read_number, AT(query_timeout), 0, 86400},
+    {"modify_timeout", read_number, AT(modify_timeout), 0, 86400},
     {"admin_max_clients", read_number, AT(admin_limits.max_clients), 1, 1000000},
     {"admin_max_client_requests", read_number, AT(admin_limits.max_client_requests), 1, 10000},
     {"admin_keepalive_interval", read_number, AT(admin_limits.keepalive_interval), -1, 86400},

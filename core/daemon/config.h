@@ -10,6 +10,7 @@ typedef struct {
     gint gid; /* of the sockets; -1: the daemon's */
     VireoRpcLimits limits, admin_limits;
     guint min_workers, max_workers, priority_workers;
+    guint query_timeout, modify_timeout; /* seconds; 0: never */
     int log_level;
     char *log_outputs, *log_filters; /* NULL: not set */
     char *default_uri;               /* NULL: not set */

@@ -152,6 +152,8 @@ gboolean vireo_daemon_start(VireoDaemon *daemon, GError **error)
     handler.closed = closed;
     the_daemon = daemon;
     daemon->engine = make_engine(daemon);
+    vireo_router_set_deadlines(vireo_engine_router(daemon->engine), daemon->config->query_timeout,
+                               daemon->config->modify_timeout);
     if (daemon->paths->driver && !vireo_engine_claim(daemon->engine, error))
         return FALSE;
     session_config = (VireoSessionConfig){
@@ -189,6 +191,8 @@ void vireo_daemon_reload(VireoDaemon *daemon)
         vireo_rpc_server_set_limits(daemon->admin_server, &config->admin_limits);
         vireo_workers_resize(vireo_engine_workers(daemon->engine), config->min_workers,
                              config->max_workers, config->priority_workers);
+        vireo_router_set_deadlines(vireo_engine_router(daemon->engine), config->query_timeout,
+                                   config->modify_timeout);
         vireo_daemon_config_free(daemon->config);
         daemon->config = g_steal_pointer(&config);
         g_message("settings read again");

@@ -36,15 +36,30 @@ static void fail_without_reason(Route *route)
                         call->op->name);
 }
 
+/* A driver gives up when host->cancelled says so; whoever waits hears why it did. */
+static void tell_timeout(Route *route)
+{
+    vireo_call *call = route->call;
+    gboolean late = call->deadline && g_get_monotonic_time() > call->deadline;
+
+    if (!late || g_atomic_int_get(&call->cancelled) || call->error_code != VIREO_ERR_OPERATION_ABORTED)
+        return;
+    call->error_code = 0;
+    vireo_call_fail(call, VIREO_ERR_OPERATION_TIMEOUT, "%s was given up after its time (%s in vireod.conf)",
+                    call->op->name, call->op->lane == VIREO_LANE_QUERY ? "query_timeout" : "modify_timeout");
+}
+
 /* The driver, or the core in its place, has ended the call. */
 static void ended(vireo_call *call, int status, gpointer opaque)
 {
     Route *route = opaque;
 
-    if (status != VIREO_OK)
+    if (status != VIREO_OK) {
         fail_without_reason(route);
-    if (status == VIREO_OK && !call->relayed)
+        tell_timeout(route);
+    } else if (!call->relayed) {
         vireo_result_trim(call);
+    }
     if (route->outer.op)
         vireo_derive_leave(call, &route->outer, status == VIREO_OK);
     if (route->strand)

@@ -17,7 +17,8 @@ VIREOD = os.environ["VIREOD"]
 SAMPLE = os.environ["VIREOD_CONF"]
 PATIENCE = 10
 REMOTE, ADMIN = 0x20008086, 0x06900690
-AUTH_LIST, OPEN, DEFINE_XML = 66, 1, 11
+AUTH_LIST, OPEN, GET_TYPE, DEFINE_XML = 66, 1, 3, 11
+TIMEOUT = 68
 NOBODY = 65534
 
 
@@ -422,6 +423,29 @@ class Settings(Case):
         self.assertEqual(len(read_exactly(third, 36)), 36)
         self.wait_for_log(log, "settings read again")
         self.assertEqual(self.stop(process), 0)
+
+    def slow_call(self):
+        """A call that takes half a minute if it may: what its error says, the error's number, and the seconds."""
+        sock = self.connect()
+        uri = b"test:///default?delay.connect_get_type=30s"
+        call(sock, REMOTE, AUTH_LIST)
+        call(sock, REMOTE, OPEN, 1, struct.pack(">II", 1, len(uri)) + uri.ljust((len(uri) + 3) // 4 * 4, b"\0") + bytes(4))
+        begin = time.monotonic()
+        status, reply = call(sock, REMOTE, GET_TYPE, 2)
+        self.assertEqual(status, 1)
+        return message_of(reply), struct.unpack(">I", reply[:4])[0], time.monotonic() - begin
+
+    def test_timeout_of_calls(self):
+        log = self.path("log")
+        process = self.up(self.config(f"log_outputs = 1:file:{log}\nquery_timeout = 1"))
+        message, number, seconds = self.slow_call()
+        self.assertEqual(number, TIMEOUT)
+        self.assertIn("query_timeout", message)
+        self.assertLess(seconds, PATIENCE)
+        self.config(f"log_outputs = 1:file:{log}\nquery_timeout = 3")
+        process.send_signal(signal.SIGHUP)
+        self.wait_for_log(log, "settings read again")
+        self.assertGreater(self.slow_call()[2], 2)
 
     def test_log_file(self):
         log = self.path("log")
