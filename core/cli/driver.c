@@ -148,7 +148,8 @@ static void print_driver_facts(VireoCli *cli, const vireo_driver_info *driver)
         vireo_cli_fact(facts, "Reason", "reason", "%s", driver->reason);
     vireo_cli_fact(facts, "URI schemes", "schemes", "%s", driver->schemes);
     vireo_cli_fact(facts, "Module", "path", "%s", driver->path);
-    vireo_cli_fact(facts, "ABI", "abi", "%u.%u", driver->abi_major, driver->abi_target);
+    if (driver->abi_major) /* of a module that is here */
+        vireo_cli_fact(facts, "ABI", "abi", "%u.%u", driver->abi_major, driver->abi_target);
     vireo_cli_fact(facts, "Threads", "threads", "%s", driver->threads);
     vireo_cli_facts_print(cli, facts);
     putchar('\n');

@@ -18,7 +18,8 @@ static gboolean idle_over(gpointer opaque)
     VireoDaemon *daemon = opaque;
     VireoHost *host = vireo_router_host(vireo_engine_router(daemon->engine));
 
-    if (vireo_host_n_active(host) > 0 || vireo_session_calls_running() > 0)
+    if (vireo_host_n_active(host) > 0 || vireo_session_calls_running() > 0 ||
+        (daemon->share && vireo_share_n_conns(daemon->share) > 0))
         return G_SOURCE_CONTINUE;
     g_message("no client for %u seconds: ending", daemon->timeout);
     g_main_loop_quit(daemon->loop);
@@ -86,7 +87,7 @@ static gboolean apply_log(VireoDaemon *daemon, const VireoDaemonConfig *config, 
 /* For "systemctl status". */
 static void tell_status(VireoDaemon *daemon)
 {
-    g_autoptr(GPtrArray) modules = vireo_loader_list(vireo_engine_loader(daemon->engine));
+    g_autoptr(GPtrArray) modules = vireo_engine_drivers(daemon->engine);
     g_autoptr(GString) running = g_string_new(NULL);
 
     for (guint i = 0; i < modules->len; i++) {
@@ -100,7 +101,7 @@ static void tell_status(VireoDaemon *daemon)
 
 static void scan(gpointer opaque)
 {
-    vireo_loader_scan(vireo_engine_loader(opaque));
+    vireo_engine_scan(opaque);
 }
 
 /* A package has been installed or removed, perhaps. */
@@ -109,6 +110,19 @@ static void directories_changed(gpointer opaque)
     VireoDaemon *daemon = opaque;
 
     vireo_workers_push(vireo_engine_workers(daemon->engine), FALSE, scan, daemon->engine);
+}
+
+/* Of modules, and of the sockets of drivers with daemons of their own. */
+static VireoWatch *watch_directories(VireoDaemon *daemon)
+{
+    g_autoptr(GPtrArray) dirs = g_ptr_array_new();
+
+    for (GStrv dir = daemon->paths->driver_dirs; *dir; dir++)
+        g_ptr_array_add(dirs, *dir);
+    if (!daemon->paths->driver)
+        g_ptr_array_add(dirs, daemon->paths->drivers);
+    g_ptr_array_add(dirs, NULL);
+    return vireo_watch_new((const char *const *)dirs->pdata, directories_changed, daemon);
 }
 
 static gpointer start_drivers(gpointer opaque)
@@ -131,6 +145,7 @@ static VireoEngine *make_engine(VireoDaemon *daemon)
         .driver_dirs = (const char *const *)daemon->paths->driver_dirs,
         .masked = (const char *const *)config->masked_drivers,
         .only = daemon->paths->driver,
+        .proxies = daemon->paths->driver ? NULL : daemon->paths->drivers,
         .title = daemon->paths->title,
         .default_uri = config->default_uri,
         .session = daemon->paths->session,
@@ -156,6 +171,8 @@ gboolean vireo_daemon_start(VireoDaemon *daemon, GError **error)
                                daemon->config->modify_timeout);
     if (daemon->paths->driver && !vireo_engine_claim(daemon->engine, error))
         return FALSE;
+    if (daemon->paths->driver)
+        daemon->share = vireo_share_new(daemon->engine, daemon->paths->driver);
     session_config = (VireoSessionConfig){
         .router = vireo_engine_router(daemon->engine),
         .admin_call = vireo_admin_call,
@@ -170,8 +187,7 @@ gboolean vireo_daemon_start(VireoDaemon *daemon, GError **error)
     if (!vireo_daemon_listen(daemon, error))
         return FALSE;
     daemon->starter = g_thread_new("start", start_drivers, daemon);
-    daemon->watch =
-        vireo_watch_new((const char *const *)daemon->paths->driver_dirs, directories_changed, daemon);
+    daemon->watch = watch_directories(daemon);
     vireo_systemd_watch();
     watch_idleness(daemon);
     g_message("%s " VIREO_VERSION ": serving %s", daemon->paths->title, daemon->paths->dirs.run);
@@ -199,7 +215,7 @@ void vireo_daemon_reload(VireoDaemon *daemon)
     } else {
         g_warning("the old settings stay: %s", error->message);
     }
-    vireo_loader_scan(vireo_engine_loader(daemon->engine));
+    vireo_engine_scan(daemon->engine);
     vireo_systemd_notify("READY=1");
     tell_status(daemon);
 }
@@ -216,6 +232,7 @@ void vireo_daemon_stop(VireoDaemon *daemon)
         vireo_rpc_server_close_listeners(daemon->admin_server);
     if (daemon->server)
         vireo_rpc_server_close_listeners(daemon->server);
+    g_clear_pointer(&daemon->share, vireo_share_free);
     g_clear_pointer(&daemon->admin_server, vireo_rpc_server_free);
     g_clear_pointer(&daemon->server, vireo_rpc_server_free);
     g_clear_pointer(&daemon->engine, vireo_engine_free);

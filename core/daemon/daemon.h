@@ -5,6 +5,7 @@
 #include "daemon/config.h"
 #include "daemon/engine.h"
 #include "daemon/paths.h"
+#include "daemon/share.h"
 #include "daemon/watch.h"
 #include "rpc/rpc.h"
 
@@ -16,6 +17,7 @@ typedef struct {
     GMainLoop *loop;
     VireoEngine *engine;
     VireoRpcServer *server, *admin_server;
+    VireoShare *share; /* of the one driver; NULL: all are served */
     GSource *idle;    /* runs while there is no client */
     GThread *starter; /* starts the drivers that left state behind */
     VireoWatch *watch; /* of the driver directories */

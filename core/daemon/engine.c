@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/instance.h"
+#include "daemon/proxy.h"
 #include "util/error.h"
 
 struct VireoEngine {
@@ -15,6 +16,8 @@ struct VireoEngine {
     VireoHost *host;
     VireoRouter *router;
     VireoLoader *loader;
+    VireoProxies *proxies; /* NULL: this daemon is somebody's proxy itself */
+    GStrv masked;
     GMutex lock;        /* claims */
     GHashTable *claims; /* drivers of this process: the path of a lock -> its descriptor */
 };
@@ -64,10 +67,21 @@ static char *claim(VireoEngine *engine, const char *name)
     return NULL;
 }
 
+/* Where the driver has a daemon of its own; NULL: it has none, or is not to be used. */
+static char *proxied_at(VireoEngine *engine, const char *name)
+{
+    gboolean masked = engine->masked && g_strv_contains((const char *const *)engine->masked, name);
+
+    return engine->proxies && !masked ? vireo_proxies_path(engine->proxies, name) : NULL;
+}
+
 static char *reserve(const char *name, gboolean take, gpointer opaque)
 {
     VireoEngine *engine = opaque;
+    g_autofree char *path = proxied_at(engine, name);
 
+    if (path)
+        return g_strdup_printf("it has a daemon of its own, at %s", path);
     if (engine->only && strcmp(engine->only, name) != 0)
         return g_strdup_printf("this daemon serves the driver '%s' alone", engine->only);
     return take ? claim(engine, name) : run_by_another(engine, name);
@@ -139,10 +153,45 @@ static gboolean start_module(VireoModule *module, const struct vireo_driver *dri
 
 static void changed(VireoModule *module, VireoModuleInfo *info, gpointer opaque)
 {
-    gboolean fine = info->state == VIREO_MODULE_FOUND || info->state == VIREO_MODULE_LOADED || info->state == VIREO_MODULE_ACTIVE;
+    gboolean fine = info->state == VIREO_MODULE_FOUND || info->state == VIREO_MODULE_LOADED ||
+                    info->state == VIREO_MODULE_ACTIVE || info->state == VIREO_MODULE_MASKED;
 
     g_log("vireo", fine ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_WARNING, "driver '%s': %s%s%s", info->name,
           vireo_module_state_name(info->state), *info->reason ? ": " : "", info->reason);
+}
+
+/* ---- from a scheme to a driver ---- */
+
+/* The name of the driver with a daemon of its own that is in charge of a scheme; NULL: none. */
+static char *proxied_by_scheme(VireoEngine *engine, VireoModule *module, const char *scheme)
+{
+    g_autoptr(VireoModuleInfo) info = module ? vireo_module_info(module) : NULL;
+    g_autofree char *name = NULL;
+    g_autofree char *path = NULL;
+
+    if (info)
+        name = g_strdup(info->name);
+    else if (engine->proxies)
+        name = vireo_proxies_by_scheme(engine->proxies, scheme);
+    path = name ? proxied_at(engine, name) : NULL;
+    return path ? g_steal_pointer(&name) : NULL;
+}
+
+static gboolean ensure(VireoEngine *engine, const char *scheme, GError **error)
+{
+    VireoModule *module = vireo_loader_by_scheme(engine->loader, scheme);
+    g_autofree char *proxied = NULL;
+
+    if (module && vireo_module_serves(module))
+        return TRUE;
+    proxied = proxied_by_scheme(engine, module, scheme);
+    if (proxied)
+        return vireo_proxies_ensure(engine->proxies, proxied, error);
+    if (!module) {
+        vireo_loader_scan(engine->loader);
+        module = vireo_loader_by_scheme(engine->loader, scheme);
+    }
+    return module && vireo_module_ensure(module, error);
 }
 
 static char *choose_uri(VireoEngine *engine)
@@ -150,10 +199,9 @@ static char *choose_uri(VireoEngine *engine)
     if (engine->default_uri)
         return g_strdup(engine->default_uri);
     for (guint i = 0; i < G_N_ELEMENTS(preferred); i++) {
-        VireoModule *module = vireo_loader_by_scheme(engine->loader, preferred[i].scheme);
         const char *uri = engine->session ? preferred[i].session_uri : preferred[i].system_uri;
 
-        if (module && uri && vireo_module_ensure(module, NULL))
+        if (uri && ensure(engine, preferred[i].scheme, NULL))
             return g_strdup(uri);
     }
     return NULL;
@@ -162,16 +210,10 @@ static char *choose_uri(VireoEngine *engine)
 static char *find(VireoRouter *router, const char *scheme, gpointer opaque, GError **error)
 {
     VireoEngine *engine = opaque;
-    VireoModule *module;
 
     if (!scheme)
         return choose_uri(engine);
-    module = vireo_loader_by_scheme(engine->loader, scheme);
-    if (!module) {
-        vireo_loader_scan(engine->loader);
-        module = vireo_loader_by_scheme(engine->loader, scheme);
-    }
-    return module && vireo_module_ensure(module, error) ? g_strdup(scheme) : NULL;
+    return ensure(engine, scheme, error) ? g_strdup(scheme) : NULL;
 }
 
 VireoEngine *vireo_engine_new(const VireoEngineConfig *config)
@@ -202,6 +244,9 @@ VireoEngine *vireo_engine_new(const VireoEngineConfig *config)
     engine->host = vireo_host_new(&engine->dirs, engine->workers, engine->hub);
     engine->router = vireo_router_new(engine->host);
     vireo_router_set_finder(engine->router, find, engine);
+    engine->masked = g_strdupv((GStrv)config->masked);
+    if (config->proxies)
+        engine->proxies = vireo_proxies_new(engine->router, config->proxies);
     engine->loader = vireo_loader_new(&modules);
     vireo_loader_scan(engine->loader);
     return engine;
@@ -211,7 +256,10 @@ void vireo_engine_free(VireoEngine *engine)
 {
     if (!engine)
         return;
+    if (engine->proxies)
+        vireo_proxies_stop(engine->proxies);
     vireo_workers_free(engine->workers);
+    vireo_proxies_free(engine->proxies);
     vireo_host_free(engine->host);
     vireo_router_free(engine->router);
     vireo_loader_free(engine->loader);
@@ -225,6 +273,7 @@ void vireo_engine_free(VireoEngine *engine)
     g_free(engine->dirs.log);
     g_free(engine->dirs.cache);
     g_free(engine->default_uri);
+    g_strfreev(engine->masked);
     g_free(engine->only);
     g_free(engine->title);
     g_free(engine);
@@ -264,4 +313,73 @@ VireoRouter *vireo_engine_router(VireoEngine *engine)
 VireoWorkers *vireo_engine_workers(VireoEngine *engine)
 {
     return engine->workers;
+}
+
+void vireo_engine_scan(VireoEngine *engine)
+{
+    if (engine->proxies)
+        vireo_proxies_look(engine->proxies);
+    vireo_loader_scan(engine->loader);
+}
+
+/* ---- what there is to say ---- */
+
+/* Of a driver with a daemon of its own that has not been asked yet, the module here may know more. */
+static VireoModuleInfo *merge(VireoModuleInfo *here, VireoModuleInfo *there)
+{
+    if (!here || there->note || !here->note)
+        return vireo_module_info_ref(there);
+    return vireo_module_info_new(there->state, there->name, there->path, there->reason, here->note, NULL);
+}
+
+static gint by_name(gconstpointer a, gconstpointer b)
+{
+    const VireoModuleInfo *const *left = a;
+    const VireoModuleInfo *const *right = b;
+
+    return strcmp((*left)->name, (*right)->name);
+}
+
+GPtrArray *vireo_engine_drivers(VireoEngine *engine)
+{
+    GPtrArray *list = vireo_loader_list(engine->loader);
+    g_autoptr(GPtrArray) others = engine->proxies ? vireo_proxies_list(engine->proxies) : g_ptr_array_new();
+
+    for (guint i = 0; i < others->len; i++) {
+        VireoModuleInfo *there = others->pdata[i], *here = NULL;
+        g_autofree char *path = proxied_at(engine, there->name);
+        guint k = 0;
+
+        while (k < list->len && strcmp(((VireoModuleInfo *)list->pdata[k])->name, there->name) != 0)
+            k++;
+        here = k < list->len ? list->pdata[k] : NULL;
+        if (!path || (here && vireo_module_state_serves(here->state)))
+            continue;
+        g_ptr_array_add(list, merge(here, there));
+        if (here)
+            g_ptr_array_remove_index(list, k);
+    }
+    g_ptr_array_sort(list, by_name);
+    return list;
+}
+
+VireoModuleInfo *vireo_engine_driver(VireoEngine *engine, const char *name)
+{
+    VireoModule *module = vireo_loader_by_name(engine->loader, name);
+    g_autoptr(VireoModuleInfo) here = NULL;
+    g_autoptr(VireoModuleInfo) there = NULL;
+    g_autofree char *proxied = NULL;
+
+    if (!module)
+        module = vireo_loader_by_scheme(engine->loader, name);
+    here = module ? vireo_module_info(module) : NULL;
+    if (here && vireo_module_state_serves(here->state))
+        return g_steal_pointer(&here);
+    proxied = proxied_by_scheme(engine, module, name);
+    if (!proxied)
+        return g_steal_pointer(&here);
+    if (!here)
+        vireo_proxies_ensure(engine->proxies, proxied, NULL);
+    there = vireo_proxies_info(engine->proxies, proxied);
+    return there ? merge(here, there) : g_steal_pointer(&here);
 }

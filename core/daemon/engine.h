@@ -13,6 +13,7 @@ typedef struct {
     const char *const *driver_dirs; /* NULL terminated; an earlier one wins */
     const char *const *masked;      /* drivers left alone; NULL: none */
     const char *only;               /* the one driver that is served; NULL: all */
+    const char *proxies;            /* directory of the sockets of drivers with daemons of their own; NULL: none */
     const char *title;              /* of this program, for others who want a driver that it runs; NULL: it
                                      * is not said, and nobody is kept out */
     const char *default_uri;        /* for connections without URI; NULL: the engine chooses */
@@ -32,6 +33,13 @@ gboolean vireo_engine_claim(VireoEngine *engine, GError **error);
 /* Starts the drivers that left state behind, so that they find their guests again, and the one
  * driver when it is the only one. The others start when a URI first needs them. Blocks. */
 void vireo_engine_start(VireoEngine *engine);
+
+/* Looks for drivers that have come or gone. */
+void vireo_engine_scan(VireoEngine *engine);
+/* What there is to say about every driver, here or in a daemon of its own: VireoModuleInfo by name. */
+GPtrArray *vireo_engine_drivers(VireoEngine *engine);
+/* About one, by name or URI scheme; its daemon is asked when only that knows. NULL: there is none. */
+VireoModuleInfo *vireo_engine_driver(VireoEngine *engine, const char *name);
 
 VireoLoader *vireo_engine_loader(VireoEngine *engine);
 VireoRouter *vireo_engine_router(VireoEngine *engine);

@@ -25,8 +25,8 @@ static int driver_list(VireoEngine *engine, vireo_call *call)
     vireo_vireo_driver_list_ret *ret = call->ret;
     g_autoptr(GPtrArray) modules = NULL;
 
-    vireo_loader_scan(vireo_engine_loader(engine));
-    modules = vireo_loader_list(vireo_engine_loader(engine));
+    vireo_engine_scan(engine);
+    modules = vireo_engine_drivers(engine);
     ret->drivers.len = MIN(modules->len, VIREO_LIMIT_DRIVER_LIST_MAX);
     ret->drivers.val = vireo_arena_alloc(call->arena, ret->drivers.len * sizeof *ret->drivers.val);
     for (guint i = 0; i < ret->drivers.len; i++)
@@ -43,12 +43,11 @@ static int driver_get(VireoEngine *engine, vireo_call *call)
 {
     const vireo_vireo_driver_get_args *args = call->args;
     vireo_vireo_driver_get_ret *ret = call->ret;
-    VireoModule *module = vireo_loader_by_name(vireo_engine_loader(engine), args->name);
-    g_autoptr(VireoModuleInfo) info = module ? vireo_module_info(module) : NULL;
+    g_autoptr(VireoModuleInfo) info = vireo_engine_driver(engine, args->name);
     g_autofree VireoNoteOp *ops = NULL;
     guint n = 0;
 
-    if (!module)
+    if (!info)
         return no_driver(call, args->name);
     fill_info(call, &ret->driver, info);
     ops = info->note ? vireo_note_effective_ops(info->note, &n) : NULL;
@@ -100,19 +99,15 @@ static int can(VireoEngine *engine, vireo_call *call)
 {
     const vireo_vireo_can_args *args = call->args;
     g_autofree char *scheme = scheme_of(args->uri);
-    VireoModule *module = vireo_loader_by_scheme(vireo_engine_loader(engine), scheme);
-    g_autoptr(VireoModuleInfo) info = NULL;
+    g_autoptr(VireoModuleInfo) info = vireo_engine_driver(engine, scheme);
     g_autoptr(VireoNoteTable) table = NULL;
     vireo_op_offer answer;
     VireoOffer offer;
     const VireoOp *op;
     guint64 flags;
 
-    if (!module)
-        module = vireo_loader_by_name(vireo_engine_loader(engine), scheme);
-    if (!module)
+    if (!info)
         return no_driver(call, scheme);
-    info = vireo_module_info(module);
     if (vireo_offer_read(call, args->op, args->flags, &op, &flags) != VIREO_OK ||
         !(table = read_table(call, info)))
         return VIREO_FAIL;
@@ -126,12 +121,11 @@ static int driver_ops(VireoEngine *engine, vireo_call *call)
 {
     const vireo_vireo_driver_ops_args *args = call->args;
     vireo_vireo_driver_ops_ret *ret = call->ret;
-    VireoModule *module = vireo_loader_by_name(vireo_engine_loader(engine), args->name);
-    g_autoptr(VireoModuleInfo) info = module ? vireo_module_info(module) : NULL;
+    g_autoptr(VireoModuleInfo) info = vireo_engine_driver(engine, args->name);
     g_autoptr(VireoNoteTable) table = NULL;
     VireoOffer offer;
 
-    if (!module)
+    if (!info)
         return no_driver(call, args->name);
     fill_info(call, &ret->driver, info);
     table = read_table(call, info);

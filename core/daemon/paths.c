@@ -74,6 +74,7 @@ VireoPaths *vireo_paths_new(const char *root, const char *config_file, const cha
         return NULL;
     paths->config_file = config_file ? g_canonicalize_filename(config_file, NULL)
                                      : g_build_filename(paths->dirs.config, "vireod.conf", NULL);
+    paths->drivers = g_build_filename(paths->dirs.run, "drivers", NULL);
     name_sockets(paths, driver);
     lock = g_strconcat(driver ? paths->sockets : "vireod", ".pid", NULL);
     paths->lock = g_build_filename(paths->dirs.run, lock, NULL);
@@ -91,6 +92,7 @@ void vireo_paths_free(VireoPaths *paths)
     g_free(paths->dirs.log);
     g_free(paths->dirs.cache);
     g_free(paths->compat);
+    g_free(paths->drivers);
     g_free(paths->driver);
     g_free(paths->title);
     g_free(paths->sockets);

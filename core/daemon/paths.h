@@ -10,7 +10,8 @@ typedef struct {
     char *title;      /* of the program, with the driver */
     char *sockets, *compat_sockets; /* how the names of the sockets begin */
     VireoHostDirs dirs;
-    char *compat; /* directory of the libvirt socket names */
+    char *compat;  /* directory of the libvirt socket names */
+    char *drivers; /* directory of the sockets by which drivers with daemons of their own are reached */
     char *config_file;
     char *lock; /* held while the daemon runs; contains its pid */
     GStrv driver_dirs;

@@ -29,7 +29,7 @@ static VireoRpcServer *server_of(VireoDaemon *daemon, VireoRpcSocketKind kind)
 /* ---- our own ---- */
 
 /* Whether somebody accepts connections there: their socket must not be taken away. */
-static gboolean in_use(const char *path)
+static gboolean in_use(const char *path, int type)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     gboolean answered;
@@ -38,12 +38,33 @@ static gboolean in_use(const char *path)
     if (strlen(path) >= sizeof address.sun_path)
         return FALSE;
     strcpy(address.sun_path, path);
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     answered = fd >= 0 && (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 ||
                            errno == EAGAIN || errno == EACCES || errno == EPERM);
     if (fd >= 0)
         close(fd);
     return answered;
+}
+
+static gboolean refuse_used(const char *path, gboolean compat, GError **error)
+{
+    g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_INVALID, "%s belongs to another daemon that is running%s",
+                path, compat ? "; stop it, or set compat_sockets = no" : "");
+    return FALSE;
+}
+
+/* Where the daemon for all drivers comes to. */
+static gboolean listen_for_proxies(VireoDaemon *daemon, GError **error)
+{
+    const VireoPaths *paths = daemon->paths;
+    g_autofree char *path = NULL;
+
+    if (!daemon->share)
+        return TRUE;
+    path = g_build_filename(paths->drivers, paths->driver, NULL);
+    if (in_use(path, SOCK_SEQPACKET))
+        return refuse_used(path, FALSE, error);
+    return vireo_share_listen(daemon->share, path, error);
 }
 
 static gboolean listen_in(VireoDaemon *daemon, const char *dir, const char *name, gboolean compat, GError **error)
@@ -58,12 +79,8 @@ static gboolean listen_in(VireoDaemon *daemon, const char *dir, const char *name
 
         if (daemon->paths->session && kind == VIREO_RPC_SOCKET_RO)
             continue;
-        if (in_use(path)) {
-            g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_INVALID,
-                        "%s belongs to another daemon that is running%s", path,
-                        compat ? "; stop it, or set compat_sockets = no" : "");
-            return FALSE;
-        }
+        if (in_use(path, SOCK_STREAM))
+            return refuse_used(path, compat, error);
         if (!vireo_rpc_server_listen(server_of(daemon, kind), kind, path, modes[i],
                                      kind == VIREO_RPC_SOCKET_ADMIN ? -1 : config->gid, error))
             return FALSE;
@@ -85,6 +102,24 @@ static VireoRpcSocketKind kind_of(const char *name, const char *path)
     return g_str_has_suffix(path, "-ro") ? VIREO_RPC_SOCKET_RO : VIREO_RPC_SOCKET_RW;
 }
 
+static gboolean is_for_proxies(const char *name, int fd)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+
+    return strcmp(name, "driver") == 0 ||
+           (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET);
+}
+
+static gboolean share_given(VireoDaemon *daemon, int fd, GError **error)
+{
+    if (daemon->share)
+        return vireo_share_listen_fd(daemon->share, fd, error);
+    g_set_error(error, VIREO_ERROR, VIREO_ERR_INVALID_ARG,
+                "descriptor %d, handed over by the service manager, is for the daemon of one driver (--driver)", fd);
+    return FALSE;
+}
+
 static gboolean listen_given(VireoDaemon *daemon, guint i, GError **error)
 {
     const char *name = vireo_systemd_fd_name(i);
@@ -98,6 +133,8 @@ static gboolean listen_given(VireoDaemon *daemon, guint i, GError **error)
                     "descriptor %d ('%s'), handed over by the service manager, is no UNIX socket", fd, name);
         return FALSE;
     }
+    if (is_for_proxies(name, fd))
+        return share_given(daemon, fd, error);
     kind = kind_of(name, address.sun_path);
     return vireo_rpc_server_listen_fd(server_of(daemon, kind), kind, fd, error);
 }
@@ -112,7 +149,7 @@ gboolean vireo_daemon_listen(VireoDaemon *daemon, GError **error)
             return FALSE;
     if (given > 0)
         return TRUE;
-    if (!listen_in(daemon, paths->dirs.run, paths->sockets, FALSE, error))
+    if (!listen_in(daemon, paths->dirs.run, paths->sockets, FALSE, error) || !listen_for_proxies(daemon, error))
         return FALSE;
     return !daemon->config->compat_sockets ||
            listen_in(daemon, paths->compat, paths->compat_sockets, TRUE, error);

@@ -24,13 +24,20 @@ VireoFarClient *vireo_far_client_new(vireo_core *core, const VireoFarClientHandl
     return client;
 }
 
+void vireo_far_client_stop(VireoFarClient *client)
+{
+    GThread *thread = g_steal_pointer(&client->thread);
+
+    vireo_far_client_cut(client);
+    if (thread)
+        g_thread_join(thread);
+}
+
 void vireo_far_client_free(VireoFarClient *client)
 {
     if (!client)
         return;
-    vireo_far_client_cut(client);
-    if (client->thread)
-        g_thread_join(client->thread);
+    vireo_far_client_stop(client);
     vireo_far_mirror_free(client->mirror);
     g_hash_table_unref(client->pending);
     g_hash_table_unref(client->conns);
@@ -69,6 +76,13 @@ void vireo_far_client_cut(VireoFarClient *client)
     g_mutex_unlock(&client->lock);
     if (channel)
         vireo_far_channel_cut(channel);
+}
+
+guint vireo_far_client_n_conns(VireoFarClient *client)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&client->lock);
+
+    return g_hash_table_size(client->conns);
 }
 
 /* ---- sending what is pending ---- */

@@ -26,7 +26,9 @@ typedef struct {
 /* core: where the driver's spaces are mirrored; its name is the driver's in messages. All given must
  * outlive the client. */
 VireoFarClient *vireo_far_client_new(vireo_core *core, const VireoFarClientHandler *handler, gpointer opaque);
-/* Ends the channel first. Connections must be closed, or be closed by nobody. */
+/* Ends the channel for good, and waits until everybody who waits for an answer has one. */
+void vireo_far_client_stop(VireoFarClient *client);
+/* Stops it first. Connections must be closed, or be closed by nobody. */
 void vireo_far_client_free(VireoFarClient *client);
 
 /* Talks over a connected socket, which is taken. Not on the client's own thread, and not before `lost` of
@@ -34,6 +36,9 @@ void vireo_far_client_free(VireoFarClient *client);
 void vireo_far_client_attach(VireoFarClient *client, int fd);
 /* Ends the channel, if there is one; `lost` follows. Any thread. */
 void vireo_far_client_cut(VireoFarClient *client);
+
+/* How many connections are open, or wait to be opened again. Any thread. */
+guint vireo_far_client_n_conns(VireoFarClient *client);
 
 /* The VireoBackendCall of the driver; `self` is the client. */
 int vireo_far_client_call(void *handle, vireo_call *call);

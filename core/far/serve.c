@@ -175,6 +175,9 @@ static void open_conn(gpointer opaque)
     g_autoptr(GError) error = NULL;
     VireoConn *opened = vireo_conn_open(service->router, request->open.uri, &caller, &error);
     VireoFarOpened told = { 0 };
+    g_autofree char *uri = opened ? g_strdup(vireo_conn_uri(opened)) : NULL;
+    guint32 serial = request->serial;
+    gboolean ended;
     Conn *conn;
 
     if (!opened) {
@@ -186,11 +189,16 @@ static void open_conn(gpointer opaque)
     conn = vireo_arena_alloc(request->arena, sizeof *conn);
     *conn = (Conn){ 1, opened, request->arena, &request->open };
     told.space = vireo_far_server_space(service->server, vireo_conn_space(opened));
-    told.uri = (char *)vireo_conn_uri(opened);
+    told.uri = uri;
     g_mutex_lock(&service->lock);
-    g_hash_table_replace(service->conns, GUINT_TO_POINTER(request->open.conn), conn);
+    ended = service->ended;
+    if (!ended && g_hash_table_replace(service->conns, GUINT_TO_POINTER(request->open.conn), conn))
+        vireo_far_server_count(service->server, 1);
     g_mutex_unlock(&service->lock);
-    reply(service, request->serial, &(VireoFarReply){ .status = VIREO_OK }, &vireo_far_type_opened, &told, NULL, 0);
+    if (ended)
+        conn_unref(conn);
+    else
+        reply(service, serial, &(VireoFarReply){ .status = VIREO_OK }, &vireo_far_type_opened, &told, NULL, 0);
     service_unref(service);
 }
 
@@ -224,8 +232,10 @@ static void on_close(Service *service, guint32 number)
     if (conn)
         g_hash_table_steal(service->conns, GUINT_TO_POINTER(number));
     g_mutex_unlock(&service->lock);
-    if (conn)
-        conn_unref(conn);
+    if (!conn)
+        return;
+    vireo_far_server_count(service->server, -1);
+    conn_unref(conn);
 }
 
 /* ---- calls ---- */
@@ -416,6 +426,7 @@ static void end(Service *service)
     service->ended = TRUE;
     conns = g_steal_pointer(&service->conns);
     service->conns = g_hash_table_new(NULL, NULL);
+    vireo_far_server_count(service->server, -(int)g_hash_table_size(conns));
     g_hash_table_iter_init(&iter, service->calls);
     while (g_hash_table_iter_next(&iter, NULL, &call))
         g_ptr_array_add(calls, vireo_call_ref(call));

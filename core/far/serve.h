@@ -10,5 +10,7 @@ typedef void (*VireoFarServed)(VireoFarChannel *channel, gboolean last, gpointer
 /* Receives on the channel, on threads of its own, until it ends. */
 void vireo_far_serve(VireoFarServer *server, VireoRouter *router, VireoFarChannel *channel, VireoFarServed served,
                      gpointer opaque);
+/* So many connections more, or fewer, are open. */
+void vireo_far_server_count(VireoFarServer *server, int more);
 /* The number of a space; 0 for NULL. */
 guint32 vireo_far_server_space(VireoFarServer *server, const vireo_space *space);

@@ -19,6 +19,7 @@ struct VireoFarServer {
     GPtrArray *nears;  /* Near */
     guint n_serving;   /* of them, and of those that are just going */
     gboolean ready;
+    guint n_conns;
 };
 
 /* The tap's opaque: a space and its number. */
@@ -60,6 +61,22 @@ static void tell_struct(VireoFarServer *server, VireoFarKind kind, guint32 space
     else
         g_log("vireo", G_LOG_LEVEL_WARNING, "driver '%s': %s cannot be passed on: %s", server->hello.name,
               vireo_far_kind_name(kind), error->message);
+}
+
+/* ---- connections ---- */
+
+void vireo_far_server_count(VireoFarServer *server, int more)
+{
+    g_mutex_lock(&server->lock);
+    server->n_conns += (guint)more;
+    g_mutex_unlock(&server->lock);
+}
+
+guint vireo_far_server_n_conns(VireoFarServer *server)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+
+    return server->n_conns;
 }
 
 /* ---- spaces ---- */

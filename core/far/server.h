@@ -28,6 +28,9 @@ void vireo_far_server_set_driver(VireoFarServer *server, const char *core_versio
  * published. Any thread, any time. */
 void vireo_far_server_add(VireoFarServer *server, int fd);
 
+/* How many connections near ends have open. Any thread. */
+guint vireo_far_server_n_conns(VireoFarServer *server);
+
 /* The driver's init has succeeded: calls are taken from now on. */
 void vireo_far_server_ready(VireoFarServer *server);
 /* The driver cannot serve, or will not any more; tells all near ends why. */

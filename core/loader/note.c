@@ -422,6 +422,20 @@ VireoNote *vireo_note_parse(const void *data, gsize size, GError **error)
     return read_source(&source, error);
 }
 
+VireoNote *vireo_note_new(const char *name, const char *version, const char *schemes, guint threads, guint n_ops,
+                          const VireoNoteOp *ops)
+{
+    VireoNote *note = g_atomic_rc_box_new0(VireoNote);
+
+    note->name = g_strdup(name);
+    note->version = g_strdup(version);
+    note->schemes = g_strdup(schemes);
+    note->threads = threads;
+    note->n_ops = n_ops;
+    note->ops = g_memdup2(ops, n_ops * sizeof *ops);
+    return note;
+}
+
 VireoNote *vireo_note_ref(VireoNote *note)
 {
     return g_atomic_rc_box_acquire(note);

@@ -45,6 +45,9 @@ VireoNote *vireo_note_read(int fd, GError **error);
 /* The same for the bytes of a file. */
 VireoNote *vireo_note_parse(const void *data, gsize size, GError **error);
 
+/* What a driver says that is in no file here: its strings and rows are copied. It has no ABI numbers. */
+VireoNote *vireo_note_new(const char *name, const char *version, const char *schemes, guint threads, guint n_ops,
+                          const VireoNoteOp *ops);
 VireoNote *vireo_note_ref(VireoNote *note);
 void vireo_note_unref(VireoNote *note); /* NULL allowed */
 

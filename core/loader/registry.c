@@ -132,12 +132,14 @@ static void examine(VireoModule *module, const VireoScanEntry *entry)
     }
     module->mark = entry->mark;
     module->elsewhere = FALSE;
-    g_clear_pointer(&module->note, vireo_note_unref);
+    if (!same || entry->refused)
+        g_clear_pointer(&module->note, vireo_note_unref);
     if (entry->refused) {
         judge(module, VIREO_MODULE_REFUSED_PERM, entry->refused);
         return;
     }
-    module->note = vireo_note_read(entry->fd, &problem);
+    if (!module->note)
+        module->note = vireo_note_read(entry->fd, &problem);
     if (is_masked(module))
         judge(module, VIREO_MODULE_MASKED, "switched off by masked_drivers in the configuration");
     else if (!module->note || !vireo_check_note(module->note, &problem))

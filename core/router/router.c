@@ -312,20 +312,43 @@ static VireoConn *open_on(VireoBackend *backend, const char *uri, const VireoCon
     return conn;
 }
 
+static char *trouble_of(const VireoBackend *backend)
+{
+    return backend->trouble ? backend->trouble(backend->offer.table) : NULL;
+}
+
+/* What is still wrong when whoever finds drivers has been asked for this one. */
+static char *trouble_after_help(VireoRouter *router, const VireoBackend *backend, const char *uri)
+{
+    g_autofree char *trouble = trouble_of(backend);
+    g_autofree char *scheme = trouble ? scheme_of(uri) : NULL;
+    g_autofree char *found = scheme && router->find ? router->find(router, scheme, router->find_opaque, NULL) : NULL;
+
+    return found ? trouble_of(backend) : g_steal_pointer(&trouble);
+}
+
 VireoConn *vireo_conn_open(VireoRouter *router, const char *uri, const VireoConnCaller *caller, GError **error)
 {
     g_autofree char *wanted = uri && *uri ? g_strdup(uri) : NULL;
     VireoBackend *backend = find_backend(router, &wanted, error);
-    g_autofree char *trouble = NULL;
 
-    if (!backend)
-        return NULL;
-    trouble = backend->trouble ? backend->trouble(backend->offer.table) : NULL;
-    if (trouble) {
-        g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT, "driver '%s': %s", backend->offer.driver, trouble);
-        return NULL;
+    /* A driver whose daemon has ended because nobody needed it comes back, also when it ends just now. */
+    for (guint tries = 0; backend && tries < 2; tries++) {
+        g_autofree char *trouble = trouble_after_help(router, backend, wanted);
+        g_autofree char *later = NULL;
+        VireoConn *conn;
+
+        if (trouble && error && !*error)
+            g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT, "driver '%s': %s", backend->offer.driver, trouble);
+        if (trouble)
+            return NULL;
+        g_clear_error(error);
+        conn = open_on(backend, wanted, caller, error);
+        later = conn ? NULL : trouble_of(backend);
+        if (!later)
+            return conn;
     }
-    return open_on(backend, wanted, caller, error);
+    return NULL;
 }
 
 VireoConn *vireo_conn_ref(VireoConn *conn)
