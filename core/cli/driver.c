@@ -148,7 +148,7 @@ static void print_driver_facts(VireoCli *cli, const vireo_driver_info *driver)
         vireo_cli_fact(facts, "Reason", "reason", "%s", driver->reason);
     vireo_cli_fact(facts, "URI schemes", "schemes", "%s", driver->schemes);
     vireo_cli_fact(facts, "Module", "path", "%s", driver->path);
-    if (driver->abi_major) /* of a module that is here */
+    if (g_str_has_suffix(driver->path, ".so")) /* not the socket of a daemon */
         vireo_cli_fact(facts, "ABI", "abi", "%u.%u", driver->abi_major, driver->abi_target);
     vireo_cli_fact(facts, "Threads", "threads", "%s", driver->threads);
     vireo_cli_facts_print(cli, facts);

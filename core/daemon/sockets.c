@@ -11,14 +11,15 @@
 
 #define FIRST_FD 3 /* of those handed over */
 
-/* What the end of a path, or the name given by the service manager, says about a socket. */
+/* What the end of a path, or the name given by the service manager, says about a socket. The last one is opened
+ * last: whoever finds it finds the others. */
 static const struct {
     VireoRpcSocketKind kind;
     const char *role, *suffix;
 } roles[] = {
-    {VIREO_RPC_SOCKET_RW, "rw", "-sock"},
-    {VIREO_RPC_SOCKET_RO, "ro", "-sock-ro"},
     {VIREO_RPC_SOCKET_ADMIN, "admin", "-admin-sock"},
+    {VIREO_RPC_SOCKET_RO, "ro", "-sock-ro"},
+    {VIREO_RPC_SOCKET_RW, "rw", "-sock"},
 };
 
 static VireoRpcServer *server_of(VireoDaemon *daemon, VireoRpcSocketKind kind)
@@ -70,7 +71,7 @@ static gboolean listen_for_proxies(VireoDaemon *daemon, GError **error)
 static gboolean listen_in(VireoDaemon *daemon, const char *dir, const char *name, gboolean compat, GError **error)
 {
     const VireoDaemonConfig *config = daemon->config;
-    const guint modes[] = {config->rw_mode, config->ro_mode, config->admin_mode};
+    const guint modes[] = {config->admin_mode, config->ro_mode, config->rw_mode};
 
     for (guint i = 0; i < G_N_ELEMENTS(roles); i++) {
         VireoRpcSocketKind kind = roles[i].kind;
@@ -96,7 +97,7 @@ static VireoRpcSocketKind kind_of(const char *name, const char *path)
     for (guint i = 0; i < G_N_ELEMENTS(roles); i++)
         if (strcmp(name, roles[i].role) == 0)
             return roles[i].kind;
-    for (guint i = G_N_ELEMENTS(roles); i-- > 0;)
+    for (guint i = 0; i < G_N_ELEMENTS(roles); i++)
         if (g_str_has_suffix(path, roles[i].suffix))
             return roles[i].kind;
     return g_str_has_suffix(path, "-ro") ? VIREO_RPC_SOCKET_RO : VIREO_RPC_SOCKET_RW;
