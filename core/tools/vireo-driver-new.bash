@@ -10,7 +10,7 @@ _vireo_driver_new()
     [[ $cur == = ]] && cur=
     [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD - 2]}
     if [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W '-h --help -l --language -V --version' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W '-d --debian -h --help -l --language -V --version' -- "$cur")
     elif [[ $prev == --language || $prev == -l ]]; then
         mapfile -t COMPREPLY < <(compgen -W 'c c++' -- "$cur")
     else

@@ -77,6 +77,18 @@ class DriverNew(vireotest.VirshCase):
             for path in (self.place / name).iterdir():
                 self.assertNotRegex(path.name + path.read_text(), r"(?i)\bdemo\b")
 
+    def test_debian(self):
+        place = self.place / "packed"
+        done = self.new("--debian", "packed", place, env=dict(os.environ, DEBFULLNAME="A & B", DEBEMAIL="a@b.example"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("dpkg-buildpackage", done.stdout)
+        files = [path for path in (place / "debian").rglob("*") if path.is_file()]
+        self.assertEqual({path.name for path in files}, {"control", "rules", "changelog", "copyright", "format"})
+        for path in files:
+            self.assertNotRegex(path.read_text(), r"(?i)\bdemo\b|%[A-Z]+%")
+        self.assertIn("Maintainer: A & B <a@b.example>\n", (place / "debian" / "control").read_text())
+        self.assertTrue(os.access(place / "debian" / "rules", os.X_OK))
+
     def test_bad_names(self):
         with tempfile.TemporaryDirectory() as folder:
             for name in BAD_NAMES:

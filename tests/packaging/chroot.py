@@ -52,7 +52,7 @@ def run(*command, **rest):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
                           check=False, **rest)
     if done.returncode:
-        raise AssertionError(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout[-4000:]}")
+        raise AssertionError(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout[-1500:]}")
     return done.stdout
 
 
@@ -103,8 +103,7 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
 ln -sf pts/ptmx "$root/dev/ptmx"
 for bind; do mkdir -p "$root/${bind#*:}"; mount --bind "${bind%%:*}" "$root/${bind#*:}"; done
 if [ -n "$NETWORK" ]; then cp /etc/resolv.conf "$root/etc/resolv.conf"; else ip link set lo up; fi
-touch "$work/ready"
-exec chroot "$root" /bin/sh -c 'while :; do sleep 1000 & wait $!; done'
+exec chroot "$root" /bin/sh -c 'touch /run/$INSIDE; while :; do sleep 1000 & wait $!; done'
 """
 
 
@@ -121,15 +120,20 @@ class System:
         self.process = subprocess.Popen(
             ["unshare", "-m", "-p", "-f", "--kill-child", *([] if network else ["-n"]),
              "sh", "-c", STAGE, "stage", root, ":".join(layers), self.upper, work, *binds],
-            stdin=subprocess.DEVNULL, env=dict(os.environ, NETWORK="1" if network else ""))
+            stdin=subprocess.DEVNULL, env=dict(os.environ, NETWORK="1" if network else "", INSIDE=os.path.basename(self.folder)))
         end = time.monotonic() + 20
-        while not os.path.exists(os.path.join(work, "ready")):
+        while not self.inside():
             if self.process.poll() is not None or time.monotonic() > end:
                 self.close()
                 skip("no name spaces or no overlayfs here")
             time.sleep(0.02)
+
+    def inside(self):
+        """Whether its first process has gone into it: until then that one's root is this machine's own."""
         with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as stream:
-            self.pid = int(stream.read().split()[0])
+            children = stream.read().split()
+        self.pid = int(children[0]) if children else 0
+        return children and os.path.exists(self.path("/run/" + os.path.basename(self.folder)))
 
     def close(self):
         if self.process and self.process.poll() is None:

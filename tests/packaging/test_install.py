@@ -42,6 +42,7 @@ class Debian(unittest.TestCase):
     layer = "run"
 
     def setUp(self):
+        chroot.need_root()
         self.debian = chroot.system(self.layer, debs.built())
         self.addCleanup(self.debian.close)
         self.sh = self.debian.sh
