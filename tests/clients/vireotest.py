@@ -35,6 +35,8 @@ NANO = os.path.join(BUILD, "tests", "guest", "nano.raw")
 EXIT_SKIP = 77
 START_SECONDS = 20
 
+# Drivers that daemons of their own run, behind the one under test.
+BEHIND = os.environ.get("VIREO_TEST_BEHIND", "").split()
 ARGS = []    # further arguments of vireod, set before the daemon is first asked for
 USE_LIBVIRTD = "--libvirtd" in sys.argv
 if USE_LIBVIRTD:
@@ -100,6 +102,7 @@ class Daemon:
     def __init__(self):
         self.work = make_work_dir()
         self.process = None
+        self.behind = []
         self.peer_dir = None
         self.socket = os.environ.get("VIREO_TEST_SOCKET")
         self.is_vireo = not USE_LIBVIRTD and not os.environ.get("VIREO_TEST_LIBVIRTD")
@@ -128,8 +131,14 @@ class Daemon:
         give_qemu_a_user(self.root)
         self.log = os.path.join(self.work, "vireod.log")
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([program, "--root", self.root, *ARGS], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+            def launch(*options):
+                return subprocess.Popen([program, "--root", self.root, *options, *ARGS], stdin=subprocess.DEVNULL,
+                                        stdout=log, stderr=log)
+            for driver in BEHIND:
+                self.behind.append(launch(f"--driver={driver}"))
+                wait_until(lambda name=driver: connects(os.path.join(self.root, "run", "libvirt", f"virt{name}d-sock")),
+                           START_SECONDS, f"the daemon of driver {driver} serves")
+            self.process = launch()
         self.socket = os.path.join(self.root, "run", "libvirt", "libvirt-sock")
         end = time.monotonic() + START_SECONDS
         while not connects(self.socket):
@@ -146,6 +155,10 @@ class Daemon:
 
     def kill(self):
         """kill -9, as an accident would."""
+        while self.behind:
+            process = self.behind.pop()
+            process.kill()
+            process.wait()
         if self.process:
             self.process.kill()
             self.process.wait()
@@ -155,6 +168,10 @@ class Daemon:
                 os.kill(int(stream.read()), signal.SIGKILL)
 
     def stop(self):
+        while self.behind:
+            process = self.behind.pop()
+            process.terminate()
+            process.wait(20)
         if self.process:
             self.process.terminate()
             try:
