@@ -113,6 +113,13 @@ typedef struct {
     guint64 value;
 } VireoDeriveSet;
 
+/* A key that typed parameters of a call may have. */
+typedef struct {
+    const char *name; /* the last row's is NULL */
+    guint types;      /* bit per VIREO_TYPED_PARAM_... */
+    gboolean many;    /* may come more than once */
+} VireoParamKey;
+
 typedef struct VireoOp VireoOp;
 struct VireoOp {
     guint32 id;
@@ -142,6 +149,8 @@ struct VireoOp {
     guint object_offset; /* of its reference within the arguments */
     const VireoOp *derive_from;
     const VireoDeriveSet *derive_set;
+    const VireoParamKey *param_keys; /* NULL: any, or there are no parameters */
+    guint params_offset;             /* of the array within the arguments */
     const char *serve;   /* which part of the core answers when no driver does */
     gint event_id;       /* events: the API's event number, -1 none */
 };

@@ -186,6 +186,8 @@ static gboolean unsupported(Route *route, const VireoWay *way)
                                                  route->target.object, &code)
                             : vireo_refuse_unsupported(offer, route->call->op, way, &code);
 
+    if (!reason)
+        reason = vireo_refuse_params(route->call->op, route->call->args, &code);
     return refused(route, code, reason);
 }
 

@@ -85,6 +85,8 @@ char *vireo_refuse_unsupported(const VireoOffer *offer, const VireoOp *op, const
 /* flags: of way->op. object: what the call is about; NULL: none, or unknown. */
 char *vireo_refuse_flags(const VireoOffer *offer, const VireoWay *way, guint64 flags, const VireoObject *object,
                          int *code);
+/* Typed parameters that the operation does not know. */
+char *vireo_refuse_params(const VireoOp *op, gconstpointer args, int *code);
 /* For what the core answers. */
 char *vireo_refuse_unknown(const VireoOp *op, guint64 flags, int *code);
 /* The flags an operation may carry on any driver without reaching it. */

@@ -148,3 +148,77 @@ char *vireo_refuse_flags(const VireoOffer *offer, const VireoWay *way, guint64 f
         text = refuse_state(way, flags, object, code);
     return text;
 }
+
+/* ---- typed parameters ---- */
+
+static const char *param_type_name(guint type)
+{
+    static const char *const names[] = { "nothing", "int", "unsigned int", "long long", "unsigned long long", "double",
+                                         "boolean", "string" };
+
+    return type < G_N_ELEMENTS(names) ? names[type] : "unknown";
+}
+
+static const VireoParamKey *find_key(const VireoParamKey *keys, const char *name)
+{
+    while (keys->name && strcmp(keys->name, name) != 0)
+        keys++;
+    return keys->name ? keys : NULL;
+}
+
+static char *known_keys(const VireoParamKey *keys)
+{
+    GString *names = g_string_new(NULL);
+
+    for (; keys->name; keys++)
+        g_string_append_printf(names, "%s%s", names->len ? ", " : "", keys->name);
+    return g_string_free(names, FALSE);
+}
+
+static char *known_types(const VireoParamKey *key)
+{
+    GString *names = g_string_new(NULL);
+
+    for (guint type = 0; type < 32; type++)
+        if (key->types >> type & 1)
+            g_string_append_printf(names, "%s%s", names->len ? " or " : "", param_type_name(type));
+    return g_string_free(names, FALSE);
+}
+
+static gboolean fits(const VireoParamKey *key, gint32 type)
+{
+    return type >= 0 && type < 32 && key->types >> type & 1;
+}
+
+static gboolean came_before(const vireo_typed_param *params, guint n)
+{
+    for (guint i = 0; i < n; i++)
+        if (strcmp(params[i].field, params[n].field) == 0)
+            return TRUE;
+    return FALSE;
+}
+
+char *vireo_refuse_params(const VireoOp *op, gconstpointer args, int *code)
+{
+    const VireoWireArray *array = op->param_keys ? (gconstpointer)((const char *)args + op->params_offset) : NULL;
+    const vireo_typed_param *params = array ? array->val : NULL;
+
+    for (guint i = 0; array && i < array->len; i++) {
+        const VireoParamKey *key = find_key(op->param_keys, params[i].field);
+        g_autofree char *name = NULL;
+        g_autofree char *known = NULL;
+
+        if (key && fits(key, params[i].value.type) && (key->many || !came_before(params, i)))
+            continue;
+        name = spoken(op);
+        known = key ? known_types(key) : known_keys(op->param_keys);
+        if (!key)
+            return say(code, VIREO_ERR_ARGUMENT_UNSUPPORTED, "%s: there is no parameter '%s' (known: %s)", name,
+                       params[i].field, known);
+        if (!fits(key, params[i].value.type))
+            return say(code, VIREO_ERR_INVALID_ARG, "%s: parameter '%s' is of type %s, expected %s", name,
+                       params[i].field, param_type_name((guint)params[i].value.type), known);
+        return say(code, VIREO_ERR_INVALID_ARG, "%s: parameter '%s' is given more than once", name, params[i].field);
+    }
+    return NULL;
+}

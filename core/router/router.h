@@ -4,8 +4,8 @@
  * of the calls, flags and objects that they did not say they take.
  *
  * Refusals come in a fixed order: decoding, authorisation (read-only), object not found, state of the
- * driver, operation not supported, flags (unknown, exclusive, required, bound to a state), and only
- * then what the driver itself finds wrong.
+ * driver, operation not supported, flags (unknown, exclusive, required, bound to a state), typed parameters,
+ * and only then what the driver itself finds wrong.
  */
 #pragma once
 

@@ -30,7 +30,8 @@ PRIMITIVES = {
     "handle": "void *",
 }
 LANES = ("query", "modify", "control")
-SHARED = ("types", "limits", "enums")
+SHARED = ("types", "limits", "enums", "params")
+PARAM_TYPES = ("int", "uint", "llong", "ullong", "double", "boolean", "string")
 
 
 class CatalogueError(Exception):
@@ -73,7 +74,7 @@ class Op:
         self.name, self.group, self.program = name, group, program
         self.proc = stanza["id"]
         self.id = PROGRAMS[program][2] + self.proc
-        for key in ("api", "since", "doc", "stream", "sparse", "fds", "event", "serve", "acl_filter"):
+        for key in ("api", "since", "doc", "stream", "sparse", "fds", "event", "serve", "acl_filter", "params"):
             setattr(self, key, stanza.get(key, ""))
         self.kind = stanza.get("kind", "call")
         self.lane = stanza.get("lane", "query")
@@ -100,6 +101,7 @@ class Catalogue:
         load = lambda name: tomllib.loads((folder / f"{name}.toml").read_text())
         self.limits = load("limits")
         self.enums = load("enums")
+        self.params = load("params")
         self.types, self.ops = {}, {}
         for name, body in load("types").items():
             self._add_type(name, body.get("fields", []), body.get("union", ()), body.get("reference", False))
@@ -151,10 +153,22 @@ class Catalogue:
                     raise CatalogueError(f"{op.name}: '{name}' is none of its flags")
             if op.derive:
                 self._check_derived(op)
+            self._check_params(op)
         for kind in self.types.values():
             for field in kind.fields + [f for _, f in kind.union]:
                 if field.type not in PRIMITIVES and field.type not in self.types:
                     raise CatalogueError(f"{kind.name}.{field.name}: no type '{field.type}'")
+
+    def _check_params(self, op):
+        if not op.params:
+            return
+        if op.params not in self.params:
+            raise CatalogueError(f"{op.name}: params.toml has no set '{op.params}'")
+        if not any(f.name == "params" and f.type == "typed_param" and f.form == "array" for f in op.args.fields):
+            raise CatalogueError(f"{op.name}: it has no parameters")
+        for key, types in self.params[op.params].items():
+            if not set(types.rstrip("*").split("|")) <= set(PARAM_TYPES):
+                raise CatalogueError(f"params.toml: {op.params}.{key}: no type '{types}'")
 
     def _check_derived(self, op):
         source = self.ops.get(op.derive["from"])

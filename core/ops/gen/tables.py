@@ -65,6 +65,15 @@ def acl_rows(op, catalogue):
         yield f"    {{ {quote(parts[0])}, {quote(parts[1])}, {condition}, {mask:#x}, {arg} }},"
 
 
+def param_tables(catalogue):
+    for name, keys in catalogue.params.items():
+        rows = []
+        for key, types in keys.items():
+            mask = " | ".join(f"1u << VIREO_TYPED_PARAM_{kind.upper()}" for kind in types.rstrip("*").split("|"))
+            rows.append(f"    {{ {quote(key)}, {mask}, {int(types.endswith('*'))} }},")
+        yield f"static const VireoParamKey params_{name}[] = {{\n" + "\n".join(rows) + "\n    { NULL, 0, 0 }\n};"
+
+
 def op_tables(catalogue):
     index = {name: i for i, name in enumerate(catalogue.ops)}
     rows = []
@@ -132,6 +141,8 @@ def op_row(op, catalogue, flags, names, index):
         "object_offset": f"offsetof({op.args.c_name}, {target[1].name})" if target else "0",
         "derive_from": f"&vireo_ops[{index[op.derive['from']]}]" if op.derive else "NULL",
         "derive_set": names["sets"],
+        "param_keys": f"params_{op.params}" if op.params else "NULL",
+        "params_offset": f"offsetof({op.args.c_name}, params)" if op.params else "0",
         "serve": quote(op.serve),
         "event_id": event_number(op, catalogue),
     }
@@ -159,6 +170,7 @@ def write_tables(catalogue, out):
     parts = [NOTICE, '#include "ops/catalogue.h"\n#include <vireo/driver.h>\n']
     parts += type_tables(catalogue)
     parts.append("#if UINT64_MAX\nextern const VireoOp vireo_ops[];\n#endif")
+    parts += param_tables(catalogue)
     parts += op_tables(catalogue)
     parts += dispatch(catalogue)
     out.write_text("\n".join(parts) + "\n")

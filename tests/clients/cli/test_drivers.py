@@ -118,6 +118,27 @@ class Drivers(CliCase):
         self.assertNotIn("network-undefine", text)
         self.assertIn("network-undefine", self.vireo("can", "--all", "-c", "test:///default"))
 
+    @vireo_only("libvirtd has other words")
+    def test_typed_parameters_that_make_no_sense(self):
+        """Refused by the core, before the driver, for the operation and for what is derived from it."""
+        def change(op, *params, **kwargs):
+            fields = json.dumps([{"field": name, "value": value} for name, value in params])
+            return ("-c", "test:///default", "call", op, "dom=test", f"params={fields}", *kwargs.get("more", ["flags=CONFIG"]))
+
+        memory = "domain_set_memory_parameters"
+        message = self.fails(*change(memory, ("hard_limitt", {"ul": 5})))
+        for part in ("'hard_limitt'", "known: hard_limit, soft_limit", "argument unsupported"):
+            self.assertIn(part, message)
+        self.assertIn("'hard_limit' is of type unsigned int, expected unsigned long long",
+                      self.fails(*change(memory, ("hard_limit", {"ui": 5}))))
+        self.assertIn("'hard_limit' is given more than once",
+                      self.fails(*change(memory, ("hard_limit", {"ul": 500000}), ("hard_limit", {"ul": 500000}))))
+        self.assertIn("'speed'", self.fails(*change("domain_set_scheduler_parameters", ("speed", {"ui": 5}), more=[])))
+        self.vireo(*change(memory, ("hard_limit", {"ul": 4000000})))
+        self.assertIn("4000000", self.virsh("memtune", "test", "--config", uri=self.daemon.uri("test", "/default")))
+        # flags are looked at first
+        self.assertIn("0x40000000", self.fails(*change(memory, ("hard_limitt", {"ul": 5}), more=["flags=1073741824"])))
+
     @vireo_only("our own program")
     def test_driver_tells_how_each_operation_is_served(self):
         offers = {offer["op"]: offer["how"] for offer in self.json("driver", "qemu")["offers"]}
