@@ -12,7 +12,7 @@ _vireo_driver_new()
     if [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '-d --debian -h --help -l --language -V --version' -- "$cur")
     elif [[ $prev == --language || $prev == -l ]]; then
-        mapfile -t COMPREPLY < <(compgen -W 'c c++' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W 'c c++ rust' -- "$cur")
     else
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")

@@ -22,7 +22,7 @@ import devkit
 import living
 
 ACTION, BUILD, FOLDER, SOURCE = sys.argv[1], *map(Path, sys.argv[2:5])
-LANGUAGES = {"c": "gcc", "c++": "g++"}
+LANGUAGES = {"c": "gcc", "c++": "g++", "rust": "rustc"}
 RELEASES = sorted((FOLDER / "headers").iterdir(), key=lambda path: [int(part) for part in path.name.split(".")])
 MARKER = """
 __attribute__((constructor)) static void leave_a_mark(void)
@@ -112,7 +112,7 @@ class Core(Skew):
 
     def test_todays_modules_on_the_oldest_daemon(self):
         vireod = released_vireod(RELEASES[0])
-        names = self.build_all({"plain": "c", "plus": "c++"}, self.env)
+        names = self.build_all({"plain": "c", "plus": "c++", "rusty": "rust"}, self.env)
         mark = self.mark("late", self.env)
         with living.running(vireod, self.drivers, self.work) as socket:
             self.live(socket, names)

@@ -14,7 +14,8 @@ sys.path.insert(0, ABI)
 import devkit  # noqa: E402
 
 INSPECT = os.path.join(vireotest.BUILD, "core", "tools", "vireo-driver-inspect")
-LANGUAGES = {"acme": "c", "ufo9": "c++"}
+LANGUAGES = {"acme": "c", "ufo9": "c++", "self": "rust"}  # a name may be a word of the language
+COMPILERS = {"c": "cc", "c++": "g++", "rust": "rustc"}
 BAD_NAMES = ["", "Acme", "9lives", "a-b", "a_b", "a/b", "../x", "a b", "a;b", "-x", "test", "qemu", "install", "ä", "a\nb",
              "a" * 25]
 
@@ -31,8 +32,8 @@ class DriverNew(vireotest.VirshCase):
         drivers.mkdir(mode=0o755)
         cls.modules = {}
         for name, language in LANGUAGES.items():
-            if language == "c++" and not shutil.which("g++"):
-                print("g++ is not there: no driver in C++")
+            if not shutil.which(COMPILERS[language]):
+                print(f"{COMPILERS[language]} is not there: no driver in {language}")
                 continue
             made = cls.place / f"build-{name}"
             cls.run_new(name, cls.place / name, "-l", language)
