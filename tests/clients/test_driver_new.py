@@ -89,6 +89,8 @@ class DriverNew(vireotest.VirshCase):
             self.assertNotRegex(path.read_text(), r"(?i)\bdemo\b|%[A-Z]+%")
         self.assertIn("Maintainer: A & B <a@b.example>\n", (place / "debian" / "control").read_text())
         self.assertTrue(os.access(place / "debian" / "rules", os.X_OK))
+        self.run_new("--debian", "--language=rust", "rusty", self.place / "rusty")
+        self.assertIn("\n rustc,\n", (self.place / "rusty" / "debian" / "control").read_text())
 
     def test_bad_names(self):
         with tempfile.TemporaryDirectory() as folder:
