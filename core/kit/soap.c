@@ -2,6 +2,7 @@
 /* Calls, and the session they belong to. */
 #include <string.h>
 
+#include "kit/retry.h"
 #include "kit/soap-private.h"
 
 #define LOGIN_PAUSE_MS  5000
@@ -16,6 +17,7 @@ struct VireoSoap {
     gboolean has_session;
     void *opaque;
     char *path, *action;
+    guint tries;
     gsize max_memory;
     gint64 timeout_ms;
     SoapTape *record, *replay;
@@ -49,6 +51,7 @@ VireoSoap *vireo_soap_new(const VireoSoapOptions *options, GError **error)
     if (!soap->session.login_pause_ms)
         soap->session.login_pause_ms = LOGIN_PAUSE_MS;
     soap->opaque = options->opaque;
+    soap->tries = options->tries ? options->tries : 1;
     soap->path = g_strdup(options->path ? options->path : "/");
     soap->action = g_strdup_printf("SOAPAction: \"%s\"", soap->service->action);
     soap->max_memory = (options->http.max_answer ? options->http.max_answer : MAX_ANSWER) * MEMORY_PER_BYTE;
@@ -276,18 +279,43 @@ gboolean vireo_soap_login(VireoSoap *soap, const VireoHttpWait *wait, GError **e
 
 /* ---- calls ------------------------------------------------------------------------ */
 
+static gboolean connection_failed(const GError *error)
+{
+    return g_error_matches(error, VIREO_HTTP_ERROR, VIREO_HTTP_ERROR_CONNECT) ||
+           g_error_matches(error, VIREO_HTTP_ERROR, VIREO_HTTP_ERROR_CLOSED);
+}
+
+/* A server that is just being restarted is asked again, when that can do no harm. */
+static gpointer attempt(const Call *call, Clock *clock, GError **error)
+{
+    gint64 left = clock_left(clock)->timeout_ms;
+    VireoRetry retry = { .tries = call->operation->safe && !call->each ? call->soap->tries : 1,
+                         .deadline_ms = left < 0 ? 0 : (guint)MIN(left, G_MAXUINT),
+                         .cancelled = clock->wait.cancelled, .opaque = clock->wait.opaque };
+    g_autoptr(GError) failure = NULL;
+    gpointer ret = NULL;
+
+    do {
+        g_clear_error(&failure);
+        ret = once(call, clock_left(clock), &failure);
+    } while (!ret && connection_failed(failure) && vireo_retry_again(&retry));
+    if (failure)
+        g_propagate_error(error, g_steal_pointer(&failure));
+    return ret;
+}
+
 static gpointer run(const Call *call, gboolean with_session, const VireoHttpWait *wait, GError **error)
 {
     VireoSoap *soap = call->soap;
     Clock clock = clock_start(soap, wait);
     guint session = current_session(soap);
     g_autoptr(GError) failure = NULL;
-    gpointer ret = once(call, clock_left(&clock), &failure);
+    gpointer ret = attempt(call, &clock, &failure);
 
     if (!ret && with_session && soap->has_session && soap->session.expired(failure, soap->opaque)) {
         g_clear_error(&failure);
         if (renew(soap, session, &clock, &failure))
-            ret = once(call, clock_left(&clock), &failure);
+            ret = attempt(call, &clock, &failure);
     }
     if (failure)
         g_propagate_error(error, g_steal_pointer(&failure));

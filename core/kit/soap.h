@@ -194,6 +194,7 @@ typedef struct {
     const char *path;                 /* "/sdk"; NULL: "/" */
     const VireoSoapSession *session;  /* NULL: none; copied */
     void *opaque;                     /* for session */
+    guint tries;                      /* of a safe request that finds no connection, or loses it (1) */
     const char *record;               /* file to which the conversation is added, without secrets */
     const char *replay;               /* file from which it is answered: nothing is connected to */
 } VireoSoapOptions;

@@ -102,6 +102,14 @@ const char *vireo_model_enum_to_string(const VireoModelEnum *names, int value);
 /* The value spelled @text, or 0. NULL gives 0. */
 int vireo_model_enum_from_string(const VireoModelEnum *names, const char *text);
 
+/* An enum that the tables leave open (`...`), such as that of <domain type=>, takes values of a driver's
+ * own, for what nobody has thought of yet. Everybody else goes on refusing them: the model in a module
+ * is a copy of its own. Add before the first document is parsed, in init(). Returns the value, which is
+ * the one of the table when it has the spelling already; 0 when the enum is closed, the text is not made
+ * of letters, digits and -._ (at most 32), or there are VIREO_MODEL_OWN_VALUES already. */
+int vireo_model_enum_add(const VireoModelEnum *names, const char *text);
+#define VIREO_MODEL_OWN_VALUES 8
+
 /* "yes", "no" or NULL. */
 const char *vireo_tristate_to_string(VireoTristate value);
 

@@ -6,6 +6,8 @@
 
 #include "util/uuid.h"
 
+#define OWN_VALUE_MAX 32 /* bytes */
+
 static const struct {
     const char *name;
     guint64 bytes;
@@ -37,9 +39,34 @@ const char *vireo_model_unit_name(guint64 bytes)
     return bytes == 1 ? "bytes" : bytes == 1024 ? "KiB" : "M";
 }
 
+static guint own_values(const VireoModelEnum *names)
+{
+    return names->own ? (guint)g_atomic_int_get(&names->own->n) : 0;
+}
+
 const char *vireo_model_enum_to_string(const VireoModelEnum *names, int value)
 {
-    return value > 0 && (guint)value <= names->n ? names->names[value] : NULL;
+    if (value <= 0)
+        return NULL;
+    if ((guint)value <= names->n)
+        return names->names[value];
+    return (guint)value - names->n <= own_values(names) ? names->own->names[(guint)value - names->n - 1] : NULL;
+}
+
+static int own_value(const VireoModelEnum *names, const char *text)
+{
+    for (guint i = 0; i < own_values(names); i++)
+        if (strcmp(text, names->own->names[i]) == 0)
+            return (int)(names->n + i + 1);
+    return 0;
+}
+
+static gboolean spelling_fine(const char *text)
+{
+    gsize len = text ? strlen(text) : 0;
+
+    return len > 0 && len <= OWN_VALUE_MAX &&
+           strspn(text, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "-._") == len;
 }
 
 int vireo_model_enum_from_string(const VireoModelEnum *names, const char *text)
@@ -59,7 +86,21 @@ int vireo_model_enum_from_string(const VireoModelEnum *names, const char *text)
         else
             low = middle + 1;
     }
-    return 0;
+    return own_value(names, text);
+}
+
+int vireo_model_enum_add(const VireoModelEnum *names, const char *text)
+{
+    static GMutex lock;
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&lock);
+    int value = vireo_model_enum_from_string(names, text);
+    guint n = own_values(names);
+
+    if (value || !names->own || n == VIREO_MODEL_OWN_VALUES || !spelling_fine(text))
+        return value;
+    names->own->names[n] = g_strdup(text);
+    g_atomic_int_set(&names->own->n, (int)n + 1);
+    return (int)(names->n + n + 1);
 }
 
 const char *vireo_tristate_to_string(VireoTristate value)
@@ -157,7 +198,7 @@ gboolean vireo_model_condition_holds(const VireoModelCondition *condition,
         return TRUE;
     value = *(const int *)VIREO_MODEL_CAT(scope->doc, field->offset);
     *attribute_text = vireo_model_enum_to_string(field->names, value);
-    return value == 0 || condition->values & (G_GUINT64_CONSTANT(1) << value);
+    return value == 0 || (value < 64 && condition->values & (G_GUINT64_CONSTANT(1) << value));
 }
 
 gboolean vireo_model_struct_blank(const VireoModelType *type, gconstpointer doc)
@@ -327,6 +368,8 @@ static char *enum_expected(const VireoModelEnum *names)
 
     for (guint i = 1; i <= names->n; i++)
         g_string_append_printf(list, "%s%s", i > 1 ? ", " : "", names->names[i]);
+    for (guint i = 0; i < own_values(names); i++)
+        g_string_append_printf(list, ", %s", names->own->names[i]);
     return g_string_free(list, FALSE);
 }
 

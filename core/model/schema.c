@@ -29,6 +29,10 @@ static xmlRelaxNG *schema_compile(const VireoModelType *type, const char *elemen
                            element, type->name);
     for (const char *const *piece = vireo_model_schema_text; *piece; piece++)
         g_string_append(text, *piece);
+    for (const VireoModelEnum *const *names = vireo_model_open_enums; *names; names++)
+        for (int i = 0; i < g_atomic_int_get(&(*names)->own->n); i++)
+            g_string_append_printf(text, "<define name='%s-own' combine='choice'><value>%s</value></define>",
+                                   (*names)->name, (*names)->own->names[i]);
     g_string_append(text, "</grammar>");
     context = xmlRelaxNGNewMemParserCtxt(text->str, (int)text->len);
     xmlRelaxNGSetParserStructuredErrors(context, keep_first_error, error);

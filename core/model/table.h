@@ -108,11 +108,21 @@ extern const VireoModelNamespace vireo_model_namespaces[];
  * struct and covers its attributes and contents. */
 extern const char *const vireo_model_schema_text[];
 
+/* Enums to which drivers may add; ends with NULL. */
+extern const VireoModelEnum *const vireo_model_open_enums[];
+
+/* Values a driver has added to an open enum; they follow those of the table. */
+typedef struct {
+    int n; /* atomic: names before it do not change any more */
+    char *names[VIREO_MODEL_OWN_VALUES];
+} VireoModelOwnValues;
+
 struct VireoModelEnum {
     const char *name;
     const char *const *names; /* names[value]; names[0] is NULL */
     const guint16 *sorted;    /* values, sorted by name */
-    guint n;                  /* highest value */
+    guint n;                  /* highest value of the table */
+    VireoModelOwnValues *own; /* NULL: the enum is closed */
 };
 
 typedef struct {

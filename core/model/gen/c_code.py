@@ -82,6 +82,12 @@ def enum_code(enum):
         "}",
         "",
     ]
+    if enum.is_open:
+        lines[-1:] = [
+            f"static inline {enum.c_type} {enum.c_prefix}_add(const char *text)",
+            f"{{ return ({enum.c_type})vireo_model_enum_add(&{enum.c_prefix}_names, text); }}",
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -259,9 +265,11 @@ def enum_table(enum):
     p = enum.c_prefix
     values = ", ".join(["NULL"] + [quoted(value) for value in enum.values])
     order = sorted(range(1, len(enum.values) + 1), key=lambda i: enum.values[i - 1].encode())
+    own = f"static VireoModelOwnValues {p}_own;\n" if enum.is_open else ""
+    own_at = f"&{p}_own" if enum.is_open else "NULL"
     return f"""static const char *const {p}_texts[] = {{ {values} }};
 static const guint16 {p}_sorted[] = {{ {', '.join(map(str, order))} }};
-const VireoModelEnum {p}_names = {{ "{enum.c_type}", {p}_texts, {p}_sorted, {len(order)} }};
+{own}const VireoModelEnum {p}_names = {{ "{enum.c_type}", {p}_texts, {p}_sorted, {len(order)}, {own_at} }};
 """
 
 
@@ -292,6 +300,9 @@ def source(tables):
     parts += [f"    {{ {quoted(k)}, {quoted(v)} }}," for k, v in tables.namespaces.items()]
     parts.append("    { NULL, NULL },\n};\n")
     parts += [enum_table(enum) for enum in tables.enums.values()]
+    parts.append("const VireoModelEnum *const vireo_model_open_enums[] = {")
+    parts += [f"    &{enum.c_prefix}_names," for enum in tables.enums.values() if enum.is_open]
+    parts.append("    NULL,\n};\n")
     parts += [type_code(tables, kind) for kind in tables.types.values()]
     for root in main_roots(tables):
         parts.append(f"const char *const {root.c_prefix}_feature_paths[] = {{")

@@ -9,6 +9,7 @@ def type_text(item):
         text = f"[{item.ref.name}](#{item.ref.name.lower()})"
     elif item.kind == "enum":
         text = ", ".join(f"`{value}`" for value in item.ref.values)
+        text += ", or what a driver adds" if item.ref.is_open else ""
     else:
         text = item.kind
         if item.is_number and item.options["type"].find("..") > 0:

@@ -28,6 +28,8 @@ def values(texts):
 
 def scalar(item):
     kind = item.kind
+    if kind == "enum" and item.ref.is_open:
+        return values(item.ref.values).replace("</choice>", f"<ref name='{item.ref.c_type}-own'/></choice>")
     if kind == "enum":
         return values(item.ref.values)
     if kind == "yesno":
@@ -93,7 +95,10 @@ def define(tables, kind):
 
 
 def definitions(tables):
-    return [ANYTHING] + [define(tables, kind) for kind in tables.types.values()]
+    # What schema.c adds to: the values that drivers have of their own.
+    own = [f"<define name='{enum.c_type}-own' combine='choice'><notAllowed/></define>"
+           for enum in tables.enums.values() if enum.is_open]
+    return [ANYTHING] + own + [define(tables, kind) for kind in tables.types.values()]
 
 
 def c_source(tables):

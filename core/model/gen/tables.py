@@ -10,6 +10,8 @@ A table file holds `prefix`, `[namespaces]`, `[root]`, `[enum]` and one section 
     TYPE 1..9   range of a number, or of a size in its own unit
     TYPE = x    filled in when absent
 
+An enum whose last value is `...` is open: a driver may add values of its own at run time.
+
 A type with text and elements holds one or the other. More keys: live, secret, always (booleans), blank (value of a folded element without its
 attribute), max (bytes of a string), unit (of a size without one, such as bytes), hex_when ("ATTR=VALUE" or "ATTR":
 else a hex number is written in decimal), when ("ATTR=A|B" or "../ATTR=A|B": refused elsewhere),
@@ -83,6 +85,7 @@ class Named:
 class Enum(Named):
     name: str
     values: list
+    is_open: bool
 
     def constant(self, value):
         return f"{self.c_prefix}_{snake(value) if value else 'unset'}".upper()
@@ -170,9 +173,11 @@ class Tables:
         for name, values in data.get("enum", {}).items():
             full = self.full_name(prefix, name)
             values = values.split() if isinstance(values, str) else values
+            is_open = values[-1:] == ["..."]
+            values = values[:-1] if is_open else values
             if full in self.enums or len(set(values)) != len(values):
                 raise TableError(f"{stem}: enum {name} repeats something")
-            self.enums[full] = Enum(full, values)
+            self.enums[full] = Enum(full, values, is_open)
         for name, body in data.items():
             if name in FILE_KEYS:
                 continue

@@ -50,6 +50,11 @@ int main(void)
     g_assert_no_error(error);
     g_assert_cmpstr(domain->name, ==, "vm");
     vireo_domain_free(domain);
+    VireoDomainVirt own = vireo_domain_virt_add("acme");
+    domain = vireo_domain_parse("<domain type='acme'><name>vm</name></domain>", VIREO_MODEL_PARSE_VALIDATE, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(domain->type, ==, own);
+    vireo_domain_free(domain);
     g_assert_null(vireo_domain_parse("<domain", 0, &error));
     g_assert_cmpint(error->domain, ==, VIREO_ERROR);
     return 0;

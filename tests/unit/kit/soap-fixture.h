@@ -12,7 +12,7 @@ typedef struct {
     int port;
 } Server;
 
-/* kind: "http", "proxy", or "https" with the files of its certificate and key. */
+/* kind: "http", "proxy", "https" with the files of its certificate and key, or "again" with a port. */
 void server_start(Server *server, const char *kind, const char *cert, const char *key);
 void server_stop(Server *server);
 /* What it printed; caller frees. */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: soap-server.py http | https CERT KEY | proxy
+"""usage: soap-server.py http | https CERT KEY | proxy | again PORT
 
 A server that misbehaves as it is told, for tests/unit/kit/test-soap.c. Prints its port; ends when its standard input does.
 How to answer is the <filter> of <List>; what happened so far is in the answer's <total> and <tag>s."""
@@ -232,7 +232,7 @@ class Proxy(BaseHTTPRequestHandler):
 
 
 def main(kind, *files):
-    server = Server(("127.0.0.1", 0), Proxy if kind == "proxy" else Handler)
+    server = Server(("127.0.0.1", int(files[0]) if kind == "again" else 0), Proxy if kind == "proxy" else Handler)
     if kind == "https":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*files)

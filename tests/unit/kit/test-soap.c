@@ -104,6 +104,38 @@ static void test_server_gone(void)
     expect(soap, "names", NULL, VIREO_HTTP_ERROR_CONNECT, "127.0.0.1");
 }
 
+static gpointer start_again(gpointer opaque)
+{
+    Server *mortal = opaque;
+    g_autofree char *port = g_strdup_printf("%d", mortal->port);
+
+    g_usleep(300 * 1000);
+    server_start(mortal, "again", port, NULL);
+    return NULL;
+}
+
+/* A query waits for a server that is being restarted; what changes something fails at once. */
+static void test_restart(void)
+{
+    Server mortal = { 0 };
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    g_autoptr(GError) error = NULL;
+    ZooLoginArgs args = { .user = "me", .password = "x" };
+
+    server_start(&mortal, "http", NULL, NULL);
+    g_autoptr(VireoSoap) soap = client_new(&mortal, (VireoSoapOptions){ .tries = 10 });
+    expect_works(soap);
+    server_stop(&mortal);
+    gint64 begin = g_get_monotonic_time();
+    g_assert_null(zoo_login(soap, &args, NULL, arena, &error));
+    g_assert_error(error, VIREO_HTTP_ERROR, VIREO_HTTP_ERROR_CONNECT);
+    g_assert_cmpint(ms_since(begin), <, 200);
+    GThread *thread = g_thread_new("again", start_again, &mortal);
+    expect_works(soap);
+    g_thread_join(thread);
+    server_stop(&mortal);
+}
+
 static gpointer slow_call(gpointer soap)
 {
     g_autoptr(GError) error = NULL;
@@ -457,6 +489,7 @@ int main(int argc, char **argv)
     ADD("reconnect", test_reconnect);
     ADD("unsafe", test_unsafe);
     ADD("server-gone", test_server_gone);
+    ADD("restart", test_restart);
     ADD("parallel", test_parallel);
     ADD("connection-limit", test_connection_limit);
     ADD("timeouts", test_timeouts);
