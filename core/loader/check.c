@@ -96,6 +96,16 @@ char *vireo_check_op_is_for_drivers(const VireoOp *op)
     return NULL;
 }
 
+/* What is no call has no function to be called. */
+static gboolean check_kind(guint32 id, GError **error)
+{
+    const VireoOp *op = vireo_op_by_id(id);
+    g_autofree char *why = op && op->kind != VIREO_OP_CALL ? vireo_check_op_is_for_drivers(op) : NULL;
+    g_autofree char *name = op_name(id);
+
+    return !why || refuse(error, "its table has a row for %s, which %s", name, why);
+}
+
 gboolean vireo_check_note(const VireoNote *note, GError **error)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
@@ -108,7 +118,7 @@ gboolean vireo_check_note(const VireoNote *note, GError **error)
 
             return refuse(error, "its table has operation %s twice", name);
         }
-        if (!check_masks(&note->ops[i], error))
+        if (!check_kind(note->ops[i].id, error) || !check_masks(&note->ops[i], error))
             return FALSE;
     }
     for (guint i = 0; i < G_N_ELEMENTS(mandatory); i++)
@@ -203,6 +213,7 @@ VireoOpTable *vireo_op_table_new(const struct vireo_driver *driver, GPtrArray *r
         const struct vireo_op *row = table_row(driver, i);
         const VireoOp *op = vireo_op_by_id(row->id);
         struct vireo_op *kept = &table->rows[table->n];
+        g_autofree char *why = NULL;
         guint64 dropped;
 
         if (!op || op->kind != VIREO_OP_CALL) {
@@ -210,6 +221,9 @@ VireoOpTable *vireo_op_table_new(const struct vireo_driver *driver, GPtrArray *r
                 remarks, g_strdup_printf("operation 0x%x is unknown here and left out", row->id));
             continue;
         }
+        why = vireo_check_op_is_for_drivers(op);
+        if (why)
+            g_ptr_array_add(remarks, g_strdup_printf("operation %s %s", op->name, why));
         dropped = (row->native | row->trivial) & ~op->known_flags;
         if (dropped)
             g_ptr_array_add(remarks, g_strdup_printf("flags 0x%" G_GINT64_MODIFIER

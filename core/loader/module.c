@@ -7,6 +7,7 @@
 #include "loader/dl.h"
 #include "loader/private.h"
 #include "util/error.h"
+#include "util/exits.h"
 
 VireoModule *vireo_module_new(VireoLoader *loader, const char *path)
 {
@@ -176,16 +177,37 @@ static gboolean link_and_check(VireoModule *module, VireoModuleState *state, GEr
     return TRUE;
 }
 
+/* Its thread never comes back, so the module has none to be started on again. */
+static void init_exited(int status, gpointer data)
+{
+    VireoModule *module = data;
+    VireoLoader *loader = module->loader;
+    g_autofree char *reason =
+        g_strdup_printf("init called exit(%d), which would have ended the daemon", status);
+
+    g_mutex_lock(&loader->lock);
+    module->returned = TRUE;
+    if (module->state != VIREO_MODULE_QUARANTINED)
+        vireo_module_set(module, VIREO_MODULE_FAILED_INIT, reason);
+    g_cond_broadcast(&loader->settled);
+    g_mutex_unlock(&loader->lock);
+    vireo_loader_tell(loader);
+}
+
 static gpointer run_init(gpointer data)
 {
     VireoModule *module = data;
     VireoLoader *loader = module->loader;
     g_autoptr(GError) problem = NULL;
     gint64 begun = g_get_monotonic_time();
-    gboolean ok = loader->start(module, module->driver, loader->user_data, &problem);
-    gint64 took = (g_get_monotonic_time() - begun) / 1000;
     g_autofree char *reason = NULL;
+    gboolean ok;
+    gint64 took;
 
+    vireo_exit_guard(init_exited, module);
+    ok = loader->start(module, module->driver, loader->user_data, &problem);
+    vireo_exit_unguard();
+    took = (g_get_monotonic_time() - begun) / 1000;
     g_mutex_lock(&loader->lock);
     if (!ok)
         reason = g_strdup(problem ? problem->message : "init failed and gave no reason");

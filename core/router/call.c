@@ -26,11 +26,15 @@ static void route_free(Route *route)
     g_free(route);
 }
 
-static void fail_without_reason(Route *route)
+static void fail_without_reason(Route *route, int status)
 {
     vireo_call *call = route->call;
 
-    if (!call->error_code)
+    if (status != VIREO_FAIL)
+        vireo_call_fail(call, VIREO_ERR_INTERNAL_ERROR,
+                        "driver '%s': %s ended with %d, which is neither success nor failure: a bug of the driver",
+                        call->driver, call->op->name, status);
+    else if (!call->error_code)
         vireo_call_fail(call, VIREO_ERR_INTERNAL_ERROR,
                         "driver '%s': %s failed without giving a reason, which is a bug of the driver", call->driver,
                         call->op->name);
@@ -55,7 +59,7 @@ static void ended(vireo_call *call, int status, gpointer opaque)
     Route *route = opaque;
 
     if (status != VIREO_OK) {
-        fail_without_reason(route);
+        fail_without_reason(route, status);
         tell_timeout(route);
     } else if (!call->relayed) {
         vireo_result_trim(call);

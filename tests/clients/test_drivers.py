@@ -18,6 +18,11 @@ SPOILED = [
     ("other-major", "major", "REFUSED_ABI", "ABI 2.0"),
     ("newer-target", "target", "REFUSED_ABI", "ABI 1."),
     ("init-fails", "initfails", "FAILED_INIT", ""),
+    ("init-exits", "initexits", "FAILED_INIT", "exit(7)"),
+    ("event-row", "eventrow", "REFUSED_ABI", "which is an event"),
+    ("duplicate-op", "duplicate", "REFUSED_ABI", "twice"),
+    ("twice-flag", "twiceflag", "REFUSED_ABI", "both native and trivial"),
+    ("other-mask", "mask", "REFUSED_ABI", "its note and its table"),
 ]
 
 

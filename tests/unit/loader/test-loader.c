@@ -251,6 +251,8 @@ static const Case refused[] = {
     {"lacks-open", "lacksopen", VIREO_MODULE_REFUSED_ABI, "lacks operation conn-open"},
     {"twice-flag", "twiceflag", VIREO_MODULE_REFUSED_ABI,
      "flag NVRAM of domain-undefine-flags both native and trivial"},
+    {"event-row", "eventrow", VIREO_MODULE_REFUSED_ABI,
+     "row for domain-event-lifecycle, which is an event"},
     {"no-note", "no-note", VIREO_MODULE_REFUSED_ABI, "a shared object without a driver note"},
 };
 
@@ -298,6 +300,18 @@ static void test_failing(World *world, gconstpointer data)
     refuse_to_serve(world, c->name, c->reason);
     expect(world, c->name, c->state, c->reason);
     refuse_to_serve(world, c->name, c->reason);
+    serve(world, "good");
+}
+
+/* The driver calls exit: its module has failed, and the process goes on. */
+static void test_exits(World *world, gconstpointer data)
+{
+    copy_module(world, "init-exits", "init-exits");
+    copy_module(world, "good", "good");
+    scan(world);
+    refuse_to_serve(world, "initexits", "init called exit(7)");
+    expect(world, "initexits", VIREO_MODULE_FAILED_INIT,
+           "init called exit(7), which would have ended the daemon");
     serve(world, "good");
 }
 
@@ -583,6 +597,7 @@ int main(int argc, char **argv)
         add(refused[i].file, &refused[i], test_refused);
     for (guint i = 0; i < G_N_ELEMENTS(failing); i++)
         add(failing[i].file, &failing[i], test_failing);
+    add("init-exits", NULL, test_exits);
     add("link-again", NULL, test_link_again);
     add("not-elf", NULL, test_not_elf);
     add("truncated", NULL, test_truncated);
