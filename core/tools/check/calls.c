@@ -153,7 +153,7 @@ void check_completion(const CheckTask *task)
         return;
     walk_all(task, judge_nothing, session);
     g_usleep(SETTLE * 1000);
-    late = check_host_late(session->host);
+    late = check_host_late(session->host, FALSE);
     for (guint i = 0; i < late->len; i++)
         check_fail("%s was completed once more, after its end", (char *)late->pdata[i]);
     session_close(session);
@@ -238,7 +238,7 @@ void check_cancel(const CheckTask *task)
 {
     g_autoptr(Session) session = session_new(task, "cancel");
     Walk walk = { .session = session };
-    GPtrArray *late = check_host_late(session->host);
+    GPtrArray *late = check_host_late(session->host, TRUE);
     guint n = 0;
 
     if (!session_begin(session) || !session_can_define(session))

@@ -24,7 +24,8 @@ struct vireo_core {
 struct CheckHost {
     vireo_core core;
     pthread_mutex_t lock; /* everything below */
-    GPtrArray *spaces, *complaints, *late, *ended;
+    GPtrArray *spaces, *complaints, *ended;
+    GPtrArray *late[2]; /* of calls that were not cancelled, and of those that were */
     char *last_log;
     CheckService broken;
     guint times_broken, saves, detached;
@@ -339,7 +340,7 @@ static void note_late(vireo_call *call)
 {
     WITH_LOCK(&call->host->lock);
 
-    g_ptr_array_add(call->host->late, (gpointer)call->op->name);
+    g_ptr_array_add(call->host->late[call->cancelled != 0], (gpointer)call->op->name);
 }
 
 static void host_complete(vireo_call *call, int status)
@@ -653,7 +654,8 @@ CheckHost *check_host_new(const char *dir, const char *config, const char *name)
     pthread_mutex_init(&host->lock, NULL);
     host->spaces = g_ptr_array_new_with_free_func(space_free);
     host->complaints = g_ptr_array_new_with_free_func(g_free);
-    host->late = g_ptr_array_new();
+    host->late[0] = g_ptr_array_new();
+    host->late[1] = g_ptr_array_new();
     host->ended = g_ptr_array_new_with_free_func(call_destroy);
     host->loop = check_loop_new();
     for (guint i = 0; i < G_N_ELEMENTS(slots); i++)
@@ -676,7 +678,8 @@ void check_host_free(CheckHost *host)
     vireo_host_free(host->real);
     vireo_event_hub_free(host->hub);
     g_ptr_array_unref(host->ended);
-    g_ptr_array_unref(host->late);
+    g_ptr_array_unref(host->late[0]);
+    g_ptr_array_unref(host->late[1]);
     g_ptr_array_unref(host->complaints);
     g_ptr_array_unref(host->spaces);
     g_free(host->last_log);
@@ -747,7 +750,7 @@ GPtrArray *check_host_complaints(CheckHost *host)
     return host->complaints;
 }
 
-GPtrArray *check_host_late(CheckHost *host)
+GPtrArray *check_host_late(CheckHost *host, gboolean cancelled)
 {
-    return host->late;
+    return host->late[cancelled];
 }

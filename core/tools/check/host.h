@@ -55,9 +55,9 @@ void check_host_drain(CheckHost *host);
 guint check_host_n_sources(CheckHost *host);
 /* Breaches of the contract of publish, withdraw, publish_tree and event: char *, in order. */
 GPtrArray *check_host_complaints(CheckHost *host);
-/* Completions that came when their call had ended: char *, the operation. Waits until none is under
- * way any more. */
-GPtrArray *check_host_late(CheckHost *host);
+/* Completions that came when their call had ended: char *, the operation. Calls that were cancelled are
+ * kept apart from the others. */
+GPtrArray *check_host_late(CheckHost *host, gboolean cancelled);
 
 /* A copy of what is published in a space; FALSE when it is not. name NULL: any of the class. Clear
  * with check_object_clear. */
