@@ -22,6 +22,7 @@ def installed(build, folder):
         (folder / "bin").mkdir()
         (folder / "bin" / "rustc").symlink_to("/usr/bin/rustc")
         env["PATH"] = f"{folder / 'bin'}:{env['PATH']}"
+    env["PATH"] = f"{next(folder.rglob('bin/vireo-driver-check')).parent}:{env['PATH']}"
     found = sorted(folder.rglob("*.pc"))
     assert [path.name for path in found] == ["vireo-client.pc", "vireo-driver.pc", "vireo-kit-soap.pc",
                                             "vireo-kit.pc"], found

@@ -19,7 +19,8 @@ def main(build, template, check, inspect, engine):
         shutil.copytree(template, folder / "demo")
         run("meson", "setup", "--werror", folder / "build", folder / "demo", env=env)
         run("meson", "compile", "-C", folder / "build", "-j", "2", env=env)
-        run("meson", "test", "-C", folder / "build", "--print-errorlogs", env=env)
+        told = run("meson", "test", "-C", folder / "build", "--print-errorlogs", env=env)
+        assert "contract" in told, told
         module = folder / "build" / "demo.so"
         run(sys.executable, "-B", check, module)
         table = run(inspect, module)

@@ -121,7 +121,7 @@ class DriverNew(vireotest.VirshCase):
         with tempfile.TemporaryDirectory() as folder:
             self.assertEqual(self.new("acme", cwd=folder).returncode, 0)
             self.assertEqual(sorted(os.listdir(os.path.join(folder, "vireo-driver-acme"))),
-                             ["acme.c", "acme.rst", "exports.map", "meson.build", "test-acme.c"])
+                             ["acme.c", "acme.rst", "exports.map", "guest.xml", "meson.build", "test-acme.c"])
 
 
 if __name__ == "__main__":

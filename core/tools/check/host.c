@@ -408,7 +408,7 @@ void check_call_cancel(vireo_call *call)
 {
     WITH_LOCK(&call->lock);
 
-    call->cancelled = 1;
+    call->cancelled = !call->completions && !call->ended;
 }
 
 guint check_call_completions(vireo_call *call)

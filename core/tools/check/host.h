@@ -85,7 +85,7 @@ vireo_call *check_call_new(CheckHost *host, const VireoOp *op);
 void check_call_free(vireo_call *call); /* NULL allowed */
 gpointer check_call_args(vireo_call *call);
 void *check_call_alloc(vireo_call *call, gsize size);
-void check_call_cancel(vireo_call *call);
+void check_call_cancel(vireo_call *call); /* unless it has ended */
 /* Runs it on the calling thread and waits, at most `milliseconds`, for its completion. */
 void check_call_run(vireo_call *call, const struct vireo_op *row, void *conn, guint milliseconds,
                     CheckOutcome *outcome);

@@ -13,7 +13,7 @@ static void end_twice(void *call)
 static int double_reboot(void *conn, vireo_call *call, const vireo_domain_reboot_args *args)
 {
     (void)conn;
-    return reboot_by(call, args, end_twice);
+    return reboot_by(call, args, end_twice, 1);
 }
 #define REBOOT double_reboot
 #include "table.h"

@@ -11,7 +11,7 @@ static void end_unless_cancelled(void *call)
 static int deaf_reboot(void *conn, vireo_call *call, const vireo_domain_reboot_args *args)
 {
     (void)conn;
-    return reboot_by(call, args, end_unless_cancelled);
+    return reboot_by(call, args, end_unless_cancelled, 30);
 }
 #define REBOOT deaf_reboot
 #include "table.h"

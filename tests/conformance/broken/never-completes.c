@@ -9,7 +9,7 @@ static void forget(void *call)
 static int forgetful_reboot(void *conn, vireo_call *call, const vireo_domain_reboot_args *args)
 {
     (void)conn;
-    return reboot_by(call, args, forget);
+    return reboot_by(call, args, forget, 30);
 }
 #define REBOOT forgetful_reboot
 #include "table.h"

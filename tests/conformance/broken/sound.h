@@ -265,7 +265,7 @@ SOUND void rebooted(void *call)
         host->complete(call, VIREO_OK);
 }
 
-SOUND int reboot_by(vireo_call *call, const vireo_domain_reboot_args *args, vireo_timer_fn *finish)
+SOUND int reboot_by(vireo_call *call, const vireo_domain_reboot_args *args, vireo_timer_fn *finish, uint32_t time)
 {
     Domain *domain;
 
@@ -274,7 +274,7 @@ SOUND int reboot_by(vireo_call *call, const vireo_domain_reboot_args *args, vire
     pthread_mutex_unlock(&lock);
     if (!domain)
         return no_domain(call, &args->dom);
-    if (!host->timer(core, 30, finish, call))
+    if (!host->timer(core, time, finish, call))
         return host->fail(call, VIREO_ERR_INTERNAL_ERROR, "there is no timer");
     return VIREO_PENDING;
 }
@@ -282,7 +282,7 @@ SOUND int reboot_by(vireo_call *call, const vireo_domain_reboot_args *args, vire
 SOUND int sound_reboot(void *conn, vireo_call *call, const vireo_domain_reboot_args *args)
 {
     (void)conn;
-    return reboot_by(call, args, rebooted);
+    return reboot_by(call, args, rebooted, 30);
 }
 
 /* ---- the driver ---- */
