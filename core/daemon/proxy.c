@@ -320,8 +320,9 @@ static void proxy_free(gpointer data)
     g_free(proxy);
 }
 
-static VireoModuleInfo *info_of(const Proxy *proxy)
+static VireoModuleInfo *info_of(Proxy *proxy)
 {
+    Manifest *manifest = g_atomic_pointer_get(&proxy->manifest);
     VireoModuleState state = VIREO_MODULE_FOUND;
     g_autofree char *reason = NULL;
 
@@ -335,7 +336,7 @@ static VireoModuleInfo *info_of(const Proxy *proxy)
         reason = g_strdup_printf("its daemon is asked at %s when it is needed%s%s", proxy->path,
                                  proxy->reason ? "; last time " : "", proxy->reason ? proxy->reason : "");
     }
-    return vireo_module_info_new(state, proxy->name, proxy->path, reason, proxy->manifest ? proxy->manifest->note : NULL,
+    return vireo_module_info_new(state, proxy->name, proxy->path, reason, manifest ? manifest->note : NULL,
                                  NULL);
 }
 
@@ -429,7 +430,9 @@ gboolean vireo_proxies_ensure(VireoProxies *proxies, const char *driver, GError 
         continue;
     if (!proxy->ready)
         g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT, "driver '%s': %s", driver,
-                    proxy->reason ? proxy->reason : "its daemon has not answered in time");
+                    proxy->n_tries != tries && proxy->reason ? proxy->reason : "its daemon has not answered in time");
+    if (proxy->attached && !proxy->ready && proxy->n_tries == tries)
+        vireo_far_client_cut(proxy->client);
     return proxy->ready;
 }
 
@@ -490,7 +493,7 @@ char *vireo_proxies_by_scheme(VireoProxies *proxies, const char *scheme)
 VireoModuleInfo *vireo_proxies_info(VireoProxies *proxies, const char *driver)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&proxies->lock);
-    const Proxy *proxy = find(proxies, driver);
+    Proxy *proxy = find(proxies, driver);
 
     return proxy ? info_of(proxy) : NULL;
 }

@@ -72,9 +72,17 @@ class SplitCase(unittest.TestCase):
             self.fail(f"vireod for {driver or 'all drivers'} does not end: " + self.log(driver))
 
     def stop_all(self):
-        for process in self.running.values():
-            process.kill()
-            process.wait()
+        """They end in good order, whatever has happened to them and in whatever order."""
+        codes = {}
+        for driver, process in self.running.items():
+            process.terminate()
+            try:
+                codes[driver] = process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                codes[driver] = process.wait()
+        for driver, code in codes.items():
+            self.assertEqual(code, 0, f"vireod for {driver or 'all drivers'}: " + self.log(driver))
 
     def log_path(self, driver=None):
         return os.path.join(self.work, f"{driver or 'all'}.log")

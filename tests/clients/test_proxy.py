@@ -289,6 +289,50 @@ class Events(ProxyCase):
         self.assertEqual(domain.state()[0], libvirt.VIR_DOMAIN_SHUTOFF)
 
 
+class Busy(ProxyCase):
+    def test_ends_amid_calls(self):
+        """Daemons on either side end while many clients call; each call is answered or its connection ends, and
+        whoever is left goes on."""
+        self.start("test")
+        self.start()
+        answered, stop = [0, 0], threading.Event()
+
+        def call():
+            conn = libvirt.open(self.uri())
+            try:
+                while not stop.is_set():
+                    try:
+                        domain = conn.lookupByName("test")
+                        domain.suspend()
+                        domain.resume()
+                        answered[0] += 1
+                    except libvirt.libvirtError:
+                        answered[1] += 1
+                        if not conn.isAlive():
+                            return
+                        time.sleep(0.01)
+            finally:
+                self.close(conn)
+
+        threads = [threading.Thread(target=call) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
+            before = answered[0]
+            wait_until(lambda: answered[0] > before + 20, PATIENCE, "calls are answered")
+            failed = answered[1]
+            self.assertEqual(self.stop("test", number), -number if number == signal.SIGKILL else 0)
+            wait_until(lambda: answered[1] > failed, PATIENCE, "calls are refused")
+            self.start("test")
+        before = answered[0]
+        wait_until(lambda: answered[0] > before + 20, PATIENCE, "calls are answered again")
+        self.assertEqual(self.stop(), 0)
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+            self.assertFalse(thread.is_alive())
+
+
 class Manager:
     """As much of a service manager as it takes: listens, and starts the service when somebody comes."""
 
@@ -338,7 +382,7 @@ class Manager:
         self.ended = True
         self.thread.join()
         if self.process:
-            self.process.kill()
+            self.process.terminate()
             self.process.wait()
         for _, sock in self.sockets:
             sock.close()
