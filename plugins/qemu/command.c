@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* From a definition to QEMU's command line. */
+#include "engine.h"
 #include "launch.h"
 
 #include <string.h>
@@ -261,6 +262,7 @@ static gboolean display(QemuLaunch *launch, GError **error)
 static gboolean give_images(QemuLaunch *launch, GError **error)
 {
     VireoDomainDevices *devices = launch->doc->devices;
+    g_autoptr(GHashTable) known = launch->preview ? NULL : qemu_known_paths(launch->dom);
 
     VEC_EACH(devices->disks, i)
     {
@@ -272,12 +274,16 @@ static gboolean give_images(QemuLaunch *launch, GError **error)
         g_ptr_array_add(launch->chains, chain);
         if (launch->preview)
             continue;
-        for (guint n = 0; n < chain->len; n++)
-            if (!qemu_image_give(launch->dom->space->driver, launch->dom->uuid_text,
-                                 chain->pdata[n], error)) {
+        for (guint n = 0; n < chain->len; n++) {
+            QemuImage *image = chain->pdata[n];
+
+            image->named |= g_hash_table_contains(known, image->path);
+            if (!qemu_image_give(launch->dom->space->driver, launch->dom->uuid_text, image,
+                                 error)) {
                 g_prefix_error(error, "disk '%s': ", disk->target->dev);
                 return FALSE;
             }
+        }
     }
     return TRUE;
 }

@@ -27,10 +27,9 @@ static JsonObject *cache_options(const VireoDomainDisk *disk)
     }
 }
 
-static JsonObject *storage_node(const VireoDomainDisk *disk, const QemuImage *image, guint depth)
+static JsonObject *storage_node(const VireoDomainDisk *disk, const char *path, const char *name,
+                                gboolean block)
 {
-    gboolean block = depth == 0 && disk->type == VIREO_DOMAIN_DISK_TYPE_BLOCK;
-    g_autofree char *name = qemu_disk_node_name(disk, depth, TRUE);
     const char *aio = NULL;
     JsonObject *node;
 
@@ -40,28 +39,35 @@ static JsonObject *storage_node(const VireoDomainDisk *disk, const QemuImage *im
                           !block                                                  ? "file"
                           : disk->device == VIREO_DOMAIN_DISK_DEVICE_CDROM        ? "host_cdrom"
                                                                                   : "host_device",
-                          's', "filename", image->path, 's', "node-name", name, 's', "aio", aio,
+                          's', "filename", path, 's', "node-name", name, 's', "aio", aio,
                           'b', "auto-read-only", TRUE, 's', "discard", "unmap", 'o', "cache",
                           cache_options(disk), 0);
     return node;
 }
 
-static JsonObject *format_node(const VireoDomainDisk *disk, const QemuImage *image, guint depth,
-                               gboolean last)
+static JsonObject *format_node(const VireoDomainDisk *disk, VireoDomainStorageFormat type,
+                               const char *name, gboolean top, gboolean readonly)
 {
-    g_autofree char *name = qemu_disk_node_name(disk, depth, FALSE);
-    g_autofree char *file = qemu_disk_node_name(disk, depth, TRUE);
-    g_autofree char *below = qemu_disk_node_name(disk, depth + 1, FALSE);
+    g_autofree char *file = g_strconcat(name, "-file", NULL);
     const char *discard = NULL, *zeroes = NULL;
 
-    if (!depth && disk->driver->discard != VIREO_DOMAIN_DISK_DISCARD_UNSET)
+    if (top && disk->driver->discard != VIREO_DOMAIN_DISK_DISCARD_UNSET)
         discard = vireo_domain_disk_discard_to_string(disk->driver->discard);
-    if (!depth && disk->driver->detect_zeroes != VIREO_DOMAIN_DISK_DETECT_ZEROES_UNSET)
+    if (top && disk->driver->detect_zeroes != VIREO_DOMAIN_DISK_DETECT_ZEROES_UNSET)
         zeroes = vireo_domain_disk_detect_zeroes_to_string(disk->driver->detect_zeroes);
-    JsonObject *node = vireo_json_new(
-        's', "driver", vireo_domain_storage_format_to_string(image->format), 's', "node-name", name,
-        's', "file", file, 'b', "read-only", depth > 0 || disk->readonly, 's', "discard", discard,
-        's', "detect-zeroes", zeroes, 'o', "cache", cache_options(disk), 0);
+    return vireo_json_new('s', "driver", vireo_domain_storage_format_to_string(type), 's',
+                          "node-name", name, 's', "file", file, 'b', "read-only", readonly, 's',
+                          "discard", discard, 's', "detect-zeroes", zeroes, 'o', "cache",
+                          cache_options(disk), 0);
+}
+
+static JsonObject *image_node(const VireoDomainDisk *disk, const QemuImage *image, guint depth,
+                              gboolean last)
+{
+    g_autofree char *name = qemu_disk_node_name(disk, depth, FALSE);
+    g_autofree char *below = qemu_disk_node_name(disk, depth + 1, FALSE);
+    JsonObject *node = format_node(disk, image->format, name, !depth, depth > 0 || disk->readonly);
+
     if (image->format != VIREO_DOMAIN_STORAGE_FORMAT_QCOW2)
         return node;
     /* Said explicitly: QEMU opens nothing that was not looked at before. */
@@ -72,15 +78,27 @@ static JsonObject *format_node(const VireoDomainDisk *disk, const QemuImage *ima
     return node;
 }
 
+void qemu_disk_overlay_nodes(const VireoDomainDisk *disk, const char *path, const char *name,
+                             JsonObject **storage, JsonObject **format)
+{
+    g_autofree char *file = g_strconcat(name, "-file", NULL);
+
+    *storage = storage_node(disk, path, file, FALSE);
+    *format = format_node(disk, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2, name, TRUE, FALSE);
+    json_object_set_null_member(*format, "backing");
+}
+
 GPtrArray *qemu_disk_nodes(const VireoDomainDisk *disk, GPtrArray *chain)
 {
     GPtrArray *nodes = g_ptr_array_new_with_free_func((GDestroyNotify)json_object_unref);
 
     for (guint depth = chain->len; depth-- > 0;) {
         const QemuImage *image = chain->pdata[depth];
+        g_autofree char *file = qemu_disk_node_name(disk, depth, TRUE);
 
-        g_ptr_array_add(nodes, storage_node(disk, image, depth));
-        g_ptr_array_add(nodes, format_node(disk, image, depth, depth + 1 == chain->len));
+        g_ptr_array_add(nodes, storage_node(disk, image->path, file,
+                                            !depth && disk->type == VIREO_DOMAIN_DISK_TYPE_BLOCK));
+        g_ptr_array_add(nodes, image_node(disk, image, depth, depth + 1 == chain->len));
     }
     return nodes;
 }

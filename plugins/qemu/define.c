@@ -8,6 +8,7 @@
 
 #include "kit/file.h"
 #include "launch.h"
+#include "engine.h"
 #include "snapshot.h"
 
 /* The existing domain a document is about, with its job held; NULL without error: none yet. */
@@ -116,6 +117,7 @@ static gboolean undefine(QemuDomain *dom, guint flags, GError **error)
         return FALSE;
     if (!qemu_tree_remove_all(dom, error))
         return FALSE;
+    qemu_files_drop(dom);
     return qemu_domain_unstore(dom, error);
 }
 

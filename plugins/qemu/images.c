@@ -325,6 +325,23 @@ gboolean qemu_image_give(QemuDriver *driver, const char *holder, const QemuImage
     return given;
 }
 
+gboolean qemu_image_first_owner(QemuDriver *driver, const char *path, uid_t *uid, gid_t *gid,
+                                mode_t *mode)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return FALSE;
+    g_autofree char *key = owner_key(st.st_dev, st.st_ino);
+    g_mutex_lock(&driver->images_lock);
+    const Owner *owner = g_hash_table_lookup(driver->images, key);
+    *uid = owner ? owner->uid : st.st_uid;
+    *gid = owner ? owner->gid : st.st_gid;
+    *mode = owner ? owner->mode : st.st_mode;
+    g_mutex_unlock(&driver->images_lock);
+    return TRUE;
+}
+
 /* Only the very file that was given, and only while it is still QEMU's. */
 static void restore(QemuDriver *driver, const Owner *owner)
 {

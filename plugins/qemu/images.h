@@ -29,6 +29,9 @@ QemuImageInfo *qemu_image_inspect(const char *path, gboolean snapshots, GError *
  * could not use it otherwise. The first owner is recorded on disk before anything is changed. */
 gboolean qemu_image_give(QemuDriver *driver, const char *holder, const QemuImage *image,
                          GError **error);
+/* Who had a file before it was given to QEMU's user, or has it now. */
+gboolean qemu_image_first_owner(QemuDriver *driver, const char *path, uid_t *uid, gid_t *gid,
+                                mode_t *mode);
 /* Gives back what the holder had and nobody else holds. */
 void qemu_image_take_back(QemuDriver *driver, const char *holder);
 /* The same of one file. */

@@ -36,6 +36,9 @@ gboolean qemu_command_disks(QemuLaunch *launch, GError **error);
 /* The block nodes of one disk, lowest first (JsonObject), and its device; for hotplug too. */
 GPtrArray *qemu_disk_nodes(const VireoDomainDisk *disk, GPtrArray *chain);
 JsonObject *qemu_disk_device(const VireoDomain *doc, const VireoDomainDisk *disk, int boot_index);
+/* The nodes of an overlay that joins a running guest; backing is not said yet. */
+void qemu_disk_overlay_nodes(const VireoDomainDisk *disk, const char *path, const char *name,
+                             JsonObject **storage, JsonObject **format);
 /* Names of a disk's nodes: depth 0 is its own image. Caller frees. */
 char *qemu_disk_node_name(const VireoDomainDisk *disk, guint depth, gboolean storage);
 /* Queues of a virtio disk or controller. By itself QEMU takes the vCPUs present at its start, and a

@@ -227,8 +227,9 @@ static void qemu_fini(void *self)
     X(domain_snapshot_create_xml, qemu_domain_snapshot_create_xml,                                 \
       VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE | VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT |               \
           VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | VIREO_DOMAIN_SNAPSHOT_CREATE_HALT |           \
-          VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE,                                                   \
-      VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC, 0, 0)                                                   \
+          VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIREO_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT |        \
+          VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE | VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE,            \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC, VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE, 0)                \
     X(domain_snapshot_get_xml_desc, qemu_domain_snapshot_get_xml_desc,                             \
       VIREO_DOMAIN_SNAPSHOT_XML_SECURE, 0, 0, 0)                                                   \
     X(domain_revert_to_snapshot, qemu_domain_revert_to_snapshot,                                   \

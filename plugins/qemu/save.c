@@ -108,6 +108,30 @@ static void unpause_after_failure(QemuDomain *dom, VireoQmp *qmp, gboolean was_r
     g_mutex_unlock(&dom->lock);
 }
 
+gboolean qemu_save_memory(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *path,
+                          gboolean running, GError **error)
+{
+    g_autoptr(QemuDef) live = qemu_domain_live(dom);
+    g_autofree char *xml = vireo_domain_format(
+        live->doc, VIREO_MODEL_FORMAT_SECURE | VIREO_MODEL_FORMAT_INACTIVE);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0) {
+        qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot create %s: %s", path, g_strerror(errno));
+        return FALSE;
+    }
+    gboolean saved =
+        write_head(fd, path, xml, running, error) && migrate_out(dom, call, qmp, fd, error);
+    if (saved && fsync(fd) < 0) {
+        qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot write %s: %s", path, g_strerror(errno));
+        saved = FALSE;
+    }
+    close(fd);
+    if (!saved)
+        unlink(path);
+    return saved;
+}
+
 static gboolean save_to(QemuDomain *dom, vireo_call *call, const char *path, const char *dxml,
                         guint flags, GError **error)
 {
@@ -177,6 +201,13 @@ static int open_saved(const char *path, SaveHead **head, GError **error)
         return fd;
     close(fd);
     return -1;
+}
+
+int qemu_save_open(const char *path, GError **error)
+{
+    g_autoptr(SaveHead) head = NULL;
+
+    return open_saved(path, &head, error);
 }
 
 static QemuStart restore_start(const SaveHead *head, guint flags, int fd, QemuDef *def)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "driver.h"
+#include "graph/plan.h"
 
 /* One snapshot's metadata; never changes once it is in a tree. */
 typedef struct {
@@ -73,3 +74,32 @@ QemuSnap *qemu_snapshot_redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guin
                                  GError **error);
 /* snapshot_revert.c: undoes what an earlier daemon began and did not finish; at start. */
 void qemu_revert_recover(QemuDomain *dom);
+
+/* ---- taking (snapshot_request.c, snapshot_take.c) ------------------------------------------------- */
+
+/* A request in which nothing is open any more. */
+typedef struct {
+    const char *name; /* borrowed */
+    gboolean active, disk_only, reuse;
+    VireoDomainSnapshotLocation fallback, memory_asked;
+    GArray *disks; /* QemuSnapDisk; slots are borrowed from the definition */
+    GPtrArray *texts;
+    guint kinds[4]; /* how many disks of each QemuSnapKind */
+    QemuSnapKind memory;
+    char *memory_file;
+} QemuRequest;
+QemuRequest *qemu_request_new(const VireoDomainSnapshot *doc, const VireoDomain *machine, guint flags,
+                              gboolean active, GError **error);
+void qemu_request_free(QemuRequest *request);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuRequest, qemu_request_free)
+
+struct QemuWork;
+typedef struct {
+    struct QemuWork *work;
+    const QemuRequest *request;
+    const VireoDomain *machine;
+    gboolean running, quiesce;
+    gboolean sent; /* the transaction has taken place */
+} QemuTake;
+/* The steps before the point of no return in a running QEMU; opaque is a QemuTake. */
+gboolean qemu_take_live(void *take, GError **error);

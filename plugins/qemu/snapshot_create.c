@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-#include "events.h"
-#include "images.h"
+#include "engine.h"
 #include "machine.h"
 #include "process.h"
 
@@ -21,161 +20,50 @@ static gboolean check_name(QemuDomain *dom, VireoDomainSnapshot *doc, GError **e
     return FALSE;
 }
 
-/* A name in <disks> is a target or the path of an image. */
-static const VireoDomainDisk *find_disk(const VireoDomain *doc, const char *name)
+static VireoDomainSnapshotState shown_state(const QemuRequest *request, gboolean running)
 {
-    VEC_EACH(doc->devices->disks, i)
-    {
-        const VireoDomainDisk *disk = doc->devices->disks.items[i];
-
-        if (g_str_equal(disk->target->dev, name) || !g_strcmp0(qemu_disk_path(disk), name))
-            return disk;
-    }
-    return NULL;
+    if (!request->active)
+        return VIREO_DOMAIN_SNAPSHOT_STATE_SHUTOFF;
+    if (request->memory == QEMU_SNAP_NO)
+        return VIREO_DOMAIN_SNAPSHOT_STATE_DISK_SNAPSHOT;
+    return running ? VIREO_DOMAIN_SNAPSHOT_STATE_RUNNING : VIREO_DOMAIN_SNAPSHOT_STATE_PAUSED;
 }
 
-static gboolean refuse_kind(const char *what, VireoDomainSnapshotLocation kind, GError **error)
+static VireoDomainSnapshotLocation location(QemuSnapKind kind)
 {
-    qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-               "%s: snapshot mode '%s' is not served; a snapshot holds every writable disk and the "
-               "memory of a running guest internally", what,
-               vireo_domain_snapshot_location_to_string(kind));
-    return FALSE;
+    static const VireoDomainSnapshotLocation locations[] = {
+        [QEMU_SNAP_NO] = VIREO_DOMAIN_SNAPSHOT_LOCATION_NO,
+        [QEMU_SNAP_INTERNAL] = VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL,
+        [QEMU_SNAP_EXTERNAL] = VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL,
+        [QEMU_SNAP_MANUAL] = VIREO_DOMAIN_SNAPSHOT_LOCATION_MANUAL,
+    };
+
+    return locations[kind];
 }
 
-/* Everything that is asked for must be internal; refused before anything is touched. */
-static gboolean check_request(const VireoDomainSnapshot *doc, const VireoDomain *machine,
-                              gboolean active, GError **error)
+static VireoDomainSnapshotDisk *describe_disk(const QemuSnapDisk *disk)
 {
-    const VireoDomainSnapshotLocation internal = VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL;
-    VireoDomainSnapshotLocation memory =
-        doc->memory ? doc->memory->snapshot : VIREO_DOMAIN_SNAPSHOT_LOCATION_UNSET;
+    VireoDomainSnapshotDisk *entry = g_new0(VireoDomainSnapshotDisk, 1);
 
-    if (doc->memory && doc->memory->file)
-        return refuse_kind("memory", VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL, error);
-    if (active && memory == VIREO_DOMAIN_SNAPSHOT_LOCATION_NO) {
-        qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
-                   "a snapshot of a running guest includes its memory");
-        return FALSE;
-    }
-    if (memory && memory != internal && memory != VIREO_DOMAIN_SNAPSHOT_LOCATION_NO)
-        return refuse_kind("memory", memory, error);
-    if (!active && memory == internal) {
-        qemu_error(error, VIREO_ERR_XML_ERROR, "a guest that is off has no memory to save");
-        return FALSE;
-    }
-    for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++) {
-        const VireoDomainSnapshotDisk *asked = doc->disks->disks.items[i];
-        const VireoDomainDisk *disk = find_disk(machine, asked->name);
-        g_autofree char *what = g_strdup_printf("disk '%s'", asked->name);
-
-        if (!disk) {
-            qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "the domain has no disk '%s'",
-                       asked->name);
-            return FALSE;
-        }
-        if (asked->source)
-            return refuse_kind(what, VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL, error);
-        if (asked->snapshot && asked->snapshot != internal &&
-            !(disk->readonly && asked->snapshot == VIREO_DOMAIN_SNAPSHOT_LOCATION_NO))
-            return refuse_kind(what, asked->snapshot, error);
-    }
-    VEC_EACH(machine->devices->disks, i)
-    {
-        const VireoDomainDisk *disk = machine->devices->disks.items[i];
-        g_autofree char *what = g_strdup_printf("disk '%s'", disk->target->dev);
-
-        if (disk->readonly)
-            continue;
-        if (disk->snapshot == VIREO_DOMAIN_DISK_SNAPSHOT_NO)
-            return refuse_kind(what, VIREO_DOMAIN_SNAPSHOT_LOCATION_NO, error);
-        if (disk->snapshot == VIREO_DOMAIN_DISK_SNAPSHOT_EXTERNAL)
-            return refuse_kind(what, VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL, error);
-    }
-    return TRUE;
-}
-
-/* Every image must be able to hold it and must not hold one of that name already. */
-static gboolean check_tops(GPtrArray *tops, const char *name, GError **error)
-{
-    if (!tops->len) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "the domain has no writable disk that could hold a snapshot");
-        return FALSE;
-    }
-    for (guint i = 0; i < tops->len; i++) {
-        const QemuTop *top = tops->pdata[i];
-
-        if (!top->is_qcow2) {
-            qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                       "disk '%s': an image in raw format cannot hold an internal snapshot (%s)",
-                       top->dev, top->path);
-            return FALSE;
-        }
-        if (qemu_top_holds(top, name, NULL)) {
-            qemu_error(error, VIREO_ERR_OPERATION_FAILED,
-                       "disk '%s': image %s already holds a snapshot '%s'", top->dev, top->path,
-                       name);
-            return FALSE;
-        }
-    }
-    return TRUE;
-}
-
-/* ---- taking it ----------------------------------------------------------------- */
-
-static JsonArray *node_names(GPtrArray *tops)
-{
-    JsonArray *nodes = json_array_new();
-
-    for (guint i = 0; i < tops->len; i++)
-        json_array_add_string_element(nodes, ((QemuTop *)tops->pdata[i])->node);
-    return nodes;
-}
-
-static gboolean take_online(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, GPtrArray *tops,
-                            const char *name, gboolean running, GError **error)
-{
-    const QemuTop *first = tops->pdata[0];
-
-    g_mutex_lock(&dom->lock);
-    dom->quiet_states = TRUE; /* the job stops the guest for a moment */
-    g_mutex_unlock(&dom->lock);
-    gboolean taken = qemu_snapshot_job(dom, call, qmp, "snapshot-save", name, first->node,
-                                       node_names(tops), error);
-    if (!taken) {
-        qemu_snapshot_job(dom, NULL, qmp, "snapshot-delete", name, NULL, node_names(tops), NULL);
-        if (running)
-            vireo_qmp_run(qmp, "cont", NULL, NULL, NULL);
-    }
-    g_mutex_lock(&dom->lock);
-    dom->quiet_states = FALSE;
-    g_mutex_unlock(&dom->lock);
-    return taken;
-}
-
-static gboolean take_offline(QemuDomain *dom, vireo_call *call, GPtrArray *tops, const char *name,
-                             GError **error)
-{
-    for (guint i = 0; i < tops->len; i++) {
-        if (qemu_snapshot_image_do(dom, call, ((QemuTop *)tops->pdata[i])->path, 'c', name, error))
-            continue;
-        while (i-- > 0)
-            qemu_snapshot_image_do(dom, NULL, ((QemuTop *)tops->pdata[i])->path, 'd', name, NULL);
-        return FALSE;
-    }
-    return TRUE;
+    entry->name = g_strdup(disk->slot);
+    entry->snapshot = location(disk->kind);
+    if (disk->kind != QEMU_SNAP_EXTERNAL)
+        return entry;
+    entry->type = VIREO_DOMAIN_DISK_TYPE_FILE;
+    entry->driver = g_new0(VireoDomainSnapshotDriver, 1);
+    entry->driver->type = VIREO_DOMAIN_STORAGE_FORMAT_QCOW2;
+    entry->source = g_new0(VireoDomainDiskSource, 1);
+    entry->source->file = g_strdup(disk->overlay);
+    return entry;
 }
 
 static void describe(QemuDomain *dom, VireoDomainSnapshot *doc, const QemuDef *machine,
-                     gboolean active, gboolean running)
+                     const QemuRequest *request, gboolean running)
 {
     g_autofree char *current = qemu_tree_current(dom->tree);
     g_autoptr(QemuDef) config = qemu_domain_config(dom);
 
-    doc->state = !active   ? VIREO_DOMAIN_SNAPSHOT_STATE_SHUTOFF
-                 : running ? VIREO_DOMAIN_SNAPSHOT_STATE_RUNNING
-                           : VIREO_DOMAIN_SNAPSHOT_STATE_PAUSED;
+    doc->state = shown_state(request, running);
     doc->creation_time = g_get_real_time() / G_USEC_PER_SEC;
     doc->has_creation_time = TRUE;
     g_clear_pointer(&doc->parent, vireo_domain_snapshot_parent_free);
@@ -185,74 +73,120 @@ static void describe(QemuDomain *dom, VireoDomainSnapshot *doc, const QemuDef *m
     }
     g_clear_pointer(&doc->memory, vireo_domain_snapshot_memory_free);
     doc->memory = g_new0(VireoDomainSnapshotMemory, 1);
-    doc->memory->snapshot = active ? VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL
-                                   : VIREO_DOMAIN_SNAPSHOT_LOCATION_NO;
+    doc->memory->snapshot = location(request->memory);
+    doc->memory->file = g_strdup(request->memory_file);
     g_clear_pointer(&doc->disks, vireo_domain_snapshot_disks_free);
     doc->disks = g_new0(VireoDomainSnapshotDisks, 1);
-    VEC_EACH(machine->doc->devices->disks, i)
-    {
-        const VireoDomainDisk *disk = machine->doc->devices->disks.items[i];
-        VireoDomainSnapshotDisk *entry = g_new0(VireoDomainSnapshotDisk, 1);
-
-        entry->name = g_strdup(disk->target->dev);
-        entry->snapshot = disk->readonly || !qemu_disk_path(disk)
-                              ? VIREO_DOMAIN_SNAPSHOT_LOCATION_NO
-                              : VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL;
-        vireo_list_append(&doc->disks->disks, entry);
-    }
+    for (guint i = 0; i < request->disks->len; i++)
+        vireo_list_append(&doc->disks->disks,
+                          describe_disk(&g_array_index(request->disks, QemuSnapDisk, i)));
     g_clear_pointer(&doc->domain, vireo_domain_free);
     g_clear_pointer(&doc->inactive_domain, vireo_domain_free);
     doc->domain = qemu_doc_inactive(machine->doc);
-    if (active && config && !qemu_same_machine(config->doc, doc->domain))
+    if (request->active && config && !qemu_same_machine(config->doc, doc->domain))
         doc->inactive_domain = vireo_domain_copy(config->doc);
 }
 
-static QemuSnap *take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc, guint flags,
-                      GError **error)
+/* ---- taking it ----------------------------------------------------------------- */
+
+static gboolean check_flags(QemuDomain *dom, guint flags, gboolean active, GError **error)
+{
+    const guint quiesce = VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE;
+
+    if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_HALT) && !dom->config) {
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+                   "a transient domain cannot be halted after a snapshot");
+        return FALSE;
+    }
+    if ((flags & quiesce) && (!active || dom->state != VIREO_DOMAIN_RUNNING)) {
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+                   "flag QUIESCE cannot take effect: the guest of domain '%s' does not run",
+                   dom->name);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* The guest stands still until its owner has copied what was to be copied by hand. */
+static void pause_for_manual(QemuDomain *dom, VireoQmp *qmp, const QemuRequest *request)
+{
+    if (qmp && request->kinds[QEMU_SNAP_MANUAL])
+        vireo_qmp_run(qmp, "stop", NULL, NULL, NULL);
+}
+
+static gboolean carry_out(QemuWork *work, const QemuRequest *request, const VireoDomain *machine,
+                          guint flags, GError **error)
+{
+    gboolean forget = (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA) != 0;
+    QemuSnapRequest ask = { request->name,
+                            (const QemuSnapDisk *)(void *)request->disks->data,
+                            request->disks->len,
+                            request->memory,
+                            request->memory_file,
+                            forget };
+    QemuTake take = { .work = work,
+                      .request = request,
+                      .machine = machine,
+                      .running = work->dom->state == VIREO_DOMAIN_RUNNING,
+                      .quiesce = (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE) != 0 };
+
+    if (!qemu_plan_create(work->after, work->plan, &ask, error))
+        return FALSE;
+    if (work->qmp) {
+        work->before_by_hand = TRUE;
+        work->middle = qemu_take_live;
+        work->opaque = &take;
+        if (take.running)
+            pause_for_manual(work->dom, work->qmp, request);
+    }
+    return qemu_work_run(work, error);
+}
+
+static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc, guint flags,
+                     GError **error)
 {
     g_autoptr(QemuDef) machine = qemu_domain_current(dom);
     gboolean active = qemu_domain_active(dom), running = dom->state == VIREO_DOMAIN_RUNNING;
     g_autoptr(VireoQmp) qmp = active ? qemu_domain_monitor(dom, error) : NULL;
+    g_autoptr(QemuSnap) known = qemu_tree_find(dom->tree, doc->name);
 
     if (active && !qmp)
-        return NULL;
-    if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_HALT) && !dom->config) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "a transient domain cannot be halted after a snapshot");
-        return NULL;
-    }
-    g_autoptr(QemuSnap) known = qemu_tree_find(dom->tree, doc->name);
+        return FALSE;
     if (known) {
         qemu_error(error, VIREO_ERR_OPERATION_FAILED, "domain '%s' already has a snapshot '%s'",
                    dom->name, doc->name);
-        return NULL;
+        return FALSE;
     }
-    if (!check_request(doc, machine->doc, active, error))
-        return NULL;
-    g_autoptr(GPtrArray) tops = qemu_snapshot_tops(dom, machine->doc, qmp, error);
-    if (!tops || !check_tops(tops, doc->name, error))
-        return NULL;
-    describe(dom, doc, machine, active, running);
+    g_autoptr(QemuRequest) request =
+        check_flags(dom, flags, active, error)
+            ? qemu_request_new(doc, machine->doc, flags, active, error)
+            : NULL;
+    if (!request)
+        return FALSE;
+    describe(dom, doc, machine, request, running);
     if (!doc->domain) {
         qemu_error(error, VIREO_ERR_INTERNAL_ERROR,
                    "the definition of domain '%s' cannot be written down", dom->name);
-        return NULL;
+        return FALSE;
     }
-    if (qmp ? !take_online(dom, call, qmp, tops, doc->name, running, error)
-            : !take_offline(dom, call, tops, doc->name, error))
-        return NULL;
-    return qemu_snap_new(vireo_domain_snapshot_copy(doc));
+    g_autoptr(GHashTable) reused = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < request->texts->len; i++)
+        g_hash_table_add(reused, request->texts->pdata[i]);
+    g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, machine->doc, reused, error);
+    g_autoptr(QemuPlan) plan = qemu_plan_new();
+    QemuWork work = { .dom = dom, .call = call, .qmp = qmp, .plan = plan, .after = graph,
+                      .keep = doc };
+    return graph && carry_out(&work, request, machine->doc, flags, error);
 }
 
-static gboolean keep(QemuDomain *dom, QemuSnap *snap, gboolean current, GError **error)
+static gboolean redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags, GError **error)
 {
-    g_autofree char *name = g_strdup(snap->doc->name);
+    QemuSnap *snap = qemu_snapshot_redefine(dom, doc, flags, error);
+    g_autofree char *name = snap ? g_strdup(snap->doc->name) : NULL;
 
-    if (!qemu_tree_put(dom, snap, error) ||
-        (current && !qemu_tree_set_current(dom, name, error)))
-        return FALSE;
-    qemu_tree_publish(dom);
-    return TRUE;
+    return snap && qemu_tree_put(dom, snap, error) &&
+           (!(flags & VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT) ||
+            qemu_tree_set_current(dom, name, error));
 }
 
 int qemu_domain_snapshot_create_xml(void *handle, vireo_call *call,
@@ -261,7 +195,7 @@ int qemu_domain_snapshot_create_xml(void *handle, vireo_call *call,
 {
     QemuConn *conn = qemu_conn(handle);
     const struct vireo_host *host = conn->driver->host;
-    gboolean redefine = (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE) != 0, failed = FALSE;
+    gboolean again = (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE) != 0;
     g_autoptr(GError) error = NULL;
     g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->dom);
 
@@ -271,21 +205,14 @@ int qemu_domain_snapshot_create_xml(void *handle, vireo_call *call,
         args->xml_desc,
         args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE ? VIREO_MODEL_PARSE_VALIDATE : 0,
         &error);
-    if (!doc || (!redefine && !check_name(dom, doc, &error)) ||
-        (redefine && doc->name && !check_name(dom, doc, &error)))
+    if (!doc || ((!again || doc->name) && !check_name(dom, doc, &error)))
         return qemu_fail(conn->driver, call, error);
     char *name = host->strdup(call, doc->name ? doc->name : "");
-    QemuSnap *snap = redefine ? qemu_snapshot_redefine(dom, g_steal_pointer(&doc), args->flags, &error)
-                              : take(dom, call, doc, args->flags, &error);
-    if (!snap)
+    gboolean done = again ? redefine(dom, g_steal_pointer(&doc), args->flags, &error)
+                          : take(dom, call, doc, args->flags, &error);
+    if (!done)
         return qemu_fail(conn->driver, call, error);
-    if (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA)
-        qemu_snap_unref(snap);
-    else
-        failed = !keep(dom, snap,
-                       !redefine || (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT), &error);
-    if (failed)
-        return qemu_fail(conn->driver, call, error);
+    qemu_tree_publish(dom);
     if (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_HALT)
         qemu_process_kill(dom, VIREO_DOMAIN_SHUTOFF_FROM_SNAPSHOT);
     ret->snap.name = name;

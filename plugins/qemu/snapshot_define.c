@@ -112,11 +112,5 @@ QemuSnap *qemu_snapshot_redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guin
         return NULL;
     if (doc->domain && !qemu_def_complete(dom->space, doc->domain, error))
         return NULL;
-    g_autoptr(QemuSnap) snap = qemu_snap_new(g_steal_pointer(&owned));
-    if (qemu_snap_is_external(snap)) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "snapshot '%s' is external: this driver keeps internal ones", doc->name);
-        return NULL;
-    }
-    return g_steal_pointer(&snap);
+    return qemu_snap_new(g_steal_pointer(&owned));
 }

@@ -7,6 +7,7 @@
 
 #include "kit/file.h"
 #include "livestate.h"
+#include "engine.h"
 #include "snapshot.h"
 
 #define DEFINITION_MAX (4u * 1024 * 1024)
@@ -136,6 +137,7 @@ static void space_load(QemuSpace *space)
 
         qemu_tree_load(dom);
         qemu_revert_recover(dom);
+        qemu_work_recover(dom);
         qemu_domain_publish_quiet(dom);
         qemu_tree_publish(dom);
     }

@@ -251,14 +251,6 @@ class Off(SnapshotCase):
         self.virsh_fails("snapshot-create-as", "a", "one", "--quiesce", "--disk-only")
         self.assertEqual(self.listed("a"), [])
 
-    @vireotest.vireo_only("external snapshots are work in progress and must be refused as long as they are")
-    def test_external_is_refused_before_anything_is_touched(self):
-        before = sorted(os.listdir(self.work))
-        self.virsh_fails("snapshot-create-as", "a", "e", "--disk-only", "--diskspec",
-                         f"vda,snapshot=external,file={self.work}/e.qcow2")
-        self.assertEqual(sorted(os.listdir(self.work)), before)
-        self.assertEqual(self.listed("a"), [])
-
     def test_redefine(self):
         self.tree()
         text = self.virsh("snapshot-dumpxml", "a", "two")

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Carries the plans of graph/ out: on files while the guest is off, through QEMU while it runs. */
+#include "driver.h"
+#include "graph/plan.h"
+#include "snapshot.h"
+
+/* ---- what is known (engine_known.c) --------------------------------------------------------------- */
+
+/* Files snapshot operations made that no snapshot names any more, or not yet; kept by the host. */
+typedef struct {
+    GHashTable *owned, *released; /* paths */
+} QemuFiles;
+QemuFiles *qemu_files_load(QemuDomain *dom);
+gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error);
+/* Whatever was known is forgotten; the files stay. */
+void qemu_files_drop(QemuDomain *dom);
+void qemu_files_free(QemuFiles *files);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuFiles, qemu_files_free)
+/* A path as files are told apart: without links. NULL: there is no such file. Caller frees. */
+char *qemu_real_path(const char *path);
+/* The same of a file that is to be made; NULL with error: it has nowhere to be. */
+char *qemu_real_new_path(const char *path, GError **error);
+/* Paths that the domain's snapshots and their files are known to consist of. */
+GHashTable *qemu_known_paths(QemuDomain *dom);
+
+/* ---- the graph (engine_graph.c) --------------------------------------------------------------------- */
+
+/* What is found now: the chains of doc, the snapshots, everybody else. ignore: paths of files that are
+ * about to become ours; NULL: none. */
+QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable *ignore,
+                             GError **error);
+
+/* ---- images (engine_images.c) ------------------------------------------------------------------------ */
+
+/* Makes an empty file that QEMU's user may write, owned like the file `like`. */
+gboolean qemu_engine_make_file(QemuDomain *dom, const char *path, const char *like, GError **error);
+/* An overlay of backing. */
+gboolean qemu_engine_make_overlay(QemuDomain *dom, vireo_call *call, const char *path,
+                                  const char *backing, GError **error);
+/* One step with files only. */
+gboolean qemu_engine_image_step(QemuDomain *dom, vireo_call *call, const QemuStep *step,
+                                GError **error);
+/* The file an image is based on; NULL: none. Caller frees. */
+char *qemu_engine_backing(const char *path);
+gboolean qemu_engine_unlink(QemuDomain *dom, const char *path, GError **error);
+
+/* ---- running guests (engine_live.c) ------------------------------------------------------------------ */
+
+/* QEMU's node of an image file; NULL: it has not opened it. Caller frees. */
+char *qemu_live_node(VireoQmp *qmp, const char *path, GError **error);
+/* Opens an overlay whose file is there already, for disk slot. */
+gboolean qemu_live_open(QemuDomain *dom, VireoQmp *qmp, const VireoDomainDisk *disk,
+                        const char *path, GError **error);
+/* The nodes of a file QEMU does not use any more. */
+void qemu_live_close(VireoQmp *qmp, const char *path);
+/* Whether a disk of the guest is this image. */
+gboolean qemu_live_is_top(VireoQmp *qmp, const char *path);
+/* All overlays and internal snapshots of the plan at once. points: whether internal ones too. */
+gboolean qemu_live_transaction(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error);
+/* PULL and DROP_POINT on images QEMU has open. *done: it was one of these. */
+gboolean qemu_live_step(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
+                        gboolean *done, GError **error);
+
+/* ---- carrying out (engine_work.c) -------------------------------------------------------------------- */
+
+typedef struct QemuWork {
+    QemuDomain *dom;
+    vireo_call *call;
+    VireoQmp *qmp;             /* NULL: the guest does not run, or is not concerned */
+    QemuPlan *plan;
+    QemuGraph *after;          /* what the plan left of the graph */
+    VireoDomainSnapshot *keep; /* entered into the tree by KEEP; NULL: none */
+    VireoDomain *definition;   /* stored by the first SWITCH; NULL: SWITCH changes the present one */
+    /* Between what can be undone and the rest; NULL: nothing. FALSE: undo. */
+    gboolean (*middle)(void *opaque, GError **error);
+    void *opaque;
+    gboolean before_by_hand;   /* the steps before no_return are done by middle */
+} QemuWork;
+
+/* Journals and carries out; undoes what it did when it fails before the point of no return. */
+gboolean qemu_work_run(QemuWork *work, GError **error);
+/* Notes that what QEMU is told next may have happened, whatever becomes of the daemon. */
+gboolean qemu_work_sent(QemuWork *work, GError **error);
+/* At start, after the guests were found: finishes or undoes what an earlier daemon began. */
+void qemu_work_recover(QemuDomain *dom);

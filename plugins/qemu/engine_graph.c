@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reads what is on disk into a graph; nothing that was true yesterday counts. */
+#include "engine.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "images.h"
+
+#define DEPTH_MAX 200
+#define SCAN_MAX 10000
+
+typedef struct {
+    QemuDomain *dom;
+    QemuGraph *graph;
+    QemuFiles *files;
+    GHashTable *dirs; /* of our images */
+    GHashTable *ignore;
+} Build;
+
+static void build_clear(Build *build)
+{
+    qemu_files_free(build->files);
+    g_hash_table_unref(build->dirs);
+    qemu_graph_free(build->graph);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Build, build_clear)
+
+static guint64 used_bytes(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 ? (guint64)st.st_blocks * 512 : 0;
+}
+
+static guint flags_of(const Build *build, const char *path)
+{
+    guint flags = 0;
+
+    if (g_hash_table_contains(build->files->owned, path))
+        flags |= QEMU_FILE_OWNED;
+    if (g_hash_table_contains(build->files->released, path))
+        flags |= QEMU_FILE_OWNED | QEMU_FILE_RELEASED;
+    return flags;
+}
+
+static char *backing_of(const char *path, const QemuImageInfo *info, GError **error)
+{
+    if (!info->is_qcow2 || !info->backing)
+        return NULL;
+    g_autofree char *dir = g_path_get_dirname(path);
+    g_autofree char *full = g_canonicalize_filename(info->backing, dir);
+    char *real = qemu_real_path(full);
+
+    if (!real)
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "image %s is based on %s, which is not there",
+                   path, info->backing);
+    return real;
+}
+
+/* path is real. raw: what is in it says nothing about it. */
+static gboolean add_chain(Build *build, const char *path, gboolean raw, guint depth, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+
+    if (qemu_graph_has(build->graph, path))
+        return TRUE;
+    if (depth > DEPTH_MAX) {
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "more than %d images are based on each other "
+                   "(%s)", DEPTH_MAX, path);
+        return FALSE;
+    }
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, TRUE, error);
+    if (!info)
+        return FALSE;
+    raw |= !info->is_qcow2;
+    g_autofree char *backing = raw ? NULL : backing_of(path, info, &failure);
+    if (failure) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    gboolean below_raw = info->backing_format && g_str_equal(info->backing_format, "raw");
+    if (backing && !add_chain(build, backing, below_raw, depth + 1, error))
+        return FALSE;
+    if (!qemu_graph_add(build->graph, path, raw ? QEMU_FILE_RAW : QEMU_FILE_QCOW2,
+                        flags_of(build, path), used_bytes(path), backing, error))
+        return FALSE;
+    for (guint i = 0; !raw && i < info->snapshots->len; i++)
+        if (!qemu_graph_add_point(build->graph, path,
+                                  ((QemuImageSnapshot *)info->snapshots->pdata[i])->name,
+                                  used_bytes(path), error))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean add_disk(Build *build, const VireoDomainDisk *disk, char **real, GError **error)
+{
+    const char *path = qemu_disk_path(disk);
+
+    *real = NULL;
+    if (!path)
+        return TRUE;
+    if (!(*real = qemu_real_path(path))) {
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "disk '%s': image %s is not there",
+                   disk->target->dev, path);
+        return FALSE;
+    }
+    if (add_chain(build, *real, disk->driver->type == VIREO_DOMAIN_STORAGE_FORMAT_RAW, 0, error))
+        return TRUE;
+    g_prefix_error(error, "disk '%s': ", disk->target->dev);
+    g_clear_pointer(real, g_free);
+    return FALSE;
+}
+
+static const VireoDomainDisk *disk_named(const VireoDomain *doc, const char *dev)
+{
+    VEC_EACH(doc->devices->disks, i)
+    if (g_str_equal(doc->devices->disks.items[i]->target->dev, dev))
+        return doc->devices->disks.items[i];
+    return NULL;
+}
+
+/* ---- ours ------------------------------------------------------------------------- */
+
+static gboolean add_definition(Build *build, const VireoDomain *doc, GError **error)
+{
+    VEC_EACH(doc->devices->disks, i)
+    {
+        const VireoDomainDisk *disk = doc->devices->disks.items[i];
+        g_autofree char *path = NULL;
+
+        if (!add_disk(build, disk, &path, error))
+            return FALSE;
+        if (path && !qemu_graph_hold(build->graph,
+                                     disk->readonly ? QEMU_HOLD_OUTSIDE : QEMU_HOLD_ACTIVE,
+                                     disk->readonly ? "a read-only disk" : "", disk->target->dev,
+                                     path, NULL, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* The stored definition of a running domain, where it names other images. */
+static void add_stored(Build *build, const VireoDomain *doc)
+{
+    g_autoptr(QemuDef) config = qemu_domain_config(build->dom);
+
+    if (!config || config->doc == doc)
+        return;
+    VEC_EACH(config->doc->devices->disks, i)
+    {
+        const VireoDomainDisk *disk = config->doc->devices->disks.items[i];
+        const VireoDomainDisk *now = disk_named(doc, disk->target->dev);
+        g_autofree char *path = NULL;
+
+        if (now && !g_strcmp0(qemu_disk_path(now), qemu_disk_path(disk)))
+            continue;
+        if (add_disk(build, disk, &path, NULL) && path)
+            qemu_graph_hold(build->graph, QEMU_HOLD_OUTSIDE, "the stored definition",
+                            disk->target->dev, path, NULL, NULL);
+    }
+}
+
+/* Where a snapshot keeps a disk. What is not there any more is not referred to: going back there is
+ * refused when it is tried. */
+static void hold_disk(Build *build, const QemuSnap *snap, const VireoDomainDisk *disk,
+                      gboolean external)
+{
+    g_autofree char *path = NULL;
+    const char *name = snap->doc->name;
+
+    if (!disk || disk->readonly || !add_disk(build, disk, &path, NULL) || !path)
+        return;
+    qemu_graph_hold(build->graph, QEMU_HOLD_SNAPSHOT, name, disk->target->dev, path,
+                    external ? NULL : name, NULL);
+}
+
+static void own(Build *build, const char *path)
+{
+    char *real = qemu_real_path(path);
+
+    if (real)
+        g_hash_table_add(build->files->owned, real);
+}
+
+static void own_files(Build *build, const QemuSnap *snap)
+{
+    const VireoDomainSnapshot *doc = snap->doc;
+
+    if (doc->memory && doc->memory->file)
+        own(build, doc->memory->file);
+    for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++)
+        if (doc->disks->disks.items[i]->snapshot == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL &&
+            doc->disks->disks.items[i]->source)
+            own(build, doc->disks->disks.items[i]->source->file);
+}
+
+static void hold_memory(Build *build, const QemuSnap *snap)
+{
+    const VireoDomainSnapshotMemory *memory = snap->doc->memory;
+    g_autofree char *path = memory ? qemu_real_path(memory->file) : NULL;
+
+    if (!path)
+        return;
+    if (!qemu_graph_has(build->graph, path))
+        qemu_graph_add(build->graph, path, QEMU_FILE_STATE, flags_of(build, path), used_bytes(path),
+                       NULL, NULL);
+    qemu_graph_hold(build->graph, QEMU_HOLD_SNAPSHOT, snap->doc->name, "memory", path, NULL, NULL);
+}
+
+static void add_snapshot(Build *build, const QemuSnap *snap)
+{
+    const VireoDomainSnapshot *doc = snap->doc;
+
+    if (!doc->domain)
+        return;
+    VEC_EACH(doc->domain->devices->disks, i)
+    {
+        const VireoDomainDisk *disk = doc->domain->devices->disks.items[i];
+        VireoDomainSnapshotLocation kind = VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL;
+
+        for (guint d = 0; doc->disks && d < doc->disks->disks.n; d++)
+            if (g_str_equal(doc->disks->disks.items[d]->name, disk->target->dev))
+                kind = doc->disks->disks.items[d]->snapshot;
+        if (kind == VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL ||
+            kind == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL)
+            hold_disk(build, snap, disk, kind == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL);
+    }
+    hold_memory(build, snap);
+}
+
+static void add_files(Build *build, GHashTable *set)
+{
+    GHashTableIter iter;
+    gpointer path;
+
+    g_hash_table_iter_init(&iter, set);
+    while (g_hash_table_iter_next(&iter, &path, NULL))
+        if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
+            add_chain(build, path, FALSE, 0, NULL);
+}
+
+/* ---- everybody else ---------------------------------------------------------------- */
+
+static void hold_outside(Build *build, const char *who, const VireoDomain *doc)
+{
+    VEC_EACH(doc->devices->disks, i)
+    {
+        const VireoDomainDisk *disk = doc->devices->disks.items[i];
+        g_autofree char *path = NULL;
+
+        if (add_disk(build, disk, &path, NULL) && path)
+            qemu_graph_hold(build->graph, QEMU_HOLD_OUTSIDE, who, disk->target->dev, path, NULL,
+                            NULL);
+    }
+}
+
+static void add_domain(Build *build, QemuDomain *other)
+{
+    g_autoptr(QemuDef) live = qemu_domain_live(other), config = qemu_domain_config(other);
+    g_autofree char *live_name = g_strconcat(other->uuid_text, " live", NULL);
+    g_autoptr(GPtrArray) snaps = qemu_tree_all(other->tree);
+
+    if (live)
+        hold_outside(build, live_name, live->doc);
+    if (config)
+        hold_outside(build, other->uuid_text, config->doc);
+    for (guint i = 0; i < snaps->len; i++) {
+        const VireoDomainSnapshot *doc = ((QemuSnap *)snaps->pdata[i])->doc;
+        g_autofree char *name = g_strconcat(other->uuid_text, "/", doc->name, NULL);
+
+        if (doc->domain)
+            hold_outside(build, name, doc->domain);
+    }
+}
+
+static void add_domains(Build *build)
+{
+    QemuDriver *driver = build->dom->space->driver;
+    g_autoptr(GPtrArray) spaces = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer space;
+
+    g_mutex_lock(&driver->lock);
+    g_hash_table_iter_init(&iter, driver->spaces);
+    while (g_hash_table_iter_next(&iter, NULL, &space))
+        g_ptr_array_add(spaces, space);
+    g_mutex_unlock(&driver->lock);
+    for (guint i = 0; i < spaces->len; i++) {
+        g_autoptr(GPtrArray) all = qemu_domain_all(spaces->pdata[i]);
+
+        for (guint d = 0; d < all->len; d++)
+            if (all->pdata[d] != build->dom)
+                add_domain(build, all->pdata[d]);
+    }
+}
+
+static gboolean is_foreign(Build *build, const char *path)
+{
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, FALSE, NULL);
+    g_autofree char *backing = info ? backing_of(path, info, NULL) : NULL;
+
+    return backing && qemu_graph_has(build->graph, backing);
+}
+
+/* Files nobody told us of that are based on images of ours. */
+static gboolean scan_dir(Build *build, const char *dir_path)
+{
+    g_autoptr(GDir) dir = g_dir_open(dir_path, 0, NULL);
+    gboolean found = FALSE;
+    const char *file;
+
+    for (guint i = 0; dir && i < SCAN_MAX && (file = g_dir_read_name(dir)); i++) {
+        g_autofree char *path = g_build_filename(dir_path, file, NULL);
+        g_autofree char *name = g_strconcat("file ", path, NULL);
+
+        if ((build->ignore && g_hash_table_contains(build->ignore, path)) ||
+            qemu_graph_has(build->graph, path) || !g_file_test(path, G_FILE_TEST_IS_REGULAR) ||
+            g_file_test(path, G_FILE_TEST_IS_SYMLINK) || !is_foreign(build, path))
+            continue;
+        if (add_chain(build, path, FALSE, 0, NULL) &&
+            qemu_graph_hold(build->graph, QEMU_HOLD_OUTSIDE, name, "", path, NULL, NULL))
+            found = TRUE;
+    }
+    return found;
+}
+
+static void scan_dirs(Build *build)
+{
+    g_autoptr(GPtrArray) files = qemu_graph_files(build->graph, 0);
+    gboolean found = TRUE;
+    GHashTableIter iter;
+    gpointer dir;
+
+    for (guint i = 0; i < files->len; i++)
+        g_hash_table_add(build->dirs, g_path_get_dirname(files->pdata[i]));
+    while (found) {
+        found = FALSE;
+        g_hash_table_iter_init(&iter, build->dirs);
+        while (g_hash_table_iter_next(&iter, &dir, NULL))
+            found |= scan_dir(build, dir);
+    }
+}
+
+QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable *ignore,
+                             GError **error)
+{
+    g_auto(Build) build = { dom, qemu_graph_new(), qemu_files_load(dom),
+                            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL), ignore };
+    g_autoptr(GPtrArray) snaps = qemu_tree_all(dom->tree);
+
+    for (guint i = 0; i < snaps->len; i++)
+        own_files(&build, snaps->pdata[i]);
+    if (!add_definition(&build, doc, error))
+        return NULL;
+    add_stored(&build, doc);
+    for (guint i = 0; i < snaps->len; i++)
+        add_snapshot(&build, snaps->pdata[i]);
+    add_files(&build, build.files->owned);
+    add_files(&build, build.files->released);
+    scan_dirs(&build);
+    add_domains(&build);
+    return g_steal_pointer(&build.graph);
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Steps of plans on files, with qemu-img, which runs as QEMU's user. */
+#include "engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "images.h"
+#include "run.h"
+
+#define IMAGE_TOOL "/usr/bin/qemu-img"
+#define COPY_TOOL "/bin/cp"
+#define TOOL_MS (24 * 3600 * 1000) /* copying may take its time; it can be cancelled */
+
+static gboolean run_tool(QemuDomain *dom, vireo_call *call, const char *const *argv, GError **error)
+{
+    g_autofree char *output = NULL;
+    int status = qemu_run(dom->space->driver, call, argv, TRUE, TOOL_MS, &output, error);
+
+    if (status > 0)
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s: %s", argv[0],
+                   output && *output ? output : "failed without a message");
+    return status == 0;
+}
+
+/* ---- lending ---------------------------------------------------------------------- */
+
+/* A file and what it is based on, for QEMU's user. Only the first is written to. */
+static gboolean lend(QemuDomain *dom, const char *path, gboolean write, GError **error)
+{
+    g_autoptr(GHashTable) known = qemu_known_paths(dom);
+    g_autofree char *at = g_strdup(path);
+    gboolean first = TRUE;
+
+    while (at) {
+        QemuImage image = { at, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2, !(first && write),
+                            first || g_hash_table_contains(known, at) };
+
+        if (!qemu_image_give(dom->space->driver, dom->uuid_text, &image, error))
+            return FALSE;
+        char *next = qemu_engine_backing(at);
+        g_free(at);
+        at = next;
+        first = FALSE;
+    }
+    return TRUE;
+}
+
+/* What a running guest has stays with it. */
+static void take_back(QemuDomain *dom)
+{
+    if (!qemu_domain_active(dom))
+        qemu_image_take_back(dom->space->driver, dom->uuid_text);
+}
+
+/* ---- files ------------------------------------------------------------------------ */
+
+gboolean qemu_engine_make_file(QemuDomain *dom, const char *path, const char *like, GError **error)
+{
+    QemuDriver *driver = dom->space->driver;
+    QemuImage image = { (char *)path, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2, FALSE, TRUE };
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    uid_t uid = 0;
+    gid_t gid = 0;
+    mode_t mode = 0600;
+
+    if (fd < 0) {
+        qemu_error(error, errno == EEXIST ? VIREO_ERR_CONFIG_UNSUPPORTED : VIREO_ERR_SYSTEM_ERROR,
+                   "cannot create %s: %s", path, g_strerror(errno));
+        return FALSE;
+    }
+    gboolean made = TRUE;
+    if (driver->privileged && qemu_image_first_owner(driver, like, &uid, &gid, &mode))
+        made = fchown(fd, uid, gid) == 0 && fchmod(fd, mode & 0666) == 0;
+    close(fd);
+    if (!made)
+        qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot give %s to its owner: %s", path,
+                   g_strerror(errno));
+    if (made && qemu_image_give(driver, dom->uuid_text, &image, error))
+        return TRUE;
+    unlink(path);
+    return FALSE;
+}
+
+static const char *format_name(const QemuImageInfo *info)
+{
+    return info->is_qcow2 ? "qcow2" : "raw";
+}
+
+gboolean qemu_engine_make_overlay(QemuDomain *dom, vireo_call *call, const char *path,
+                                  const char *backing, GError **error)
+{
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect(backing, FALSE, error);
+
+    if (!info || !qemu_engine_make_file(dom, path, backing, error))
+        return FALSE;
+    g_autofree char *size =
+        g_strdup_printf("%" G_GUINT64_FORMAT, (info->virtual_size + 511) / 512 * 512);
+    const char *argv[] = { IMAGE_TOOL, "create", "-q", "-u", "-f", "qcow2", "-b", backing, "-F",
+                           format_name(info), path, size, NULL };
+    gboolean made = run_tool(dom, call, argv, error);
+    take_back(dom);
+    if (!made)
+        qemu_engine_unlink(dom, path, NULL);
+    return made;
+}
+
+gboolean qemu_engine_unlink(QemuDomain *dom, const char *path, GError **error)
+{
+    g_autoptr(QemuFiles) files = qemu_files_load(dom);
+
+    qemu_image_take_back_one(dom->space->driver, dom->uuid_text, path);
+    if (unlink(path) < 0 && errno != ENOENT) {
+        qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot remove %s: %s", path, g_strerror(errno));
+        return FALSE;
+    }
+    if (g_hash_table_remove(files->owned, path) | g_hash_table_remove(files->released, path))
+        return qemu_files_save(dom, files, error);
+    return TRUE;
+}
+
+/* ---- steps ------------------------------------------------------------------------ */
+
+char *qemu_engine_backing(const char *path)
+{
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, FALSE, NULL);
+    g_autofree char *dir = g_path_get_dirname(path);
+    g_autofree char *full =
+        info && info->backing ? g_canonicalize_filename(info->backing, dir) : NULL;
+
+    return qemu_real_path(full);
+}
+
+static gboolean extract(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)
+{
+    g_autofree char *backing = qemu_engine_backing(step->other);
+    g_autoptr(QemuImageInfo) below = backing ? qemu_image_inspect(backing, FALSE, error) : NULL;
+    g_autofree char *tag = g_strconcat("snapshot.name=", step->tag, NULL);
+    const char *argv[16] = { IMAGE_TOOL, "convert", "-q", "-U", "-l", tag, "-f", "qcow2", "-O",
+                             "qcow2" };
+    guint n = 10;
+
+    if (backing && !below)
+        return FALSE;
+    if (backing) {
+        argv[n++] = "-B";
+        argv[n++] = backing;
+        argv[n++] = "-F";
+        argv[n++] = format_name(below);
+    }
+    argv[n++] = step->other;
+    g_autofree const char **all = g_new0(const char *, n + 2);
+    memcpy(all, argv, n * sizeof *argv);
+    all[n] = step->image;
+    return qemu_engine_make_file(dom, step->image, step->other, error) &&
+           lend(dom, step->other, FALSE, error) && run_tool(dom, call, all, error);
+}
+
+/* The whole file with what is inside; then only what was asked for is left in it. */
+static gboolean clone_image(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)
+{
+    const char *argv[] = { COPY_TOOL, "--sparse=always", "--reflink=auto", step->other, step->image,
+                           NULL };
+
+    if (!qemu_engine_make_file(dom, step->image, step->other, error) ||
+        !lend(dom, step->other, FALSE, error) || !run_tool(dom, call, argv, error) ||
+        !qemu_snapshot_image_do(dom, call, step->image, 'a', step->tag, error))
+        return FALSE;
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect(step->image, TRUE, error);
+    for (guint i = 0; info && i < info->snapshots->len; i++) {
+        const char *name = ((QemuImageSnapshot *)info->snapshots->pdata[i])->name;
+
+        if (!g_str_equal(name, step->tag) &&
+            !qemu_snapshot_image_do(dom, call, step->image, 'd', name, error))
+            return FALSE;
+    }
+    return info != NULL;
+}
+
+static gboolean make(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)
+{
+    gboolean made = step->kind == QEMU_STEP_CLONE ? clone_image(dom, call, step, error)
+                                                  : extract(dom, call, step, error);
+
+    take_back(dom);
+    if (!made)
+        qemu_engine_unlink(dom, step->image, NULL);
+    return made;
+}
+
+static gboolean pull(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)
+{
+    g_autoptr(QemuImageInfo) info =
+        step->other ? qemu_image_inspect(step->other, FALSE, error) : NULL;
+    const char *argv[] = { IMAGE_TOOL, "rebase", "-q", "-f", "qcow2", "-b",
+                           step->other ? step->other : "", "-F", info ? format_name(info) : NULL,
+                           step->image, NULL };
+
+    if (step->other && !info)
+        return FALSE;
+    if (!info) { /* no -F */
+        argv[7] = step->image;
+        argv[8] = NULL;
+    }
+    gboolean done = lend(dom, step->image, TRUE, error) && run_tool(dom, call, argv, error);
+    take_back(dom);
+    return done;
+}
+
+static gboolean holds(const char *path, const char *tag)
+{
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, TRUE, NULL);
+
+    return info && qemu_image_info_snapshot(info, tag);
+}
+
+/* An internal snapshot: made, applied or removed; c, a or d. */
+static gboolean point(QemuDomain *dom, vireo_call *call, const QemuStep *step, char what,
+                      GError **error)
+{
+    if (what == 'd' && !holds(step->image, step->tag))
+        return TRUE;
+    gboolean done = lend(dom, step->image, TRUE, error) &&
+                    qemu_snapshot_image_do(dom, call, step->image, what, step->tag, error);
+    take_back(dom);
+    return done;
+}
+
+gboolean qemu_engine_image_step(QemuDomain *dom, vireo_call *call, const QemuStep *step,
+                                GError **error)
+{
+    switch (step->kind) {
+    case QEMU_STEP_OVERLAY:
+        return qemu_engine_make_overlay(dom, call, step->image, step->other, error);
+    case QEMU_STEP_ADOPT:
+        return TRUE;
+    case QEMU_STEP_POINT:
+        return point(dom, call, step, 'c', error);
+    case QEMU_STEP_APPLY:
+        return point(dom, call, step, 'a', error);
+    case QEMU_STEP_DROP_POINT:
+        return point(dom, call, step, 'd', error);
+    case QEMU_STEP_EXTRACT:
+    case QEMU_STEP_CLONE:
+        return make(dom, call, step, error);
+    case QEMU_STEP_PULL:
+        return pull(dom, call, step, error);
+    case QEMU_STEP_UNLINK:
+        return qemu_engine_unlink(dom, step->image, error);
+    default:
+        qemu_error(error, VIREO_ERR_INTERNAL_ERROR, "step '%s' is nothing for files",
+                   qemu_step_kind_name(step->kind));
+        return FALSE;
+    }
+}

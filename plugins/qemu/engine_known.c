@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which files snapshot operations made. */
+#include "engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "images.h"
+
+static char *files_key(QemuDomain *dom)
+{
+    return g_strdup_printf("images/%s/%s", dom->space->key, dom->uuid_text);
+}
+
+static GHashTable *path_set(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
+void qemu_files_free(QemuFiles *files)
+{
+    if (!files)
+        return;
+    g_hash_table_unref(files->owned);
+    g_hash_table_unref(files->released);
+    g_free(files);
+}
+
+static void read_set(JsonArray *list, GHashTable *set)
+{
+    for (guint i = 0; i < vireo_json_length(list); i++)
+        g_hash_table_add(set, g_strdup(json_array_get_string_element(list, i)));
+}
+
+static void files_read(const char *key, const void *data, size_t len, void *opaque)
+{
+    g_autoptr(JsonObject) saved = vireo_json_parse(data, (gssize)len, NULL);
+    QemuFiles *files = opaque;
+
+    read_set(vireo_json_array(saved, "owned"), files->owned);
+    read_set(vireo_json_array(saved, "released"), files->released);
+}
+
+QemuFiles *qemu_files_load(QemuDomain *dom)
+{
+    g_autofree char *key = files_key(dom);
+    QemuFiles *files = g_new0(QemuFiles, 1);
+
+    files->owned = path_set();
+    files->released = path_set();
+    dom->space->driver->host->state_each(dom->space->driver->core, key, files_read, files);
+    return files;
+}
+
+static JsonArray *set_array(GHashTable *set)
+{
+    JsonArray *list = json_array_new();
+    GHashTableIter iter;
+    gpointer path;
+
+    g_hash_table_iter_init(&iter, set);
+    while (g_hash_table_iter_next(&iter, &path, NULL))
+        json_array_add_string_element(list, path);
+    return list;
+}
+
+gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autofree char *key = files_key(dom);
+
+    if (!g_hash_table_size(files->owned) && !g_hash_table_size(files->released)) {
+        driver->host->state_drop(driver->core, key);
+        return TRUE;
+    }
+    g_autoptr(JsonObject) object = vireo_json_new('a', "owned", set_array(files->owned), 'a',
+                                                  "released", set_array(files->released), 0);
+    g_autofree char *text = vireo_json_text(object);
+    if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
+        return TRUE;
+    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot note down the images of domain '%s': %s",
+               dom->name, g_strerror(errno));
+    return FALSE;
+}
+
+void qemu_files_drop(QemuDomain *dom)
+{
+    g_autofree char *key = files_key(dom);
+
+    dom->space->driver->host->state_drop(dom->space->driver->core, key);
+}
+
+char *qemu_real_path(const char *path)
+{
+    char *real = path ? realpath(path, NULL) : NULL;
+    char *copy = g_strdup(real);
+
+    free(real);
+    return copy;
+}
+
+char *qemu_real_new_path(const char *path, GError **error)
+{
+    g_autofree char *dir = g_path_get_dirname(path), *base = g_path_get_basename(path);
+    g_autofree char *real = g_path_is_absolute(path) ? qemu_real_path(dir) : NULL;
+
+    if (real)
+        return g_build_filename(real, base, NULL);
+    qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+               g_path_is_absolute(path) ? "%s: there is no such directory"
+                                        : "'%s' is not an absolute path", path);
+    return NULL;
+}
+
+static void add_real(GHashTable *set, const char *path)
+{
+    char *real = qemu_real_path(path);
+
+    if (real)
+        g_hash_table_add(set, real);
+}
+
+static void add_keys(GHashTable *set, GHashTable *from)
+{
+    GHashTableIter iter;
+    gpointer path;
+
+    g_hash_table_iter_init(&iter, from);
+    while (g_hash_table_iter_next(&iter, &path, NULL))
+        g_hash_table_add(set, g_strdup(path));
+}
+
+GHashTable *qemu_known_paths(QemuDomain *dom)
+{
+    g_autoptr(GPtrArray) snaps = qemu_tree_all(dom->tree);
+    g_autoptr(QemuFiles) files = qemu_files_load(dom);
+    GHashTable *set = path_set();
+
+    add_keys(set, files->owned);
+    add_keys(set, files->released);
+    for (guint i = 0; i < snaps->len; i++) {
+        const VireoDomainSnapshot *doc = ((QemuSnap *)snaps->pdata[i])->doc;
+
+        for (guint d = 0; doc->disks && d < doc->disks->disks.n; d++)
+            if (doc->disks->disks.items[d]->source)
+                add_real(set, doc->disks->disks.items[d]->source->file);
+        if (!doc->domain)
+            continue;
+        VEC_EACH(doc->domain->devices->disks, d)
+        add_real(set, qemu_disk_path(doc->domain->devices->disks.items[d]));
+    }
+    return set;
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Steps of plans in a running QEMU. Its nodes are found by their files: names change with every
+ * snapshot. */
+#include "engine.h"
+
+#include <string.h>
+
+#include "events.h"
+#include "launch.h"
+
+#define STORAGE_SUFFIX "-file" /* see qemu_disk_node_name */
+
+static gboolean is_storage(const char *driver)
+{
+    return !g_strcmp0(driver, "file") || !g_strcmp0(driver, "host_device") ||
+           !g_strcmp0(driver, "host_cdrom");
+}
+
+static JsonNode *all_nodes(VireoQmp *qmp, GError **error)
+{
+    return vireo_qmp_call(qmp, "query-named-block-nodes", vireo_json_new('b', "flat", TRUE, 0), NULL,
+                          error);
+}
+
+/* The node of a file, or of the image in it. That one's own idea of its file name is of no use: it
+ * is JSON as soon as anything about it was said explicitly. */
+static char *find_node(JsonNode *nodes, const char *path, gboolean storage)
+{
+    JsonArray *list = vireo_json_node_array(nodes);
+
+    for (guint i = 0; i < vireo_json_length(list); i++) {
+        JsonObject *node = vireo_json_element(list, i);
+        const char *name = vireo_json_string(node, "node-name");
+        g_autofree char *real = qemu_real_path(vireo_json_string(node, "file"));
+
+        if (!is_storage(vireo_json_string(node, "drv")) || g_strcmp0(real, path) ||
+            !g_str_has_suffix(name, STORAGE_SUFFIX))
+            continue;
+        return storage ? g_strdup(name) : g_strndup(name, strlen(name) - strlen(STORAGE_SUFFIX));
+    }
+    return NULL;
+}
+
+char *qemu_live_node(VireoQmp *qmp, const char *path, GError **error)
+{
+    g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
+
+    return nodes ? find_node(nodes, path, FALSE) : NULL;
+}
+
+static char *need_node(VireoQmp *qmp, const char *path, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    char *node = qemu_live_node(qmp, path, &failure);
+
+    if (!node && !failure)
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "QEMU has not opened image %s", path);
+    if (failure)
+        g_propagate_error(error, g_steal_pointer(&failure));
+    return node;
+}
+
+/* A name no node has; QEMU allows 31 characters. */
+static char *new_name(JsonNode *nodes, const char *dev)
+{
+    JsonArray *list = vireo_json_node_array(nodes);
+
+    for (guint number = 1;; number++) {
+        g_autofree char *name = g_strdup_printf("%s-over%u", dev, number);
+        gboolean taken = FALSE;
+
+        for (guint i = 0; i < vireo_json_length(list) && !taken; i++)
+            taken = !g_strcmp0(vireo_json_string(vireo_json_element(list, i), "node-name"), name);
+        if (!taken)
+            return g_steal_pointer(&name);
+    }
+}
+
+gboolean qemu_live_open(QemuDomain *dom, VireoQmp *qmp, const VireoDomainDisk *disk,
+                        const char *path, GError **error)
+{
+    g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
+    g_autofree char *name = nodes ? new_name(nodes, disk->target->dev) : NULL;
+
+    if (!nodes)
+        return FALSE;
+    JsonObject *storage, *format;
+    qemu_disk_overlay_nodes(disk, path, name, &storage, &format);
+    g_autofree char *storage_name = g_strdup(vireo_json_string(storage, "node-name"));
+    if (!vireo_qmp_run(qmp, "blockdev-add", storage, NULL, error)) {
+        json_object_unref(format);
+        return FALSE;
+    }
+    if (vireo_qmp_run(qmp, "blockdev-add", format, NULL, error))
+        return TRUE;
+    vireo_qmp_run(qmp, "blockdev-del", vireo_json_new('s', "node-name", storage_name, 0), NULL, NULL);
+    return FALSE;
+}
+
+void qemu_live_close(VireoQmp *qmp, const char *path)
+{
+    g_autoptr(JsonNode) nodes = all_nodes(qmp, NULL);
+
+    for (guint storage = 0; nodes && storage < 2; storage++) {
+        g_autofree char *name = find_node(nodes, path, storage);
+
+        if (name)
+            vireo_qmp_run(qmp, "blockdev-del", vireo_json_new('s', "node-name", name, 0), NULL, NULL);
+    }
+}
+
+gboolean qemu_live_is_top(VireoQmp *qmp, const char *path)
+{
+    g_autofree char *node = qemu_live_node(qmp, path, NULL);
+    g_autoptr(JsonNode) blocks = vireo_qmp_call(qmp, "query-block", NULL, NULL, NULL);
+    JsonArray *list = vireo_json_node_array(blocks);
+
+    for (guint i = 0; node && i < vireo_json_length(list); i++) {
+        JsonObject *inserted = vireo_json_object(vireo_json_element(list, i), "inserted");
+
+        if (!g_strcmp0(vireo_json_string(inserted, "node-name"), node))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* ---- creating --------------------------------------------------------------------- */
+
+static JsonObject *action(VireoQmp *qmp, JsonNode *nodes, const QemuStep *step, gboolean points,
+                          GError **error)
+{
+    g_autofree char *image = find_node(nodes, step->image, FALSE);
+    g_autofree char *other = step->other ? find_node(nodes, step->other, FALSE) : NULL;
+
+    if (!image || (step->kind != QEMU_STEP_POINT && !other)) {
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "QEMU has not opened image %s",
+                   image ? step->other : step->image);
+        return NULL;
+    }
+    if (step->kind == QEMU_STEP_POINT)
+        return vireo_json_new('s', "type", "blockdev-snapshot-internal-sync", 'o', "data",
+                              vireo_json_new('s', "device", image, 's', "name", step->tag, 0), 0);
+    return vireo_json_new('s', "type", "blockdev-snapshot", 'o', "data",
+                          vireo_json_new('s', "node", other, 's', "overlay", image, 0), 0);
+}
+
+gboolean qemu_live_transaction(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error)
+{
+    g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
+    g_autoptr(JsonArray) actions = json_array_new();
+
+    if (!nodes)
+        return FALSE;
+    for (guint i = 0; i < plan->no_return; i++) {
+        const QemuStep *step = qemu_plan_step(plan, i);
+
+        if (step->kind != QEMU_STEP_OVERLAY && step->kind != QEMU_STEP_ADOPT &&
+            !(points && step->kind == QEMU_STEP_POINT))
+            continue;
+        JsonObject *one = action(qmp, nodes, step, points, error);
+        if (!one)
+            return FALSE;
+        json_array_add_object_element(actions, one);
+    }
+    if (!json_array_get_length(actions))
+        return TRUE;
+    return vireo_qmp_run(qmp, "transaction",
+                         vireo_json_new('a', "actions", json_array_ref(actions), 0), NULL, error);
+}
+
+/* ---- deleting --------------------------------------------------------------------- */
+
+static gboolean set_writable(VireoQmp *qmp, const char *path, gboolean writable, GError **error)
+{
+    g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
+    g_autofree char *format = nodes ? find_node(nodes, path, FALSE) : NULL;
+    g_autofree char *storage = nodes ? find_node(nodes, path, TRUE) : NULL;
+    g_autofree char *below = qemu_engine_backing(path);
+    g_autofree char *backing = nodes && below ? find_node(nodes, below, FALSE) : NULL;
+    JsonArray *options = json_array_new();
+
+    /* Both in one call, by the names they have: see blockdev-reopen. */
+    json_array_add_object_element(
+        options, vireo_json_new('s', "driver", "file", 's', "node-name", storage, 's', "filename", path,
+                                'b', "read-only", !writable, 's', "discard", "unmap", 0));
+    JsonObject *top = vireo_json_new('s', "driver", "qcow2", 's', "node-name", format, 's', "file",
+                                     storage, 's', "backing", backing, 'b', "read-only", !writable, 0);
+    if (!backing)
+        json_object_set_null_member(top, "backing");
+    json_array_add_object_element(options, top);
+    return nodes && vireo_qmp_run(qmp, "blockdev-reopen", vireo_json_new('a', "options", options, 0),
+                                  NULL, error);
+}
+
+static gboolean drop_point(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
+                           const char *node, GError **error)
+{
+    gboolean top = qemu_live_is_top(qmp, step->image);
+
+    JsonArray *nodes = json_array_new();
+    json_array_add_string_element(nodes, node);
+    if (!top && !set_writable(qmp, step->image, TRUE, error)) {
+        json_array_unref(nodes);
+        return FALSE;
+    }
+    g_mutex_lock(&dom->lock);
+    dom->quiet_states = TRUE; /* the job stops the guest while it works */
+    g_mutex_unlock(&dom->lock);
+    gboolean done =
+        qemu_snapshot_job(dom, call, qmp, "snapshot-delete", step->tag, NULL, nodes, error);
+    g_mutex_lock(&dom->lock);
+    dom->quiet_states = FALSE;
+    g_mutex_unlock(&dom->lock);
+    if (!top)
+        set_writable(qmp, step->image, FALSE, NULL);
+    return done;
+}
+
+static gboolean stream(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
+                       const char *node, GError **error)
+{
+    g_autofree char *base = step->other ? need_node(qmp, step->other, error) : NULL;
+    const char *id = "vireo-pull";
+
+    if (step->other && !base)
+        return FALSE;
+    qemu_job_forget(dom, id);
+    return vireo_qmp_run(qmp, "block-stream",
+                         vireo_json_new('s', "job-id", id, 's', "device", node, 's', "base-node", base,
+                                        'b', "auto-dismiss", FALSE, 0),
+                         NULL, error) &&
+           qemu_job_wait(dom, call, qmp, id, error);
+}
+
+gboolean qemu_live_step(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
+                        gboolean *done, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    g_autofree char *node = step->image ? qemu_live_node(qmp, step->image, &failure) : NULL;
+
+    *done = FALSE;
+    if (failure) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    if (!node)
+        return TRUE;
+    *done = step->kind == QEMU_STEP_PULL || step->kind == QEMU_STEP_DROP_POINT;
+    if (step->kind == QEMU_STEP_PULL)
+        return stream(dom, call, qmp, step, node, error);
+    if (step->kind == QEMU_STEP_DROP_POINT)
+        return drop_point(dom, call, qmp, step, node, error);
+    if (step->kind == QEMU_STEP_UNLINK)
+        qemu_live_close(qmp, step->image);
+    return TRUE;
+}

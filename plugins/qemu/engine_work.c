@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One plan from its first step to its last, with a journal that is always ahead of it. */
+#include "engine.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "change.h"
+#include "images.h"
+
+typedef struct {
+    QemuPlan *plan;
+    guint begun;
+    gboolean sent;
+    VireoDomainSnapshot *keep;
+    VireoDomain *definition;
+} Journal;
+
+static void journal_clear(Journal *journal)
+{
+    qemu_plan_free(journal->plan);
+    vireo_domain_snapshot_free(journal->keep);
+    vireo_domain_free(journal->definition);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Journal, journal_clear)
+
+static char *journal_key(QemuDomain *dom)
+{
+    return g_strdup_printf("plan/%s/%s", dom->space->key, dom->uuid_text);
+}
+
+static gboolean journal_save(const QemuWork *work, guint begun, gboolean sent, GError **error)
+{
+    QemuDomain *dom = work->dom;
+    QemuDriver *driver = dom->space->driver;
+    g_autofree char *key = journal_key(dom), *plan = qemu_plan_text(work->plan);
+    g_autofree char *keep =
+        work->keep ? vireo_domain_snapshot_format(work->keep, VIREO_MODEL_FORMAT_SECURE) : NULL;
+    g_autofree char *definition =
+        work->definition ? vireo_domain_format(work->definition, VIREO_MODEL_FORMAT_SECURE |
+                                                                     VIREO_MODEL_FORMAT_INACTIVE)
+                         : NULL;
+    g_autoptr(JsonObject) object =
+        vireo_json_new('s', "plan", plan, 'i', "begun", (gint64)begun, 'b', "sent", sent, 's', "keep",
+                       keep, 's', "definition", definition, 0);
+    g_autofree char *text = vireo_json_text(object);
+
+    if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
+        return TRUE;
+    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot note down what is done to domain '%s': %s",
+               dom->name, g_strerror(errno));
+    return FALSE;
+}
+
+static void journal_end(QemuDomain *dom)
+{
+    g_autofree char *key = journal_key(dom);
+
+    dom->space->driver->host->state_drop(dom->space->driver->core, key);
+}
+
+gboolean qemu_work_sent(QemuWork *work, GError **error)
+{
+    return journal_save(work, work->plan->no_return, TRUE, error);
+}
+
+/* ---- steps that change what the driver knows ----------------------------------------- */
+
+static gboolean point_disk_at(VireoDomain *doc, const QemuStep *step)
+{
+    VEC_EACH(doc->devices->disks, i)
+    {
+        VireoDomainDisk *disk = doc->devices->disks.items[i];
+
+        if (!g_str_equal(disk->target->dev, step->slot))
+            continue;
+        g_autofree char *real = qemu_real_path(qemu_disk_path(disk));
+        if (!g_strcmp0(real, step->image))
+            return FALSE;
+        g_clear_pointer(&disk->backing_store, vireo_domain_backing_store_free);
+        if (!disk->source)
+            disk->source = g_new0(VireoDomainDiskSource, 1);
+        g_clear_pointer(&disk->source->dev, g_free);
+        g_free(disk->source->file);
+        disk->source->file = g_strdup(step->image);
+        disk->type = VIREO_DOMAIN_DISK_TYPE_FILE;
+        disk->driver->type = VIREO_DOMAIN_STORAGE_FORMAT_QCOW2;
+        return TRUE;
+    }
+    return FALSE;
+}
+
+static const char *disk_path(const VireoDomain *doc, const char *dev)
+{
+    VEC_EACH(doc->devices->disks, i)
+    if (g_str_equal(doc->devices->disks.items[i]->target->dev, dev))
+        return qemu_disk_path(doc->devices->disks.items[i]);
+    return NULL;
+}
+
+static gboolean switch_disk(QemuWork *work, const QemuStep *step, GError **error)
+{
+    QemuDomain *dom = work->dom;
+    g_autoptr(QemuDef) config = qemu_domain_config(dom), live = qemu_domain_live(dom);
+
+    if (work->definition && config) {
+        VireoDomain *doc = vireo_domain_copy(work->definition);
+        g_free(doc->name);
+        doc->name = g_strdup(dom->name);
+        g_autoptr(QemuDef) def = qemu_def_new(doc);
+        return qemu_domain_store(dom, def, error);
+    }
+    /* A stored definition that names another image for the disk is left as it is. */
+    if (config && (!live || !g_strcmp0(disk_path(config->doc, step->slot),
+                                       disk_path(live->doc, step->slot)))) {
+        VireoDomain *doc = vireo_domain_copy(config->doc);
+        g_autoptr(QemuDef) def = qemu_def_new(doc);
+
+        if (point_disk_at(doc, step) && !qemu_domain_store(dom, def, error))
+            return FALSE;
+    }
+    if (live) {
+        g_autoptr(VireoDomain) doc = vireo_domain_copy(live->doc);
+
+        if (point_disk_at(doc, step))
+            qemu_change_live_to(dom, g_steal_pointer(&doc));
+    }
+    return TRUE;
+}
+
+static gboolean set_current(QemuDomain *dom, const char *name, GError **error)
+{
+    g_autoptr(QemuSnap) snap = qemu_tree_find(dom->tree, name);
+
+    return !snap || qemu_tree_set_current(dom, name, error);
+}
+
+static gboolean later_step(QemuWork *work, const QemuStep *step, GError **error)
+{
+    QemuDomain *dom = work->dom;
+    gboolean done = FALSE;
+
+    switch (step->kind) {
+    case QEMU_STEP_KEEP:
+        return !work->keep ||
+               qemu_tree_put(dom, qemu_snap_new(vireo_domain_snapshot_copy(work->keep)), error);
+    case QEMU_STEP_FORGET:
+        return qemu_tree_remove(dom, step->tag, error);
+    case QEMU_STEP_CURRENT:
+        return set_current(dom, step->tag, error);
+    case QEMU_STEP_SWITCH:
+        return switch_disk(work, step, error);
+    default:
+        if (work->qmp && !qemu_live_step(dom, work->call, work->qmp, step, &done, error))
+            return FALSE;
+        return done || qemu_engine_image_step(dom, work->call, step, error);
+    }
+}
+
+static gboolean is_bookkeeping(QemuStepKind kind)
+{
+    return kind == QEMU_STEP_KEEP || kind == QEMU_STEP_FORGET || kind == QEMU_STEP_CURRENT ||
+           kind == QEMU_STEP_SWITCH;
+}
+
+/* ---- in order ------------------------------------------------------------------------- */
+
+static void add_all(GHashTable *set, const QemuGraph *graph, guint flags)
+{
+    g_autoptr(GPtrArray) files = qemu_graph_files(graph, flags);
+
+    for (guint i = 0; i < files->len; i++)
+        g_hash_table_add(set, g_strdup(files->pdata[i]));
+}
+
+/* What can be collected is on disk before the first reference goes. */
+static gboolean note_files(const QemuWork *work, GError **error)
+{
+    g_autoptr(QemuFiles) files = qemu_files_load(work->dom);
+
+    if (!work->after)
+        return TRUE;
+    g_hash_table_remove_all(files->released);
+    add_all(files->owned, work->after, QEMU_FILE_OWNED);
+    add_all(files->released, work->after, QEMU_FILE_OWNED | QEMU_FILE_RELEASED);
+    for (guint i = work->plan->no_return; i < work->plan->steps->len; i++)
+        if (qemu_plan_step(work->plan, i)->kind == QEMU_STEP_UNLINK)
+            g_hash_table_add(files->released, g_strdup(qemu_plan_step(work->plan, i)->image));
+    return qemu_files_save(work->dom, files, error);
+}
+
+/* Nothing is lost when collecting stops in the middle: what is left over is known as released. */
+static gboolean finish(QemuWork *work, GError **error)
+{
+    QemuDriver *driver = work->dom->space->driver;
+
+    for (guint i = work->plan->no_return; i < work->plan->steps->len; i++) {
+        const QemuStep *step = qemu_plan_step(work->plan, i);
+        g_autoptr(GError) failure = NULL;
+
+        if (later_step(work, step, &failure))
+            continue;
+        if (is_bookkeeping(step->kind)) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return FALSE; /* the journal stays: the next start tries again */
+        }
+        driver->host->log(driver->core, VIREO_LOG_WARNING, work->dom->space->uri,
+                          "domain '%s': step '%s' on %s of a snapshot operation is put off: %s",
+                          work->dom->name, qemu_step_kind_name(step->kind), step->image,
+                          failure->message);
+        if (step->kind == QEMU_STEP_PULL)
+            break; /* what lies below is still needed */
+    }
+    journal_end(work->dom);
+    return TRUE;
+}
+
+static void roll_back(QemuDomain *dom, const QemuPlan *plan, guint done)
+{
+    g_autoptr(QemuPlan) back = qemu_plan_rollback(plan, done);
+
+    for (guint i = 0; back && i < back->steps->len; i++)
+        qemu_engine_image_step(dom, NULL, qemu_plan_step(back, i), NULL);
+}
+
+static gboolean first_steps(QemuWork *work, guint *done, GError **error)
+{
+    for (*done = 0; *done < work->plan->no_return; (*done)++)
+        if (!journal_save(work, *done + 1, FALSE, error) ||
+            !qemu_engine_image_step(work->dom, work->call, qemu_plan_step(work->plan, *done), error))
+            return FALSE;
+    return TRUE;
+}
+
+gboolean qemu_work_run(QemuWork *work, GError **error)
+{
+    guint done = 0;
+    gboolean begun = work->before_by_hand
+                         ? journal_save(work, work->plan->no_return, FALSE, error)
+                         : first_steps(work, &done, error);
+
+    if (begun && (!work->middle || work->middle(work->opaque, error)) && note_files(work, error) &&
+        journal_save(work, work->plan->no_return + 1, FALSE, error))
+        return finish(work, error);
+    roll_back(work->dom, work->plan, done);
+    journal_end(work->dom);
+    return FALSE;
+}
+
+/* ---- after an accident ----------------------------------------------------------------- */
+
+static void journal_read(const char *key, const void *data, size_t len, void *opaque)
+{
+    g_autoptr(JsonObject) saved = vireo_json_parse(data, (gssize)len, NULL);
+    const char *plan = vireo_json_string(saved, "plan"), *keep = vireo_json_string(saved, "keep");
+    const char *definition = vireo_json_string(saved, "definition");
+    Journal *journal = opaque;
+
+    if (!plan || journal->plan)
+        return;
+    journal->plan = qemu_plan_parse(plan, strlen(plan), NULL);
+    journal->begun = (guint)vireo_json_int(saved, "begun", 0);
+    journal->sent = vireo_json_bool(saved, "sent");
+    journal->keep = keep ? vireo_domain_snapshot_parse(keep, 0, NULL) : NULL;
+    journal->definition =
+        definition ? vireo_domain_parse(definition, VIREO_MODEL_PARSE_INACTIVE, NULL) : NULL;
+}
+
+/* Whether the guest writes to the plan's overlays; one that is gone may have. */
+static gboolean took_effect(VireoQmp *qmp, const QemuPlan *plan)
+{
+    for (guint i = 0; qmp && i < plan->steps->len; i++)
+        if (qemu_plan_step(plan, i)->kind == QEMU_STEP_SWITCH &&
+            qemu_live_is_top(qmp, qemu_plan_step(plan, i)->image))
+            return TRUE;
+    return qmp == NULL;
+}
+
+/* The guest goes on with the overlays; that there was to be a snapshot is forgotten. */
+static void keep_overlays(QemuWork *work)
+{
+    const QemuPlan *plan = work->plan;
+
+    for (guint i = 0; i < plan->steps->len; i++) {
+        const QemuStep *step = qemu_plan_step(plan, i);
+        QemuStep drop = { QEMU_STEP_DROP_POINT, step->image, NULL, step->tag, NULL, 0 };
+
+        if (step->kind == QEMU_STEP_SWITCH)
+            switch_disk(work, step, NULL);
+        if (step->kind == QEMU_STEP_POINT)
+            later_step(work, &drop, NULL);
+        if (step->kind == QEMU_STEP_STATE)
+            qemu_engine_unlink(work->dom, step->image, NULL);
+    }
+}
+
+static void close_overlays(VireoQmp *qmp, const QemuPlan *plan)
+{
+    for (guint i = 0; qmp && i < plan->no_return; i++)
+        if (qemu_plan_step(plan, i)->kind == QEMU_STEP_OVERLAY ||
+            qemu_plan_step(plan, i)->kind == QEMU_STEP_ADOPT)
+            qemu_live_close(qmp, qemu_plan_step(plan, i)->image);
+}
+
+void qemu_work_recover(QemuDomain *dom)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autofree char *key = journal_key(dom);
+    g_auto(Journal) journal = { 0 };
+    const char *what = "is undone";
+
+    driver->host->state_each(driver->core, key, journal_read, &journal);
+    if (!journal.plan)
+        return;
+    g_autoptr(VireoQmp) qmp = qemu_domain_active(dom) ? qemu_domain_monitor(dom, NULL) : NULL;
+    QemuWork work = { .dom = dom, .qmp = qmp, .plan = journal.plan, .keep = journal.keep,
+                      .definition = journal.definition };
+    if (journal.begun > journal.plan->no_return) {
+        what = finish(&work, NULL) ? "is finished" : "cannot be finished yet";
+    } else if (journal.sent && took_effect(qmp, journal.plan)) {
+        keep_overlays(&work);
+        journal_end(dom);
+        what = "is given up; its overlays stay in use";
+    } else {
+        close_overlays(qmp, journal.plan);
+        roll_back(dom, journal.plan, journal.begun);
+        journal_end(dom);
+    }
+    driver->host->log(driver->core, VIREO_LOG_WARNING, dom->space->uri,
+                      "domain '%s': a snapshot operation that was cut short %s", dom->name, what);
+}
