@@ -22,29 +22,81 @@ static char *flags_text(const VireoOp *op, guint64 flags)
     return op ? vireo_op_flag_names(op, flags) : g_strdup_printf("0x%" G_GINT64_MODIFIER "x", flags);
 }
 
+/* ---- where drivers run ---- */
+
+/* None when the daemon is too old to tell. */
+static const vireo_driver_place *place_of(const vireo_vireo_driver_places_ret *places, const char *name)
+{
+    for (guint i = 0; i < places->places.len; i++)
+        if (strcmp(places->places.val[i].name, name) == 0)
+            return &places->places.val[i];
+    return NULL;
+}
+
+static void ask_places(VireoCli *cli, vireo_vireo_driver_places_ret *places)
+{
+    g_autoptr(GError) ignored = NULL;
+
+    if (!VIREO_CALL(cli->client, vireo_driver_places, cli->arena, &ignored, places))
+        *places = (vireo_vireo_driver_places_ret){ 0 };
+}
+
+static char *place_text(const vireo_driver_place *place)
+{
+    if (!place || strcmp(place->isolation, "process") != 0)
+        return g_strdup("-");
+    return place->pid ? g_strdup_printf("%d", place->pid) : g_strdup("none");
+}
+
+static void add_place(JsonObject *object, const vireo_driver_place *place)
+{
+    if (!place)
+        return;
+    json_object_set_string_member(object, "isolation", place->isolation);
+    json_object_set_string_member(object, "user", place->user);
+    json_object_set_int_member(object, "pid", place->pid);
+    json_object_set_int_member(object, "starts", place->starts);
+    json_object_set_int_member(object, "since", place->since);
+}
+
+static void add_places(JsonNode *drivers, const vireo_vireo_driver_places_ret *places)
+{
+    JsonArray *array = json_node_get_array(drivers);
+
+    for (guint i = 0; i < json_array_get_length(array); i++) {
+        JsonObject *object = json_array_get_object_element(array, i);
+
+        add_place(object, place_of(places, json_object_get_string_member(object, "name")));
+    }
+}
+
 /* ---- drivers ---- */
 
 static gboolean run_drivers(VireoCli *cli, GError **error)
 {
     vireo_vireo_driver_list_ret ret;
+    vireo_vireo_driver_places_ret places;
     g_autoptr(VireoCliTable) table = NULL;
     JsonNode *node;
 
     if (!VIREO_CALL(cli->client, vireo_driver_list, cli->arena, error, &ret))
         return FALSE;
+    ask_places(cli, &places);
     if (cli->json) {
         g_autoptr(JsonNode) all = vireo_wire_to_json(vireo_op_by_id(VIREO_OP_vireo_driver_list)->ret, &ret);
 
         node = json_object_dup_member(json_node_get_object(all), "drivers");
+        add_places(node, &places);
         vireo_cli_print_json(node, TRUE);
         return TRUE;
     }
-    table = vireo_cli_table_new("Name", "Version", "State", "Schemes", "Operations", "Reason", NULL);
+    table = vireo_cli_table_new("Name", "Version", "State", "Process", "Schemes", "Operations", "Reason", NULL);
     for (guint i = 0; i < ret.drivers.len; i++) {
         const vireo_driver_info *driver = &ret.drivers.val[i];
         g_autofree char *n_ops = g_strdup_printf("%u", driver->n_ops);
+        g_autofree char *process = place_text(place_of(&places, driver->name));
 
-        vireo_cli_table_row(table, driver->name, driver->version, driver->state, driver->schemes, n_ops,
+        vireo_cli_table_row(table, driver->name, driver->version, driver->state, process, driver->schemes, n_ops,
                             driver->reason, NULL);
     }
     vireo_cli_table_print(cli, table);
@@ -110,7 +162,8 @@ static char *offer_how(const vireo_op_offer *offer)
 
 /* ---- driver NAME ---- */
 
-static void print_driver_json(const vireo_vireo_driver_get_ret *ret, const vireo_vireo_driver_ops_ret *offers)
+static void print_driver_json(const vireo_vireo_driver_get_ret *ret, const vireo_vireo_driver_ops_ret *offers,
+                              const vireo_driver_place *place)
 {
     g_autoptr(JsonNode) all = vireo_wire_to_json(vireo_op_by_id(VIREO_OP_vireo_driver_get)->ret, ret);
     JsonObject *root = json_node_get_object(all), *object;
@@ -132,12 +185,13 @@ static void print_driver_json(const vireo_vireo_driver_get_ret *ret, const vireo
     }
     for (guint i = 0; i < offers->ops.len; i++)
         json_array_add_object_element(offered, offer_object(&offers->ops.val[i]));
+    add_place(object, place);
     json_object_set_array_member(object, "ops", ops);
     json_object_set_array_member(object, "offers", offered);
     vireo_cli_print_object(object);
 }
 
-static void print_driver_facts(VireoCli *cli, const vireo_driver_info *driver)
+static void print_driver_facts(VireoCli *cli, const vireo_driver_info *driver, const vireo_driver_place *place)
 {
     VireoCliFacts *facts = vireo_cli_facts_new();
 
@@ -151,6 +205,14 @@ static void print_driver_facts(VireoCli *cli, const vireo_driver_info *driver)
     if (g_str_has_suffix(driver->path, ".so")) /* not the socket of a daemon */
         vireo_cli_fact(facts, "ABI", "abi", "%u.%u", driver->abi_major, driver->abi_target);
     vireo_cli_fact(facts, "Threads", "threads", "%s", driver->threads);
+    if (place)
+        vireo_cli_fact(facts, "Isolation", "isolation", "%s", place->isolation);
+    if (place && *place->user)
+        vireo_cli_fact(facts, "User", "user", "%s", place->user);
+    if (place && place->pid)
+        vireo_cli_fact(facts, "Process", "pid", "%d", place->pid);
+    if (place && place->starts > 1)
+        vireo_cli_fact(facts, "Starts", "starts", "%u", place->starts);
     vireo_cli_facts_print(cli, facts);
     putchar('\n');
 }
@@ -179,17 +241,21 @@ static gboolean run_driver(VireoCli *cli, GError **error)
     vireo_vireo_driver_ops_args which = { .name = args.name };
     vireo_vireo_driver_get_ret ret;
     vireo_vireo_driver_ops_ret offers = { 0 };
+    vireo_vireo_driver_places_ret places;
+    const vireo_driver_place *place;
 
     if (!VIREO_CALL(cli->client, vireo_driver_get, cli->arena, error, &args, &ret))
         return FALSE;
     /* A module without a readable note has none. */
     if (ret.ops.len && !VIREO_CALL(cli->client, vireo_driver_ops, cli->arena, error, &which, &offers))
         return FALSE;
+    ask_places(cli, &places);
+    place = place_of(&places, ret.driver.name);
     if (cli->json) {
-        print_driver_json(&ret, &offers);
+        print_driver_json(&ret, &offers, place);
         return TRUE;
     }
-    print_driver_facts(cli, &ret.driver);
+    print_driver_facts(cli, &ret.driver, place);
     print_offers(cli, offers.ops.val, offers.ops.len, vireo_cli_on(cli, "all"));
     return TRUE;
 }

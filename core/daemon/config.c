@@ -8,7 +8,8 @@
 #include "daemon/log.h"
 #include "util/error.h"
 
-#define GROUP "vireod"
+#define GROUP        "vireod"
+#define DRIVER_GROUP "driver "
 
 /* Sets *(type *)at from the text; what was expected instead when the text is wrong. */
 typedef const char *(*Read)(const char *text, gint64 low, gint64 high, gpointer at);
@@ -76,6 +77,14 @@ static const char *read_text(const char *text, gint64 low, gint64 high, gpointer
     return NULL;
 }
 
+static const char *read_isolation(const char *text, gint64 low, gint64 high, gpointer at)
+{
+    g_autoptr(VireoSettings) trial = vireo_settings_new();
+
+    *(char **)at = g_strdup(text);
+    return vireo_settings_set_default(trial, text) ? NULL : "in-process or process";
+}
+
 static const char *read_words(const char *text, gint64 low, gint64 high, gpointer at)
 {
     g_strfreev(*(GStrv *)at);
@@ -116,6 +125,7 @@ static const struct {
     {"log_filters", read_text, AT(log_filters), 0, 0},
     {"default_uri", read_text, AT(default_uri), 0, 0},
     {"masked_drivers", read_words, AT(masked_drivers), 0, 0},
+    {"default_isolation", read_isolation, AT(default_isolation), 0, 0},
 #undef AT
 };
 
@@ -161,6 +171,22 @@ static gboolean read_group_of(VireoDaemonConfig *config, const char *path, GKeyF
     return TRUE;
 }
 
+static gboolean read_driver(VireoDaemonConfig *config, const char *path, GKeyFile *file, const char *group,
+                            GError **error)
+{
+    const char *driver = group + strlen(DRIVER_GROUP);
+    g_auto(GStrv) names = g_key_file_get_keys(file, group, NULL, NULL);
+
+    for (GStrv name = names; name && *name; name++) {
+        g_autofree char *text = g_key_file_get_string(file, group, *name, NULL);
+        g_autofree char *wrong = vireo_settings_set(config->drivers, driver, *name, text ? text : "");
+
+        if (wrong)
+            return fail(error, path, *name, wrong);
+    }
+    return TRUE;
+}
+
 /* Sections of other daemons are read too, for their mistakes. */
 static gboolean read_groups(VireoDaemonConfig *config, const char *path, GKeyFile *file,
                             const char *driver, GError **error)
@@ -175,9 +201,14 @@ static gboolean read_groups(VireoDaemonConfig *config, const char *path, GKeyFil
 
         if (strcmp(*group, GROUP) == 0)
             continue;
+        if (g_str_has_prefix(*group, DRIVER_GROUP)) {
+            if (!read_driver(config, path, file, *group, error))
+                return FALSE;
+            continue;
+        }
         if (!g_str_has_prefix(*group, GROUP " "))
             return fail(error, path, *group,
-                        "there is no such section, only [" GROUP "] and [" GROUP " DRIVER]");
+                        "there is no such section, only [" GROUP "], [" GROUP " DRIVER] and [driver DRIVER]");
         if (!read_group_of(driver && strcmp(*group, own) == 0 ? config : other, path, file, *group, error))
             return FALSE;
     }
@@ -217,8 +248,11 @@ VireoDaemonConfig *vireo_daemon_config_load(const char *path, const char *driver
     config->max_workers = 20;
     config->priority_workers = 5;
     config->log_level = VIREO_LOG_LEVEL_INFO;
+    config->drivers = vireo_settings_new();
     if (!read_file(config, path, driver, error))
         return NULL;
+    if (config->default_isolation)
+        vireo_settings_set_default(config->drivers, config->default_isolation);
     return g_steal_pointer(&config);
 }
 
@@ -230,5 +264,7 @@ void vireo_daemon_config_free(VireoDaemonConfig *config)
     g_free(config->log_filters);
     g_free(config->default_uri);
     g_strfreev(config->masked_drivers);
+    g_free(config->default_isolation);
+    vireo_settings_unref(config->drivers);
     g_free(config);
 }

@@ -18,7 +18,11 @@ struct VireoEngine {
     VireoLoader *loader;
     VireoProxies *proxies; /* NULL: this daemon is somebody's proxy itself */
     GStrv masked;
-    GMutex lock;        /* claims */
+    VireoSettings *drivers; /* NULL: none is isolated */
+    VireoIsolateConfig isolation;
+    char *driver_host;
+    GMutex lock;          /* what follows */
+    GHashTable *isolates; /* name -> VireoIsolate */
     GHashTable *claims; /* drivers of this process: the path of a lock -> its descriptor */
 };
 
@@ -136,13 +140,71 @@ static char *trouble_of(gconstpointer opaque)
     return g_strdup_printf("%s: %s", vireo_module_state_name(info->state), info->reason);
 }
 
+/* ---- drivers in processes of their own ---- */
+
+static gboolean is_outside(const char *name, gpointer opaque)
+{
+    VireoEngine *engine = opaque;
+
+    return engine->drivers && vireo_settings_of(engine->drivers, name)->process;
+}
+
+static gboolean start_outside(VireoEngine *engine, VireoModule *module, GError **error)
+{
+    g_autoptr(VireoModuleInfo) info = vireo_module_info(module);
+    VireoIsolateConfig config = engine->isolation;
+    VireoIsolate *isolate;
+
+    config.settings = vireo_settings_of(engine->drivers, info->name);
+    isolate = vireo_isolate_new(module, &config);
+    g_mutex_lock(&engine->lock);
+    g_hash_table_insert(engine->isolates, g_strdup(info->name), isolate);
+    g_mutex_unlock(&engine->lock);
+    return vireo_isolate_start(isolate, error);
+}
+
+const VireoDriverSettings *vireo_engine_settings(VireoEngine *engine, const char *name)
+{
+    return engine->drivers ? vireo_settings_of(engine->drivers, name) : NULL;
+}
+
+VireoIsolate *vireo_engine_isolate(VireoEngine *engine, const char *name)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&engine->lock);
+
+    return g_hash_table_lookup(engine->isolates, name);
+}
+
+static void isolate_free(gpointer isolate)
+{
+    vireo_isolate_free(isolate);
+}
+
+/* All at once: each may take a moment. */
+static void stop_outside(VireoEngine *engine)
+{
+    GHashTableIter iter;
+    gpointer isolate;
+
+    g_mutex_lock(&engine->lock);
+    g_hash_table_iter_init(&iter, engine->isolates);
+    while (g_hash_table_iter_next(&iter, NULL, &isolate))
+        vireo_isolate_stop(isolate);
+    g_mutex_unlock(&engine->lock);
+}
+
+/* ---- drivers in this process ---- */
+
 /* The module is linked and checked: run its init, then let the router know it. */
 static gboolean start_module(VireoModule *module, const struct vireo_driver *driver, gpointer opaque,
                              GError **error)
 {
     VireoEngine *engine = opaque;
-    vireo_core *core = vireo_host_core(engine->host, driver->name);
+    vireo_core *core;
 
+    if (!driver)
+        return start_outside(engine, module, error);
+    core = vireo_host_core(engine->host, driver->name);
     if (!vireo_core_start(core, driver, error))
         return FALSE;
     vireo_module_set_host(module, core);
@@ -224,6 +286,7 @@ VireoEngine *vireo_engine_new(const VireoEngineConfig *config)
         .masked = config->masked,
         .init_ms = config->init_ms,
         .reserve = reserve,
+        .outside = is_outside,
         .start = start_module,
         .changed = changed,
         .user_data = engine,
@@ -243,6 +306,17 @@ VireoEngine *vireo_engine_new(const VireoEngineConfig *config)
     engine->hub = vireo_event_hub_new();
     engine->host = vireo_host_new(&engine->dirs, engine->workers, engine->hub);
     engine->router = vireo_router_new(engine->host);
+    engine->drivers = config->drivers ? vireo_settings_ref(config->drivers) : NULL;
+    engine->driver_host = g_strdup(config->driver_host);
+    engine->isolates = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, isolate_free);
+    engine->isolation = (VireoIsolateConfig){
+        .program = engine->driver_host,
+        .dirs = &engine->dirs,
+        .host = engine->host,
+        .router = engine->router,
+        .verbose = config->verbose,
+        .workers = config->max_workers,
+    };
     vireo_router_set_finder(engine->router, find, engine);
     engine->masked = g_strdupv((GStrv)config->masked);
     if (config->proxies)
@@ -258,8 +332,10 @@ void vireo_engine_free(VireoEngine *engine)
         return;
     if (engine->proxies)
         vireo_proxies_stop(engine->proxies);
+    stop_outside(engine);
     vireo_workers_free(engine->workers);
     vireo_proxies_free(engine->proxies);
+    g_hash_table_unref(engine->isolates);
     vireo_host_free(engine->host);
     vireo_router_free(engine->router);
     vireo_loader_free(engine->loader);
@@ -275,6 +351,8 @@ void vireo_engine_free(VireoEngine *engine)
     g_free(engine->default_uri);
     g_strfreev(engine->masked);
     g_free(engine->only);
+    g_free(engine->driver_host);
+    vireo_settings_unref(engine->drivers);
     g_free(engine->title);
     g_free(engine);
 }

@@ -2,6 +2,7 @@
 /* Everything below the wire, put together: loader, host, events, router. */
 #pragma once
 
+#include "daemon/settings.h"
 #include "host/host.h"
 #include "loader/registry.h"
 #include "router/router.h"
@@ -19,6 +20,9 @@ typedef struct {
     const char *default_uri;        /* for connections without URI; NULL: the engine chooses */
     gboolean session;               /* a user's daemon: the default URI is a /session one */
     guint min_workers, max_workers, priority_workers;
+    VireoSettings *drivers;         /* how each is run; NULL: all in this process */
+    const char *driver_host;        /* the program for those in a process of their own */
+    gboolean verbose;               /* they report everything */
     guint init_ms;                  /* how long a driver's init may take; 0: the loader's default */
 } VireoEngineConfig;
 
@@ -44,6 +48,11 @@ VireoModuleInfo *vireo_engine_driver(VireoEngine *engine, const char *name);
 VireoLoader *vireo_engine_loader(VireoEngine *engine);
 VireoRouter *vireo_engine_router(VireoEngine *engine);
 VireoWorkers *vireo_engine_workers(VireoEngine *engine);
+
+/* How a driver is run; NULL: in this process. */
+const VireoDriverSettings *vireo_engine_settings(VireoEngine *engine, const char *name);
+/* The process of a driver that has one of its own; NULL: it has none. */
+VireoIsolate *vireo_engine_isolate(VireoEngine *engine, const char *name);
 
 /* Carries out an operation of our own program (serve = "daemon"). */
 int vireo_engine_introspect(VireoEngine *engine, vireo_call *call);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Our own program: which drivers there are, what they can do, and what they can not. */
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/engine.h"
 #include "loader/check.h"
@@ -31,6 +32,36 @@ static int driver_list(VireoEngine *engine, vireo_call *call)
     ret->drivers.val = vireo_arena_alloc(call->arena, ret->drivers.len * sizeof *ret->drivers.val);
     for (guint i = 0; i < ret->drivers.len; i++)
         fill_info(call, &ret->drivers.val[i], modules->pdata[i]);
+    return VIREO_OK;
+}
+
+static void fill_place(VireoEngine *engine, vireo_call *call, const char *name, vireo_driver_place *to)
+{
+    const VireoDriverSettings *settings = vireo_engine_settings(engine, name);
+    VireoIsolate *isolate = vireo_engine_isolate(engine, name);
+    VireoIsolateInfo info = { 0 };
+
+    if (isolate)
+        vireo_isolate_info(isolate, &info);
+    else if (!settings || !settings->process)
+        info.pid = getpid();
+    to->name = vireo_arena_strdup(call->arena, name);
+    to->isolation = settings && settings->process ? "process" : "in-process";
+    to->user = settings && settings->process && settings->user ? settings->user : "";
+    to->pid = info.pid;
+    to->starts = info.starts;
+    to->since = info.since;
+}
+
+static int driver_places(VireoEngine *engine, vireo_call *call)
+{
+    vireo_vireo_driver_places_ret *ret = call->ret;
+    g_autoptr(GPtrArray) modules = vireo_loader_list(vireo_engine_loader(engine));
+
+    ret->places.len = MIN(modules->len, VIREO_LIMIT_DRIVER_LIST_MAX);
+    ret->places.val = vireo_arena_alloc(call->arena, ret->places.len * sizeof *ret->places.val);
+    for (guint i = 0; i < ret->places.len; i++)
+        fill_place(engine, call, ((const VireoModuleInfo *)modules->pdata[i])->name, &ret->places.val[i]);
     return VIREO_OK;
 }
 
@@ -143,6 +174,8 @@ int vireo_engine_introspect(VireoEngine *engine, vireo_call *call)
         return driver_list(engine, call);
     case VIREO_OP_vireo_driver_get:
         return driver_get(engine, call);
+    case VIREO_OP_vireo_driver_places:
+        return driver_places(engine, call);
     case VIREO_OP_vireo_can:
         return can(engine, call);
     case VIREO_OP_vireo_driver_ops:

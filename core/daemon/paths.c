@@ -41,12 +41,17 @@ static gboolean below_home(VireoPaths *paths, GError **error)
 }
 
 /* The program as built, started where it was built, uses the modules built with it. */
-static GStrv built_in_driver_dirs(void)
+static gboolean is_as_built(void)
 {
     g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
+
+    return self && g_str_has_prefix(self, VIREO_BUILD_DIR "/");
+}
+
+static GStrv built_in_driver_dirs(void)
+{
     g_autofree char *plugins = g_build_filename(VIREO_BUILD_DIR, "plugins", NULL);
-    gboolean built = self && g_str_has_prefix(self, VIREO_BUILD_DIR "/");
-    const char *dirs[] = { built ? plugins : VIREO_DRIVER_DIR, NULL };
+    const char *dirs[] = { is_as_built() ? plugins : VIREO_DRIVER_DIR, NULL };
 
     return g_strdupv((GStrv)dirs);
 }
@@ -79,6 +84,9 @@ VireoPaths *vireo_paths_new(const char *root, const char *config_file, const cha
     lock = g_strconcat(driver ? paths->sockets : "vireod", ".pid", NULL);
     paths->lock = g_build_filename(paths->dirs.run, lock, NULL);
     paths->driver_dirs = driver_dirs ? g_strdupv((GStrv)driver_dirs) : built_in_driver_dirs();
+    paths->driver_host =
+        is_as_built() ? g_build_filename(VIREO_BUILD_DIR, "core", "tools", "vireo-driver-host", NULL)
+                      : g_build_filename(VIREO_LIBEXEC_DIR, "vireo-driver-host", NULL);
     return g_steal_pointer(&paths);
 }
 
@@ -100,6 +108,7 @@ void vireo_paths_free(VireoPaths *paths)
     g_free(paths->config_file);
     g_free(paths->lock);
     g_strfreev(paths->driver_dirs);
+    g_free(paths->driver_host);
     g_free(paths);
 }
 

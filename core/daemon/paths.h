@@ -15,6 +15,7 @@ typedef struct {
     char *config_file;
     char *lock; /* held while the daemon runs; contains its pid */
     GStrv driver_dirs;
+    char *driver_host; /* the program that runs a driver in a process of its own */
 } VireoPaths;
 
 /* root: every path goes below it; NULL: the system's, or the user's own for anyone but root. Given

@@ -174,11 +174,12 @@ static void give_up(Proxy *proxy, char *reason)
     g_cond_broadcast(&proxy->all->news);
 }
 
-static char *on_lost(VireoFarClient *client, const char *why, const char *during, gpointer opaque)
+static char *on_lost(VireoFarClient *client, const VireoFarLoss *loss, gpointer opaque)
 {
     Proxy *proxy = opaque;
-    char *reason = g_strdup_printf("its daemon at %s %s%s%s", proxy->path, why ? why : "has gone away",
-                                   during ? " " : "", during ? during : "");
+    const char *why = loss->violation ? loss->violation : loss->goodbye ? loss->goodbye : "has gone away";
+    char *reason = g_strdup_printf("its daemon at %s %s%s%s%s", proxy->path, loss->violation ? "was cut off: it " : "", why,
+                                   loss->during ? " " : "", loss->during ? loss->during : "");
 
     g_mutex_lock(&proxy->all->lock);
     if (!proxy->all->ended)

@@ -64,7 +64,7 @@ static void send_away(int fd, const char *reason)
     g_autoptr(VireoFarChannel) channel = vireo_far_channel_new(fd);
     g_autofree char *text = g_utf8_make_valid(reason, -1);
 
-    vireo_far_channel_tell(channel, VIREO_FAR_GOODBYE, 0, 0, &vireo_far_type_goodbye, &(VireoFarGoodbye){text});
+    vireo_far_channel_tell(channel, VIREO_FAR_GOODBYE, 0, 0, &vireo_far_type_goodbye, &(VireoFarGoodbye){0, text});
 }
 
 /* On a worker. */

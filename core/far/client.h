@@ -12,15 +12,22 @@
 
 typedef struct VireoFarClient VireoFarClient;
 
+/* How a channel ended. */
+typedef struct {
+    const char *violation; /* the rule it broke: "sends ..."; it was cut off. NULL: none */
+    const char *goodbye;   /* what it said itself; NULL: nothing */
+    guint stage;           /* with goodbye: 0 or a VireoFarStage */
+    const char *during;    /* what it was doing: "during domain-create of 'vm1'"; NULL: nothing */
+} VireoFarLoss;
+
 /* On the client's own thread. */
 typedef struct {
     /* The far end has said who it is; FALSE with the reason when it is not welcome. */
     gboolean (*hello)(VireoFarClient *client, const VireoFarHello *hello, gpointer opaque, GError **error);
     /* Everything published so far is here; calls are taken. */
     void (*ready)(VireoFarClient *client, gpointer opaque);
-    /* The channel has ended. why: what it said or did last, NULL when it just went away; during: what it was
-     * doing, NULL: nothing. Returns what callers are told until the next attach; may take a moment. */
-    char *(*lost)(VireoFarClient *client, const char *why, const char *during, gpointer opaque);
+    /* The channel has ended. Returns what callers are told until the next attach; may take a moment. */
+    char *(*lost)(VireoFarClient *client, const VireoFarLoss *loss, gpointer opaque);
 } VireoFarClientHandler;
 
 /* core: where the driver's spaces are mirrored; its name is the driver's in messages. All given must

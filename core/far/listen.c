@@ -18,6 +18,7 @@ typedef struct {
     VireoFarChannel *channel;
     gboolean greeted, synced;
     char *goodbye;
+    guint stage;
     gint64 log_since;
     guint log_lines;
 } Listening;
@@ -325,6 +326,7 @@ static gboolean on_goodbye(Listening *listening, const VireoFarMessage *message,
         return FALSE;
     g_free(listening->goodbye);
     listening->goodbye = g_strdup(told.reason);
+    listening->stage = told.stage;
     return TRUE;
 }
 
@@ -452,8 +454,8 @@ static void lose(Listening *listening, const char *violation)
     VireoFarClient *client = listening->client;
     g_autoptr(GPtrArray) orphans = let_go(client);
     g_autofree char *during = describe_all(orphans);
-    g_autofree char *reason =
-        client->handler->lost(client, violation ? violation : listening->goodbye, during, client->opaque);
+    VireoFarLoss loss = { violation, listening->goodbye, listening->stage, during };
+    g_autofree char *reason = client->handler->lost(client, &loss, client->opaque);
     g_autofree char *why = g_strdup_printf("driver '%s': %s", vireo_core_name(client->core), reason);
 
     g_mutex_lock(&client->lock);
@@ -472,14 +474,11 @@ gpointer vireo_far_client_listen(gpointer opaque)
     Listening listening = { .client = client, .channel = channel };
     g_auto(VireoFarMessage) message = { 0 };
     g_autoptr(GError) error = NULL;
-    g_autofree char *violation = NULL;
 
     while (vireo_far_channel_receive(channel, &message, &error) && handle(&listening, &message, &error))
         continue;
-    if (error)
-        violation = g_strdup_printf("was cut off: it %s", error->message);
     vireo_far_channel_cut(channel);
-    lose(&listening, violation);
+    lose(&listening, error ? error->message : NULL);
     g_free(listening.goodbye);
     return NULL;
 }

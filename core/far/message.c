@@ -134,7 +134,10 @@ static const VireoWireField log_[] = {
 };
 TYPE(log, VireoFarLog, log_);
 
-static const VireoWireField goodbye[] = { TEXT(VireoFarGoodbye, reason, VIREO_FAR_TEXT_MAX) };
+static const VireoWireField goodbye[] = {
+    NUMBER(VireoFarGoodbye, stage, UINT),
+    TEXT(VireoFarGoodbye, reason, VIREO_FAR_TEXT_MAX),
+};
 TYPE(goodbye, VireoFarGoodbye, goodbye);
 
 const char *vireo_far_kind_name(guint kind)

@@ -121,8 +121,11 @@ typedef struct {
 } VireoFarLog;
 
 typedef struct {
+    guint32 stage; /* how far it came: 0 init or later, otherwise a VireoFarStage */
     char *reason;
 } VireoFarGoodbye;
+
+typedef enum { VIREO_FAR_NOT_LINKED = 1, VIREO_FAR_NOT_VALID } VireoFarStage;
 
 extern const VireoWireType vireo_far_type_hello, vireo_far_type_open, vireo_far_type_opened, vireo_far_type_call,
     vireo_far_type_reply, vireo_far_type_space, vireo_far_type_object, vireo_far_type_withdraw, vireo_far_type_tree,

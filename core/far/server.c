@@ -315,7 +315,7 @@ void vireo_far_server_goodbye(VireoFarServer *server, const char *reason)
 {
     g_autofree char *text = cut_off(reason);
 
-    tell_struct(server, VIREO_FAR_GOODBYE, 0, &vireo_far_type_goodbye, &(VireoFarGoodbye){ text });
+    tell_struct(server, VIREO_FAR_GOODBYE, 0, &vireo_far_type_goodbye, &(VireoFarGoodbye){ 0, text });
 }
 
 void vireo_far_server_log(VireoFarServer *server, int prio, const char *text)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +40,17 @@ static void reset_signals(void)
         sigaction(i, &action, NULL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* A limit that holds for a driver's own process is none of its guests'. */
+static void free_memory_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_DATA, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_DATA, &limit);
+    }
 }
 
 /* Moves every descriptor out of the way, then to its number; all others close on exec. */
@@ -81,6 +93,7 @@ static G_GNUC_NORETURN void be_child(Plan *plan)
     int failure;
 
     reset_signals();
+    free_memory_limit();
     if ((!(spec->flags & VIREO_SPAWN_DETACH) || setsid() != -1) && deal_descriptors(plan) == 0 &&
         become_user(spec) == 0 && chdir(spec->cwd ? spec->cwd : "/") == 0 &&
         (!(spec->flags & VIREO_SPAWN_NO_NEW_PRIVS) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0))

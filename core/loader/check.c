@@ -204,41 +204,65 @@ static guint64 known(const VireoOp *op, guint64 flags)
     return flags & op->known_flags;
 }
 
-VireoOpTable *vireo_op_table_new(const struct vireo_driver *driver, GPtrArray *remarks)
+static VireoOpTable *table_new(guint n_ops)
 {
-    VireoOpTable *table = g_malloc0(sizeof *table + driver->n_ops * sizeof(struct vireo_op));
+    VireoOpTable *table = g_malloc0(sizeof *table + n_ops * sizeof(struct vireo_op));
 
     table->by_id = g_hash_table_new(NULL, NULL);
-    for (guint i = 0; i < driver->n_ops; i++) {
-        const struct vireo_op *row = table_row(driver, i);
-        const VireoOp *op = vireo_op_by_id(row->id);
-        struct vireo_op *kept = &table->rows[table->n];
-        g_autofree char *why = NULL;
-        guint64 dropped;
+    return table;
+}
 
-        if (!op || op->kind != VIREO_OP_CALL) {
-            g_ptr_array_add(
-                remarks, g_strdup_printf("operation 0x%x is unknown here and left out", row->id));
-            continue;
-        }
-        why = vireo_check_op_is_for_drivers(op);
-        if (why)
-            g_ptr_array_add(remarks, g_strdup_printf("operation %s %s", op->name, why));
-        dropped = (row->native | row->trivial) & ~op->known_flags;
-        if (dropped)
-            g_ptr_array_add(remarks, g_strdup_printf("flags 0x%" G_GINT64_MODIFIER
-                                                     "x of %s are unknown here and left out",
-                                                     dropped, op->name));
-        *kept = (struct vireo_op){
-            .id = row->id,
-            .native = known(op, row->native),
-            .trivial = known(op, row->trivial),
-            .active = known(op, row->active),
-            .inactive = known(op, row->inactive),
-            .fn = row->fn,
-        };
-        g_hash_table_insert(table->by_id, GUINT_TO_POINTER(row->id), kept);
-        table->n++;
+/* Enters what this core knows of a row. */
+static void table_add(VireoOpTable *table, const struct vireo_op *row, GPtrArray *remarks)
+{
+    const VireoOp *op = vireo_op_by_id(row->id);
+    struct vireo_op *kept = &table->rows[table->n];
+    g_autofree char *why = NULL;
+    guint64 dropped;
+
+    if (!op || op->kind != VIREO_OP_CALL) {
+        g_ptr_array_add(remarks,
+                        g_strdup_printf("operation 0x%x is unknown here and left out", row->id));
+        return;
+    }
+    why = vireo_check_op_is_for_drivers(op);
+    if (why)
+        g_ptr_array_add(remarks, g_strdup_printf("operation %s %s", op->name, why));
+    dropped = (row->native | row->trivial) & ~op->known_flags;
+    if (dropped)
+        g_ptr_array_add(remarks, g_strdup_printf("flags 0x%" G_GINT64_MODIFIER "x of %s are unknown here and left out",
+                                                 dropped, op->name));
+    *kept = (struct vireo_op){
+        .id = row->id,
+        .native = known(op, row->native),
+        .trivial = known(op, row->trivial),
+        .active = known(op, row->active),
+        .inactive = known(op, row->inactive),
+        .fn = row->fn,
+    };
+    g_hash_table_insert(table->by_id, GUINT_TO_POINTER(row->id), kept);
+    table->n++;
+}
+
+VireoOpTable *vireo_op_table_new(const struct vireo_driver *driver, GPtrArray *remarks)
+{
+    VireoOpTable *table = table_new(driver->n_ops);
+
+    for (guint i = 0; i < driver->n_ops; i++)
+        table_add(table, table_row(driver, i), remarks);
+    return table;
+}
+
+VireoOpTable *vireo_op_table_of_note(const VireoNote *note, GPtrArray *remarks)
+{
+    VireoOpTable *table = table_new(note->n_ops);
+
+    for (guint i = 0; i < note->n_ops; i++) {
+        const VireoNoteOp *said = &note->ops[i];
+        struct vireo_op row = { .id = said->id, .native = said->native, .trivial = said->trivial,
+                                .active = said->active, .inactive = said->inactive };
+
+        table_add(table, &row, remarks);
     }
     return table;
 }

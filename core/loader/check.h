@@ -28,6 +28,8 @@ typedef struct VireoOpTable VireoOpTable;
 
 /* What is dropped (operations and flags of a newer core) is told in `remarks`, char * each. */
 VireoOpTable *vireo_op_table_new(const struct vireo_driver *driver, GPtrArray *remarks);
+/* The same for a driver in another process: from its note, without functions. */
+VireoOpTable *vireo_op_table_of_note(const VireoNote *note, GPtrArray *remarks);
 void vireo_op_table_free(VireoOpTable *table); /* NULL allowed */
 const struct vireo_op *vireo_op_table_get(const VireoOpTable *table, guint32 id);
 /* The same without functions, from the note alone, in its order; *n is at most note->n_ops. */

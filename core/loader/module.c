@@ -9,6 +9,8 @@
 #include "util/error.h"
 #include "util/exits.h"
 
+#define OUTSIDE_MS (25 * 60 * 60 * 1000) /* who starts it there keeps the deadline */
+
 VireoModule *vireo_module_new(VireoLoader *loader, const char *path)
 {
     VireoModule *module = g_new0(VireoModule, 1);
@@ -140,6 +142,28 @@ void vireo_module_quarantine(VireoModule *module, const char *reason)
     set_locked(module, VIREO_MODULE_QUARANTINED, reason);
 }
 
+void vireo_module_fail(VireoModule *module, VireoModuleState state, const char *reason)
+{
+    set_locked(module, state, reason);
+}
+
+void vireo_module_resume(VireoModule *module)
+{
+    set_locked(module, VIREO_MODULE_ACTIVE, NULL);
+}
+
+/* What there is to know of a module whose code runs elsewhere. */
+static void trust_note(VireoModule *module)
+{
+    VireoOpTable *table;
+
+    g_mutex_lock(&module->loader->lock);
+    module->linked = TRUE;
+    table = vireo_op_table_of_note(module->note, module->remarks);
+    g_mutex_unlock(&module->loader->lock);
+    g_atomic_pointer_set(&module->table, table);
+}
+
 /* Puts the code into the process and holds it to the note. */
 static gboolean link_and_check(VireoModule *module, VireoModuleState *state, GError **error)
 {
@@ -215,7 +239,7 @@ static gpointer run_init(gpointer data)
         reason = g_strdup_printf("init took %" G_GINT64_FORMAT " ms; %u are allowed", took,
                                  loader->init_ms);
     module->returned = TRUE;
-    if (module->state != VIREO_MODULE_QUARANTINED)
+    if (module->state == VIREO_MODULE_LOADED || module->state == VIREO_MODULE_FAILED_INIT)
         vireo_module_set(module, ok ? VIREO_MODULE_ACTIVE : VIREO_MODULE_FAILED_INIT, reason);
     g_cond_broadcast(&loader->settled);
     g_mutex_unlock(&loader->lock);
@@ -224,10 +248,11 @@ static gpointer run_init(gpointer data)
     return NULL;
 }
 
-static void await_init(VireoModule *module)
+/* more_ms: for who keeps the deadline himself. */
+static void await_init(VireoModule *module, guint more_ms)
 {
     VireoLoader *loader = module->loader;
-    gint64 deadline = g_get_monotonic_time() + (gint64)loader->init_ms * 1000;
+    gint64 deadline = g_get_monotonic_time() + (gint64)(loader->init_ms + more_ms) * 1000;
     g_autofree char *name = g_strdup_printf("init-%.9s", vireo_module_name(module));
     g_autoptr(GError) problem = NULL;
     GThread *thread;
@@ -243,7 +268,7 @@ static void await_init(VireoModule *module)
     g_mutex_lock(&loader->lock);
     while (!module->returned && g_cond_wait_until(&loader->settled, &loader->lock, deadline))
         continue;
-    if (!module->returned) {
+    if (!module->returned && module->state != VIREO_MODULE_QUARANTINED) {
         g_autofree char *reason =
             g_strdup_printf("init has not returned after %u ms", loader->init_ms);
 
@@ -272,11 +297,17 @@ static void load(VireoModule *module)
     VireoModuleState state;
 
     if (reserve(module)) {
-        gboolean ok = link_and_check(module, &state, &problem);
+        VireoLoader *loader = module->loader;
+        gboolean outside = loader->outside && loader->outside(vireo_module_name(module), loader->user_data);
+        gboolean ok = outside || link_and_check(module, &state, &problem);
 
+        if (outside) {
+            trust_note(module);
+            state = VIREO_MODULE_LOADED;
+        }
         set_locked(module, state, ok ? "init is running" : problem->message);
         if (ok)
-            await_init(module);
+            await_init(module, outside ? OUTSIDE_MS : 0);
     }
     g_mutex_lock(&module->loader->lock);
     module->busy = FALSE;

@@ -26,11 +26,15 @@ gboolean vireo_module_serves(VireoModule *module);
  * linked. Constant time, without a lock; the row lives as long as the module. */
 const struct vireo_op *vireo_module_op(VireoModule *module, guint32 id);
 
-/* The driver's own struct; NULL until linked and checked. */
+/* The driver's own struct; NULL until linked and checked, and for one outside this process. */
 const struct vireo_driver *vireo_module_driver(VireoModule *module);
 
-/* Takes a module out of service for good, with a reason in words. */
+/* Takes a module out of service, with a reason in words: for good, unless it is resumed. */
 void vireo_module_quarantine(VireoModule *module, const char *reason);
+/* In the loader's start function: why the module cannot be used, as a state that says more than FAILED_INIT. */
+void vireo_module_fail(VireoModule *module, VireoModuleState state, const char *reason);
+/* Takes it into service again. */
+void vireo_module_resume(VireoModule *module);
 
 /* Whatever the one who starts modules keeps with it (its vireo_core); the loader does not look. */
 void vireo_module_set_host(VireoModule *module, gpointer host);

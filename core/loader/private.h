@@ -22,7 +22,7 @@ struct VireoModule {
     gboolean seen;      /* by the scan at work */
     guint rank;         /* of its directory */
     gboolean busy;      /* being linked or started */
-    gboolean linked;    /* its code is in the process */
+    gboolean linked;    /* its code is in the process, or in one of its own */
     gboolean returned;  /* init has come back */
     gboolean try_again; /* link once more after a failure */
     gboolean elsewhere; /* MASKED because of the reserve function, which may change its mind */
@@ -45,6 +45,7 @@ struct VireoLoader {
     uid_t owner;
     guint init_ms;
     VireoModuleReserve reserve;
+    VireoModuleOutside outside;
     VireoModuleStart start;
     VireoModuleChanged changed;
     gpointer user_data;

@@ -20,6 +20,7 @@ VireoLoader *vireo_loader_new(const VireoLoaderConfig *config)
     loader->owner = config->owner ? *config->owner : vireo_scan_default_owner();
     loader->init_ms = config->init_ms ? config->init_ms : 30000;
     loader->reserve = config->reserve;
+    loader->outside = config->outside;
     loader->start = config->start;
     loader->changed = config->changed;
     loader->user_data = config->user_data;

@@ -14,7 +14,8 @@ typedef struct VireoLoader VireoLoader;
 
 /* Runs a module's init, once, on a thread of its own that may block as long as it likes; past the
  * loader's deadline the module is reported as blocked, and taken into service should init return
- * well after all. FALSE with the reason. vireo_module_op and _driver work already. */
+ * well after all. FALSE with the reason. vireo_module_op and _driver work already. driver NULL: the
+ * module's code is not in this process; starting it means to start it where it is. */
 typedef gboolean (*VireoModuleStart)(VireoModule *module, const struct vireo_driver *driver,
                                      gpointer user_data, GError **error);
 
@@ -23,6 +24,9 @@ typedef gboolean (*VireoModuleStart)(VireoModule *module, const struct vireo_dri
  * process's. The module stays MASKED with that reason for as long as there is one. Called with the
  * loader's lock held unless `take`. */
 typedef char *(*VireoModuleReserve)(const char *name, gboolean take, gpointer user_data);
+
+/* Whether the code of a driver stays out of this process. The module is then taken at the word of its note. */
+typedef gboolean (*VireoModuleOutside)(const char *name, gpointer user_data);
 
 /* Told of every new state, in order, on the thread that brought it about, without a lock held. */
 typedef void (*VireoModuleChanged)(VireoModule *module, VireoModuleInfo *info, gpointer user_data);
@@ -34,6 +38,7 @@ typedef struct {
     const uid_t *owner; /* who besides root may own modules; NULL: vireo_scan_default_owner() */
     guint init_ms;      /* how long init may take; 0: 30 seconds */
     VireoModuleReserve reserve; /* or NULL */
+    VireoModuleOutside outside; /* or NULL: none */
     VireoModuleStart start;
     VireoModuleChanged changed; /* or NULL */
     gpointer user_data;
