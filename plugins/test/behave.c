@@ -13,6 +13,7 @@ typedef struct {
     guint delay_ms;
     gboolean later; /* wait without holding a worker */
     int code;       /* 0: do not fail */
+    TestHarm harm;
     gboolean withdrawn; /* the connection lacks the operation ... */
     guint64 lost;       /* ... or these of its flags */
 } TestRule;
@@ -92,6 +93,10 @@ static gboolean set_rule(TestRules *rules, const char *verb, const char *op, con
         return parse_code(value, &rule->code);
     if (strcmp(verb, "narrow") == 0)
         return parse_lost(value, rule);
+    if (strcmp(verb, "harm") == 0) {
+        rule->harm = test_harm_allowed() ? test_harm_parse(value) : TEST_HARM_NONE;
+        return rule->harm != TEST_HARM_NONE;
+    }
     rule->later = strcmp(verb, "later") == 0;
     return (rule->later || strcmp(verb, "delay") == 0) && parse_delay(value, &rule->delay_ms);
 }
@@ -148,9 +153,9 @@ static void add_elements(TestRules *rules, xmlNode *from)
             strcmp((const char *)at->ns->href, TEST_BEHAVIOUR_NS) == 0) {
             xmlChar *op = xmlGetNoNsProp(at, BAD_CAST "op");
 
-            for (guint i = 0; op && i < 3; i++)
+            for (guint i = 0; op && i < 4; i++)
                 add_attribute(rules, at, (const char *)op,
-                              ((const char *const[]){"delay", "later", "fail"})[i]);
+                              ((const char *const[]){"delay", "later", "fail", "harm"})[i]);
             xmlFree(op);
         }
         add_elements(rules, at->children);
@@ -278,6 +283,10 @@ static int given_up(vireo_call *call, const char *op)
 /* OK to go on, FAIL when given up, PENDING while there is time left. */
 static int progress(const Waiting *waiting)
 {
+    gint64 left_ms = (waiting->end_us - g_get_monotonic_time()) / 1000;
+
+    test->host->progress(waiting->call, (guint64)((gint64)waiting->rule.delay_ms - left_ms), waiting->rule.delay_ms,
+                         "ms");
     if (test->host->cancelled(waiting->call) || job_aborted(waiting))
         return given_up(waiting->call, waiting->op);
     return g_get_monotonic_time() < waiting->end_us ? VIREO_PENDING : VIREO_OK;
@@ -289,6 +298,8 @@ static int finish(const Waiting *waiting, int status)
         status = FAIL(waiting->call, waiting->rule.code, "%s was told to fail", waiting->op);
     else if (status == VIREO_OK)
         status = waiting->run(waiting->conn, waiting->call, waiting->args, waiting->ret);
+    if (waiting->rule.harm)
+        test_harm_do(waiting->rule.harm, waiting->op, waiting->ret);
     job_end(waiting, status);
     return status;
 }
@@ -398,5 +409,6 @@ int test_obey(const TestRules *rules, const char *op, vireo_call *call)
             return given_up(call, op);
         g_usleep(STEP_MS * 1000);
     }
+    test_harm_do(rule.harm, op, NULL);
     return rule.code ? FAIL(call, rule.code, "%s was told to fail", op) : VIREO_OK;
 }

@@ -30,6 +30,27 @@ extern TestDriver *test;
 #define NEW(call, type, n) ((type *)test->host->alloc((call), sizeof(type) * (n)))
 #define DUP(call, text)    (test->host->strdup((call), (text)))
 
+/* harm.c: what a driver must not do, on demand. */
+typedef enum {
+    TEST_HARM_NONE,
+    TEST_HARM_SEGFAULT,
+    TEST_HARM_ABORT,
+    TEST_HARM_EXIT,
+    TEST_HARM_HANG,
+    TEST_HARM_POINTER, /* a result of garbage */
+    TEST_HARM_GARBAGE, /* garbage to the core */
+    TEST_HARM_FLOOD,
+    TEST_HARM_LEAK,
+    TEST_HARM_CLOSE,
+} TestHarm;
+/* TEST_HARM_NONE: there is none of that name. */
+TestHarm test_harm_parse(const char *text);
+gboolean test_harm_allowed(void);
+/* ret: the operation's result, about to be returned; NULL: none. May not return. */
+void test_harm_do(TestHarm harm, const char *op, void *ret);
+/* In init, as test.conf says. */
+int test_harm_init(void);
+
 /* behave.c: being slow and failing on demand. */
 typedef struct TestRules TestRules;
 /* From the query of a URI; NULL without error when it holds no rule. */

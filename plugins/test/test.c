@@ -80,6 +80,8 @@ static int test_init(const struct vireo_host *host, vireo_core *core, void **sel
     g_mutex_init(&test->lock);
     test->private = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     test->consoles = g_ptr_array_new();
+    if (test_harm_init() != VIREO_OK)
+        return VIREO_FAIL;
     test->shared = test_node_new(TEST_DEFAULT_URI, TRUE);
     if (!test_node_load_default(test->shared, &error)) {
         host->log(core, VIREO_LOG_ERROR, "test", "%s", error->message);
