@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * round-trip SOCKET [CALLS [URI]]
+ * round-trip SOCKET [CALLS [URI [PROCEDURE]]]
  *
- * How long a trivial call takes, measured by a client that adds nothing of its own: the library version
- * of a connection to URI, or without one the list of authentication types. Prints the median and the 99th
- * percentile in microseconds.
+ * How long a trivial call takes, measured by a client that adds nothing of its own: a procedure without
+ * arguments (the library version, unless told otherwise) of a connection to URI, or without one the list of
+ * authentication types. Prints the median and the 99th percentile in microseconds.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -77,11 +77,11 @@ int main(int argc, char **argv)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     int calls = argc > 2 ? atoi(argv[2]) : 20000, fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    uint32_t proc = argc > 3 ? GET_LIB_VERSION : AUTH_LIST;
+    uint32_t proc = argc > 4 ? (uint32_t)atoi(argv[4]) : argc > 3 ? GET_LIB_VERSION : AUTH_LIST;
     double *took = calls > 0 ? calloc(calls, sizeof *took) : NULL;
 
     if (argc < 2 || !took || strlen(argv[1]) >= sizeof address.sun_path) {
-        fprintf(stderr, "usage: round-trip SOCKET [CALLS [URI]]\n");
+        fprintf(stderr, "usage: round-trip SOCKET [CALLS [URI [PROCEDURE]]]\n");
         return 2;
     }
     strcpy(address.sun_path, argv[1]);

@@ -8,6 +8,8 @@ A test file runs against
   for what users know;
 * VIREO_TEST_SOCKET=PATH: a daemon that is already there.
 
+VIREO_TEST_ISOLATION=process runs every driver of that vireod in a process of its own.
+
 Tests that hold for Vireo only are marked with @vireo_only and say why.
 """
 import atexit
@@ -38,6 +40,7 @@ START_SECONDS = 20
 # Drivers that daemons of their own run, behind the one under test.
 BEHIND = os.environ.get("VIREO_TEST_BEHIND", "").split()
 ARGS = []    # further arguments of vireod, set before the daemon is first asked for
+FILES = {}   # the same: files below etc/vireo, name -> text
 USE_LIBVIRTD = "--libvirtd" in sys.argv
 if USE_LIBVIRTD:
     sys.argv.remove("--libvirtd")
@@ -68,10 +71,21 @@ def give_qemu_a_user(root):
             return
         except KeyError:
             pass
+    write_setting(root, "qemu.conf", "[process]\nuser = nobody\ngroup = nogroup\n")
+
+
+def write_setting(root, name, text):
     folder = os.path.join(root, "etc", "vireo")
     os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "qemu.conf"), "w", encoding="utf-8") as stream:
-        stream.write("[process]\nuser = nobody\ngroup = nogroup\n")
+    with open(os.path.join(folder, name), "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def isolate_drivers(root):
+    """VIREO_TEST_ISOLATION=process: the same tests with each driver in a process of its own."""
+    how = os.environ.get("VIREO_TEST_ISOLATION")
+    if how and not os.path.exists(os.path.join(root, "etc", "vireo", "vireod.conf")):
+        write_setting(root, "vireod.conf", f"[vireod]\ndefault_isolation = {how}\n")
 
 
 def connects(path):
@@ -129,6 +143,9 @@ class Daemon:
             sys.exit(f"{program} is not built")
         os.makedirs(self.root, exist_ok=True)
         give_qemu_a_user(self.root)
+        for name, text in FILES.items():
+            write_setting(self.root, name, text)
+        isolate_drivers(self.root)
         self.log = os.path.join(self.work, "vireod.log")
         with open(self.log, "ab") as log:
             def launch(*options):
