@@ -377,7 +377,7 @@ class Settings(Case):
     def test_sample(self):
         """The installed file with every line made effective is accepted."""
         with open(SAMPLE, encoding="utf-8") as stream:
-            text = re.sub(r"^#(\w+ =.*)$", r"\1", stream.read(), flags=re.M)
+            text = re.sub(r"^#(\w+ =.*|\[.*\])$", r"\1", stream.read(), flags=re.M)
         self.assertGreater(len(re.findall(r"^\w+ =", text, flags=re.M)), 20)
         with open(self.path("conf"), "w", encoding="utf-8") as stream:
             stream.write(text)
@@ -385,12 +385,13 @@ class Settings(Case):
 
     def test_sample_is_complete(self):
         with open(SAMPLE, encoding="utf-8") as stream:
-            described = set(re.findall(r"^#(\w+) =", stream.read(), flags=re.M))
-        source = os.path.join(os.path.dirname(SAMPLE), "..", "core", "daemon", "config.c")
-        with open(source, encoding="utf-8") as stream:
-            known = set(re.findall(r'^ +\{ ?"(\w+)", +read_', stream.read(), flags=re.M))
-        self.assertGreater(len(known), 20)
-        self.assertEqual(described, known)
+            of_daemon, of_driver = stream.read().split("#[driver NAME]")
+        for text, file, function in ((of_daemon, "config.c", "read_"), (of_driver, "settings.c", "set_")):
+            described = set(re.findall(r"^#(\w+) =", text, flags=re.M))
+            with open(os.path.join(os.path.dirname(SAMPLE), "..", "core", "daemon", file), encoding="utf-8") as stream:
+                known = set(re.findall(r'\{ ?"(\w+)", +' + function, stream.read()))
+            self.assertGreater(len(known), 5)
+            self.assertEqual(described, known)
 
     def wait_for_log(self, path, text):
         end = time.monotonic() + PATIENCE
