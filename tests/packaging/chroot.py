@@ -24,6 +24,7 @@ BUILD = os.environ.get("VIREO_BUILD", os.path.join(TOP, "build"))
 PLACE = os.path.join(BUILD, "packaging")
 SUITE = "bookworm"
 EXIT_SKIP = 77
+os.umask(0o022)    # a system's files are for all its users
 
 # Layer: what lies below it, packages to install, packages only to download.
 LAYERS = {
@@ -173,6 +174,14 @@ class System:
                 raise AssertionError(f"after {seconds} s still fails:\n{script}\nwhich said:\n{output[-3000:]}")
             time.sleep(0.2)
 
+    def install(self, packages):
+        """What apt says; without a network it can only have what is in the layers and in the folder of .debs."""
+        uris = re.findall(r"^'https?://\S+/(\S+?)_\S+'", self.sh(f"apt-get install --print-uris {packages}"), re.M)
+        if uris:
+            raise AssertionError(f"{packages}: apt would install {' '.join(uris)} too, which is not there. If these are"
+                                 f" needed, LAYERS in {os.path.basename(__file__)} must have them.")
+        return self.sh(f"apt-get install {packages}")
+
     def path(self, path):
         """Of a file inside, as seen from outside."""
         return f"/proc/{self.pid}/root{path}"
@@ -223,6 +232,7 @@ def layer(name):
     with_lower = [] if below else [half]
     # The base is amended through a layer above itself, and what that wrote is copied into it.
     extra = tempfile.mkdtemp(prefix="extra.", dir=PLACE)
+    os.chmod(extra, 0o755)
     system = System(lower or with_lower, upper=half if below else extra, network=True)
     try:
         system.sh("apt-get update && apt-get dist-upgrade", 600)

@@ -53,7 +53,7 @@ class Debian(unittest.TestCase):
         return {path for path in found.splitlines() if not OF_DEBIAN.match(path)}
 
     def install(self, *packages):
-        return self.sh("apt-get install " + " ".join(packages))
+        return self.debian.install(" ".join(packages))
 
     def daemon_pid(self):
         return self.sh("cat /run/vireo/vireod.pid").strip()

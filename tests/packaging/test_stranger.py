@@ -78,13 +78,15 @@ class Stranger(Debian):
         self.assertEqual([path for path in left if "acme" in path], [])
 
     def test_a_driver_in_cplusplus(self):
-        self.sh("apt-get install vireo-daemon vireo-driver-dev" + START)
+        self.install("vireo-daemon", "vireo-driver-dev")
+        self.sh(START)
         said = self.sh("vireo-driver-new --debian --language c++ ufo && cd vireo-driver-ufo && dpkg-buildpackage -b -us -uc"
                        " && apt install ../vireo-driver-ufo_1.0_*.deb && virsh -c ufo:///default list --all")
         self.assertIn("Setting up vireo-driver-ufo", said)
 
     def test_a_file_that_is_no_driver(self):
-        self.sh("apt-get install vireo-driver-dev && vireo-driver-new --debian ufo")
+        self.install("vireo-driver-dev")
+        self.sh("vireo-driver-new --debian ufo")
         self.sh("cd vireo-driver-ufo && printf 'override_dh_install:\\n\\tdh_install\\n\\techo rubbish"
                 " >debian/vireo-driver-ufo/usr/lib/'$(gcc -print-multiarch)'/vireo/drivers-1/bad.so\\n' >>debian/rules")
         status, said = self.debian.try_sh("cd vireo-driver-ufo && dpkg-buildpackage -b -us -uc")
@@ -92,7 +94,8 @@ class Stranger(Debian):
         self.assertRegex(said, r"vireo-driver-inspect: .*bad\.so: ")
 
     def test_the_client_library(self):
-        self.sh("apt-get install vireo-daemon vireo-driver-test libvireo-dev" + START)
+        self.install("vireo-daemon", "vireo-driver-test", "libvireo-dev")
+        self.sh(START)
         self.write("/root/who.c", PROGRAM)
         self.sh("gcc -Wall -Werror -o who who.c $(pkg-config --cflags --libs vireo-client)")
         self.assertEqual(self.sh("./who").strip(), "test:///default at " + self.sh("uname -n").strip())
