@@ -11,9 +11,12 @@
 /* Files snapshot operations made that no snapshot names any more, or not yet; kept by the host. */
 typedef struct {
     GHashTable *owned, *released; /* paths */
+    GHashTable *kept; /* of these: the present that the last revert left */
 } QemuFiles;
 QemuFiles *qemu_files_load(QemuDomain *dom);
 gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error);
+/* What the snapshot says it made is its owner's from now on: never unlinked. */
+gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error);
 /* Whatever was known is forgotten; the files stay. */
 void qemu_files_drop(QemuDomain *dom);
 void qemu_files_free(QemuFiles *files);
@@ -68,13 +71,16 @@ gboolean qemu_live_step(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const 
 typedef struct QemuWork {
     QemuDomain *dom;
     vireo_call *call;
-    VireoQmp *qmp;             /* NULL: the guest does not run, or is not concerned */
+    VireoQmp *qmp;             /* NULL: the guest does not run */
+    VireoQmp *own_qmp;         /* of a guest that was started in between; qemu_work_run's own */
     QemuPlan *plan;
     QemuGraph *after;          /* what the plan left of the graph */
     VireoDomainSnapshot *keep; /* entered into the tree by KEEP; NULL: none */
     VireoDomain *definition;   /* stored by the first SWITCH; NULL: SWITCH changes the present one */
     /* Between what can be undone and the rest; NULL: nothing. FALSE: undo. */
     gboolean (*middle)(void *opaque, GError **error);
+    /* After definitions and the tree have changed, before anything is collected; NULL: nothing. */
+    gboolean (*after_switch)(void *opaque, GError **error);
     void *opaque;
     gboolean before_by_hand;   /* the steps before no_return are done by middle */
 } QemuWork;

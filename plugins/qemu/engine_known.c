@@ -24,6 +24,7 @@ void qemu_files_free(QemuFiles *files)
         return;
     g_hash_table_unref(files->owned);
     g_hash_table_unref(files->released);
+    g_hash_table_unref(files->kept);
     g_free(files);
 }
 
@@ -40,6 +41,7 @@ static void files_read(const char *key, const void *data, size_t len, void *opaq
 
     read_set(vireo_json_array(saved, "owned"), files->owned);
     read_set(vireo_json_array(saved, "released"), files->released);
+    read_set(vireo_json_array(saved, "kept"), files->kept);
 }
 
 QemuFiles *qemu_files_load(QemuDomain *dom)
@@ -49,6 +51,7 @@ QemuFiles *qemu_files_load(QemuDomain *dom)
 
     files->owned = path_set();
     files->released = path_set();
+    files->kept = path_set();
     dom->space->driver->host->state_each(dom->space->driver->core, key, files_read, files);
     return files;
 }
@@ -74,14 +77,37 @@ gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error
         driver->host->state_drop(driver->core, key);
         return TRUE;
     }
-    g_autoptr(JsonObject) object = vireo_json_new('a', "owned", set_array(files->owned), 'a',
-                                                  "released", set_array(files->released), 0);
+    g_autoptr(JsonObject) object =
+        vireo_json_new('a', "owned", set_array(files->owned), 'a', "released",
+                       set_array(files->released), 'a', "kept", set_array(files->kept), 0);
     g_autofree char *text = vireo_json_text(object);
     if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
         return TRUE;
     qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot note down the images of domain '%s': %s",
                dom->name, g_strerror(errno));
     return FALSE;
+}
+
+static void disown(QemuFiles *files, const char *path)
+{
+    g_autofree char *real = qemu_real_path(path);
+
+    if (!real)
+        return;
+    g_hash_table_remove(files->owned, real);
+    g_hash_table_remove(files->released, real);
+}
+
+gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error)
+{
+    g_autoptr(QemuFiles) files = qemu_files_load(dom);
+    const VireoDomainSnapshot *doc = snap->doc;
+
+    disown(files, qemu_snap_memory_file(snap));
+    for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++)
+        if (doc->disks->disks.items[i]->source)
+            disown(files, doc->disks->disks.items[i]->source->file);
+    return qemu_files_save(dom, files, error);
 }
 
 void qemu_files_drop(QemuDomain *dom)

@@ -151,6 +151,8 @@ static gboolean later_step(QemuWork *work, const QemuStep *step, GError **error)
     case QEMU_STEP_SWITCH:
         return switch_disk(work, step, error);
     default:
+        if (!work->qmp && qemu_domain_active(dom))
+            work->qmp = work->own_qmp = qemu_domain_monitor(dom, NULL);
         if (work->qmp && !qemu_live_step(dom, work->call, work->qmp, step, &done, error))
             return FALSE;
         return done || qemu_engine_image_step(dom, work->call, step, error);
@@ -194,16 +196,21 @@ static gboolean finish(QemuWork *work, GError **error)
 {
     QemuDriver *driver = work->dom->space->driver;
 
-    for (guint i = work->plan->no_return; i < work->plan->steps->len; i++) {
+    guint i = work->plan->no_return;
+
+    for (; i < work->plan->steps->len && is_bookkeeping(qemu_plan_step(work->plan, i)->kind); i++)
+        if (!later_step(work, qemu_plan_step(work->plan, i), error))
+            return FALSE; /* the journal stays: the next start tries again */
+    if (work->after_switch && !work->after_switch(work->opaque, error)) {
+        journal_end(work->dom);
+        return FALSE;
+    }
+    for (; i < work->plan->steps->len; i++) {
         const QemuStep *step = qemu_plan_step(work->plan, i);
         g_autoptr(GError) failure = NULL;
 
         if (later_step(work, step, &failure))
             continue;
-        if (is_bookkeeping(step->kind)) {
-            g_propagate_error(error, g_steal_pointer(&failure));
-            return FALSE; /* the journal stays: the next start tries again */
-        }
         driver->host->log(driver->core, VIREO_LOG_WARNING, work->dom->space->uri,
                           "domain '%s': step '%s' on %s of a snapshot operation is put off: %s",
                           work->dom->name, qemu_step_kind_name(step->kind), step->image,
@@ -232,7 +239,7 @@ static gboolean first_steps(QemuWork *work, guint *done, GError **error)
     return TRUE;
 }
 
-gboolean qemu_work_run(QemuWork *work, GError **error)
+static gboolean run(QemuWork *work, GError **error)
 {
     guint done = 0;
     gboolean begun = work->before_by_hand
@@ -245,6 +252,14 @@ gboolean qemu_work_run(QemuWork *work, GError **error)
     roll_back(work->dom, work->plan, done);
     journal_end(work->dom);
     return FALSE;
+}
+
+gboolean qemu_work_run(QemuWork *work, GError **error)
+{
+    gboolean done = run(work, error);
+
+    vireo_qmp_unref(work->own_qmp);
+    return done;
 }
 
 /* ---- after an accident ----------------------------------------------------------------- */
@@ -317,6 +332,7 @@ void qemu_work_recover(QemuDomain *dom)
                       .definition = journal.definition };
     if (journal.begun > journal.plan->no_return) {
         what = finish(&work, NULL) ? "is finished" : "cannot be finished yet";
+        vireo_qmp_unref(work.own_qmp);
     } else if (journal.sent && took_effect(qmp, journal.plan)) {
         keep_overlays(&work);
         journal_end(dom);

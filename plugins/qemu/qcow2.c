@@ -14,6 +14,7 @@
 #define EXT_BACKING_FORMAT 0xe2792acau
 #define SNAPSHOTS_MAX 65536u
 #define SNAPSHOT_HEAD 40
+#define L1_MAX 65536u
 
 static guint32 be32(const guint8 *at)
 {
@@ -146,6 +147,20 @@ static gboolean read_snapshots(int fd, const guint8 *head, QemuImageInfo *info, 
     return TRUE;
 }
 
+/* Says no when it would take long to find out. */
+static gboolean is_empty(int fd, const guint8 *head)
+{
+    guint32 count = be32(head + 36);
+    g_autofree guint64 *table = count <= L1_MAX ? g_new(guint64, count + 1) : NULL;
+
+    if (!table || be32(head + 60) || !read_at(fd, be64(head + 40), table, count * sizeof *table))
+        return FALSE;
+    for (guint32 i = 0; i < count; i++)
+        if (table[i])
+            return FALSE;
+    return TRUE;
+}
+
 QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshots, GError **error)
 {
     g_autoptr(QemuImageInfo) info = g_new0(QemuImageInfo, 1);
@@ -171,5 +186,6 @@ QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshot
         return NULL;
     if (snapshots && !read_snapshots(fd, head, info, shown, error))
         return NULL;
+    info->is_empty = snapshots && is_empty(fd, head);
     return g_steal_pointer(&info);
 }

@@ -11,13 +11,14 @@ typedef struct {
 /* What an image file says about itself. */
 typedef struct {
     gboolean is_qcow2;
+    gboolean is_empty;        /* nothing was ever written to it; only with snapshots read */
     guint64 virtual_size;     /* bytes; of a raw image its length */
     char *backing;            /* as written in the header, NULL: none */
     char *backing_format;     /* NULL: not written */
     GPtrArray *snapshots;     /* QemuImageSnapshot */
 } QemuImageInfo;
 
-/* Reads the header (and the snapshot table when snapshots is set). fd is borrowed. */
+/* Reads the header (and, when snapshots is set, the snapshot table and whether there is anything). fd is borrowed. */
 QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshots, GError **error);
 void qemu_image_info_free(QemuImageInfo *info);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuImageInfo, qemu_image_info_free)

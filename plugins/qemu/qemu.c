@@ -233,7 +233,9 @@ static void qemu_fini(void *self)
     X(domain_snapshot_get_xml_desc, qemu_domain_snapshot_get_xml_desc,                             \
       VIREO_DOMAIN_SNAPSHOT_XML_SECURE, 0, 0, 0)                                                   \
     X(domain_revert_to_snapshot, qemu_domain_revert_to_snapshot,                                   \
-      VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING | VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED, 0, 0, 0)         \
+      VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING | VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED |                 \
+          VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE,                                                      \
+      0, 0, 0)                                                                                     \
     X(domain_snapshot_delete, qemu_domain_snapshot_delete,                                         \
       VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY |         \
           VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY,                                              \

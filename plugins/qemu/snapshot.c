@@ -2,6 +2,7 @@
 /* The document of a snapshot, and its removal. */
 #include "snapshot.h"
 
+#include "engine.h"
 #include "ops.h"
 
 int qemu_domain_snapshot_get_xml_desc(void *handle, vireo_call *call,
@@ -26,64 +27,34 @@ int qemu_domain_snapshot_get_xml_desc(void *handle, vireo_call *call,
     return VIREO_OK;
 }
 
-/* Out of the images that hold it; one that does not is no reason to fail. */
-static gboolean delete_data(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, GPtrArray *tops,
-                            const char *tag, GError **error)
+static gboolean forget_all(QemuDomain *dom, GPtrArray *doomed, GError **error)
 {
-    g_autoptr(JsonArray) nodes = json_array_new();
-
-    for (guint i = 0; i < tops->len; i++) {
-        const QemuTop *top = tops->pdata[i];
-
-        if (!qemu_top_holds(top, tag, NULL))
-            continue;
-        if (!qmp && !qemu_snapshot_image_do(dom, call, top->path, 'd', tag, error))
+    for (guint i = 0; i < doomed->len; i++)
+        if (!qemu_files_disown(dom, doomed->pdata[i], error) ||
+            !qemu_tree_remove(dom, ((QemuSnap *)doomed->pdata[i])->doc->name, error))
             return FALSE;
-        json_array_add_string_element(nodes, top->node);
-    }
-    if (!qmp || !json_array_get_length(nodes))
-        return TRUE;
-    /* The job stops the guest while it works. */
-    g_mutex_lock(&dom->lock);
-    dom->quiet_states = TRUE;
-    g_mutex_unlock(&dom->lock);
-    gboolean deleted = qemu_snapshot_job(dom, call, qmp, "snapshot-delete", tag, NULL,
-                                         json_array_ref(nodes), error);
-    g_mutex_lock(&dom->lock);
-    dom->quiet_states = FALSE;
-    g_mutex_unlock(&dom->lock);
-    return deleted;
+    return TRUE;
 }
 
-static gboolean delete_all(QemuDomain *dom, vireo_call *call, GPtrArray *doomed,
-                           gboolean metadata_only, GError **error)
+static gboolean delete_all(QemuDomain *dom, vireo_call *call, GPtrArray *doomed, GError **error)
 {
     g_autoptr(QemuDef) machine = qemu_domain_current(dom);
     g_autoptr(VireoQmp) qmp = NULL;
-    g_autoptr(GPtrArray) tops = NULL;
+    g_autofree const char **names = g_new0(const char *, doomed->len + 1);
+    g_autoptr(QemuPlan) plan = qemu_plan_new();
 
-    for (guint i = 0; i < doomed->len && !metadata_only; i++) {
-        const QemuSnap *snap = doomed->pdata[i];
-
-        if (!qemu_snap_is_external(snap))
-            continue;
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "snapshot '%s' is external: this driver deletes internal ones (METADATA_ONLY "
-                   "forgets it)", snap->doc->name);
+    if (qemu_domain_active(dom) && !(qmp = qemu_domain_monitor(dom, error)))
+        return FALSE;
+    for (guint i = 0; i < doomed->len; i++)
+        names[i] = ((QemuSnap *)doomed->pdata[i])->doc->name;
+    g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, machine->doc, NULL, error);
+    QemuWork work = { .dom = dom, .call = call, .qmp = qmp, .plan = plan, .after = graph };
+    if (!graph) {
+        g_prefix_error(error, "flag METADATA_ONLY forgets a snapshot without its images: ");
         return FALSE;
     }
-    if (!metadata_only && qemu_domain_active(dom) && !(qmp = qemu_domain_monitor(dom, error)))
-        return FALSE;
-    if (!metadata_only && !(tops = qemu_snapshot_tops(dom, machine->doc, qmp, error)))
-        return FALSE;
-    for (guint i = 0; i < doomed->len; i++) {
-        const char *name = ((QemuSnap *)doomed->pdata[i])->doc->name;
-
-        if ((tops && !delete_data(dom, call, qmp, tops, name, error)) ||
-            !qemu_tree_remove(dom, name, error))
-            return FALSE;
-    }
-    return TRUE;
+    return qemu_plan_delete(graph, plan, names, doomed->len, 0, error) &&
+           qemu_work_run(&work, error);
 }
 
 int qemu_domain_snapshot_delete(void *handle, vireo_call *call,
@@ -111,8 +82,9 @@ int qemu_domain_snapshot_delete(void *handle, vireo_call *call,
         qemu_snap_unref(snap);
     else
         g_ptr_array_add(doomed, snap);
-    gboolean deleted = delete_all(
-        dom, call, doomed, (args->flags & VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY) != 0, &error);
+    gboolean deleted = args->flags & VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY
+                           ? forget_all(dom, doomed, &error)
+                           : delete_all(dom, call, doomed, &error);
     qemu_tree_publish(dom); /* also when it failed half-way: what is gone is gone */
     return deleted ? VIREO_OK : qemu_fail(conn->driver, call, error);
 }

@@ -16,7 +16,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuSnap, qemu_snap_unref)
 const char *qemu_snap_parent(const QemuSnap *snap);
 /* Whether it holds the guest's memory (was taken while it ran). */
 gboolean qemu_snap_has_memory(const QemuSnap *snap);
+/* Whether any part of it is outside the images it was taken of. */
 gboolean qemu_snap_is_external(const QemuSnap *snap);
+/* The file that holds its memory; NULL: none does. */
+const char *qemu_snap_memory_file(const QemuSnap *snap);
 
 /* ---- the tree (snapshot_tree.c): thread safe; changes are on disk when a function returns ------ */
 
@@ -67,7 +70,7 @@ gboolean qemu_snapshot_load_job(QemuDomain *dom, vireo_call *call, VireoQmp *qmp
 /* Refuses a snapshot that cannot be reverted to with these images; names the disk. */
 gboolean qemu_snapshot_complete(const QemuSnap *snap, const VireoDomain *doc, GPtrArray *tops,
                                 GError **error);
-/* Whether the snapshot says that this disk is in it. */
+/* Whether the snapshot says that this disk is in it, internally. */
 gboolean qemu_snap_has_disk(const QemuSnap *snap, const char *dev);
 /* snapshot_define.c: REDEFINE. */
 QemuSnap *qemu_snapshot_redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags,

@@ -151,7 +151,7 @@ gboolean qemu_snap_has_disk(const QemuSnap *snap, const char *dev)
         return TRUE; /* metadata without a list: all of them */
     VEC_EACH(disks->disks, i)
     if (g_str_equal(disks->disks.items[i]->name, dev))
-        return disks->disks.items[i]->snapshot != VIREO_DOMAIN_SNAPSHOT_LOCATION_NO;
+        return disks->disks.items[i]->snapshot == VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL;
     return FALSE;
 }
 
@@ -176,12 +176,12 @@ gboolean qemu_snapshot_complete(const QemuSnap *snap, const VireoDomain *doc, GP
         disks++;
         memories += memory;
     }
-    if (!disks) {
+    if (!disks && !qemu_snap_is_external(snap)) {
         qemu_error(error, VIREO_ERR_OPERATION_FAILED, "snapshot '%s' is in no disk of domain '%s'",
                    name, doc->name);
         return FALSE;
     }
-    if (!qemu_snap_has_memory(snap) || memories == 1)
+    if (!qemu_snap_has_memory(snap) || qemu_snap_memory_file(snap) || memories == 1)
         return TRUE;
     qemu_error(error, VIREO_ERR_OPERATION_FAILED,
                memories ? "snapshot '%s' has the guest's memory in %u images"
@@ -250,7 +250,9 @@ gboolean qemu_snapshot_image_do(QemuDomain *dom, vireo_call *call, const char *p
     if (!qemu_image_give(driver, dom->uuid_text, &image, error))
         return FALSE;
     int status = qemu_run(driver, call, argv, TRUE, IMAGE_TOOL_MS, &output, error);
-    qemu_image_take_back(driver, dom->uuid_text);
+    /* What a running guest has stays with it. */
+    if (!qemu_domain_active(dom))
+        qemu_image_take_back(driver, dom->uuid_text);
     if (status == 0)
         return TRUE;
     if (status > 0)

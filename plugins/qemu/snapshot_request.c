@@ -72,8 +72,9 @@ static VireoDomainSnapshotLocation fallback(const QemuRequest *request, const Vi
     }
 }
 
-/* /images/vm.qcow2 becomes /images/vm.NAME */
-static char *overlay_name(const VireoDomainDisk *disk, const char *name, GError **error)
+/* /images/vm.qcow2 becomes /images/vm.NAME, or vm.NAME-2 where that is taken. */
+static char *overlay_name(const VireoDomainDisk *disk, const char *name, gboolean reuse,
+                          GError **error)
 {
     const char *path = qemu_disk_path(disk), *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
     gsize stem = dot && slash && dot > slash + 1 ? (gsize)(dot - path) : strlen(path);
@@ -83,7 +84,12 @@ static char *overlay_name(const VireoDomainDisk *disk, const char *name, GError 
                     "<source file='...'/>");
         return NULL;
     }
-    return g_strdup_printf("%.*s.%s", (int)stem, path, name);
+    char *overlay = g_strdup_printf("%.*s.%s", (int)stem, path, name);
+    for (guint i = 2; !reuse && g_file_test(overlay, G_FILE_TEST_EXISTS); i++) {
+        g_free(overlay);
+        overlay = g_strdup_printf("%.*s.%s-%u", (int)stem, path, name, i);
+    }
+    return overlay;
 }
 
 static gboolean check_overlay(const QemuRequest *request, const VireoDomainDisk *disk,
@@ -127,7 +133,7 @@ static gboolean fill_external(QemuRequest *request, const VireoDomainDisk *disk,
         return unsupported(error, dev, "an overlay must be in qcow2 format");
     g_autofree char *wanted = asked && asked->source && asked->source->file
                                   ? g_strdup(asked->source->file)
-                                  : overlay_name(disk, request->name, error);
+                                  : overlay_name(disk, request->name, request->reuse, error);
     if (!wanted || !(path = qemu_real_new_path(wanted, error)))
         return FALSE;
     g_ptr_array_add(request->texts, path);

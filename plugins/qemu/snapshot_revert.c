@@ -10,40 +10,28 @@
 #include "images.h"
 #include "machine.h"
 #include "process.h"
+#include "revert.h"
+#include "save.h"
 
-typedef struct {
-    QemuDomain *dom;
-    vireo_call *call;
-    const QemuSnap *snap;
-    QemuDef *def;      /* the machine it was taken of */
-    GPtrArray *tops;   /* read from the files, or from QEMU when it is the same machine */
-    VireoQmp *qmp;     /* NULL when it does not run */
-    gboolean in_place; /* the running QEMU can load it */
-    gboolean start, paused; /* what it shall be afterwards */
-} Revert;
-
-static void revert_clear(Revert *revert)
+static void revert_clear(QemuRevert *revert)
 {
     qemu_def_unref(revert->def);
     if (revert->tops)
         g_ptr_array_unref(revert->tops);
     vireo_qmp_unref(revert->qmp);
+    qemu_graph_free(revert->graph);
+    qemu_plan_free(revert->plan);
+    g_clear_pointer(&revert->left, g_ptr_array_unref);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Revert, revert_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(QemuRevert, revert_clear)
 
-static gboolean plan(Revert *revert, guint flags, GError **error)
+static gboolean plan(QemuRevert *revert, guint flags, GError **error)
 {
     QemuDomain *dom = revert->dom;
     const QemuSnap *snap = revert->snap;
     gboolean memory = qemu_snap_has_memory(snap);
     g_autoptr(QemuDef) live = qemu_domain_live(dom);
 
-    if (qemu_snap_is_external(snap)) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "snapshot '%s' is external: this driver reverts to internal ones",
-                   snap->doc->name);
-        return FALSE;
-    }
     if (!snap->doc->domain) {
         qemu_error(error, VIREO_ERR_SNAPSHOT_REVERT_RISKY,
                    "snapshot '%s' does not say what machine it was taken of", snap->doc->name);
@@ -60,10 +48,10 @@ static gboolean plan(Revert *revert, guint flags, GError **error)
                    "of a stopped guest (flags RUNNING, PAUSED)", snap->doc->name);
         return FALSE;
     }
-    if (!revert->start && dom->managed_save) {
+    if (dom->managed_save && !revert->force) {
         qemu_error(error, VIREO_ERR_SNAPSHOT_REVERT_RISKY,
                    "domain '%s' has a managed save image: it would be started on disks it does not "
-                   "belong to; remove it first", dom->name);
+                   "belong to; remove it first (flag FORCE does)", dom->name);
         return FALSE;
     }
     g_autoptr(VireoDomain) doc = vireo_domain_copy(snap->doc->domain);
@@ -71,11 +59,16 @@ static gboolean plan(Revert *revert, guint flags, GError **error)
         return FALSE;
     g_free(doc->name); /* it may have been renamed since */
     doc->name = g_strdup(dom->name);
+    if (!qemu_revert_keep_disks(revert, doc, error))
+        return FALSE;
     revert->def = qemu_def_new(g_steal_pointer(&doc));
     revert->qmp = live ? qemu_domain_monitor(dom, error) : NULL;
     if (live && !revert->qmp)
         return FALSE;
-    revert->in_place = live && memory && qemu_same_machine(live->doc, revert->def->doc);
+    if (!qemu_revert_plan(revert, error))
+        return FALSE;
+    revert->in_place = live && memory && !revert->branches &&
+                       qemu_same_machine(live->doc, revert->def->doc);
     revert->tops = qemu_snapshot_tops(dom, revert->in_place ? live->doc : revert->def->doc,
                                       revert->in_place ? revert->qmp : NULL, error);
     return revert->tops && qemu_snapshot_complete(snap, revert->def->doc, revert->tops, error);
@@ -90,7 +83,7 @@ static void set_quiet(QemuDomain *dom, gboolean quiet)
     g_mutex_unlock(&dom->lock);
 }
 
-static gboolean load_in_place(Revert *revert, GError **error)
+static gboolean load_in_place(QemuRevert *revert, GError **error)
 {
     QemuDomain *dom = revert->dom;
     gboolean was_running = dom->state == VIREO_DOMAIN_RUNNING;
@@ -122,7 +115,7 @@ static gboolean load_in_place(Revert *revert, GError **error)
 
 #define UNDO_TAG "vireo-undo"
 
-static gboolean image_each(Revert *revert, guint count, char what, const char *tag, GError **error)
+static gboolean image_each(QemuRevert *revert, guint count, char what, const char *tag, GError **error)
 {
     for (guint i = 0, done = 0; i < revert->tops->len && done < count; i++) {
         const QemuTop *top = revert->tops->pdata[i];
@@ -167,7 +160,7 @@ static void journal_seen(const char *key, const void *data, size_t len, void *op
 }
 
 /* All disks or none: what they hold now is kept aside until the last one has gone back. */
-static gboolean apply_to_images(Revert *revert, GError **error)
+static gboolean apply_to_images(QemuRevert *revert, GError **error)
 {
     const guint all = G_MAXUINT;
 
@@ -214,19 +207,24 @@ void qemu_revert_recover(QemuDomain *dom)
         journal_end(dom);
 }
 
-static gboolean start_again(Revert *revert, GError **error)
+gboolean qemu_revert_start(QemuRevert *revert, GError **error)
 {
+    const char *file = qemu_snap_memory_file(revert->snap);
     QemuStart how = { .paused = revert->paused,
                       .incoming_fd = -1,
-                      .snapshot = qemu_snap_has_memory(revert->snap) ? revert->snap->doc->name : NULL,
+                      .snapshot = qemu_snap_has_memory(revert->snap) && !file
+                                      ? revert->snap->doc->name : NULL,
                       .running_reason = VIREO_DOMAIN_RUNNING_FROM_SNAPSHOT,
                       .paused_reason = VIREO_DOMAIN_PAUSED_FROM_SNAPSHOT,
                       .def = revert->def };
 
+    if (file && qemu_snap_has_memory(revert->snap) &&
+        (how.incoming_fd = qemu_save_open(file, error)) < 0)
+        return FALSE;
     return qemu_process_start(revert->dom, revert->call, &how, error);
 }
 
-static gboolean through_restart(Revert *revert, GError **error)
+static gboolean through_restart(QemuRevert *revert, GError **error)
 {
     /* Keeps a transient domain in being while no process runs. */
     gboolean persistent = revert->dom->config != NULL;
@@ -241,21 +239,28 @@ static gboolean through_restart(Revert *revert, GError **error)
     }
     if (!qemu_snap_has_memory(revert->snap) && !apply_to_images(revert, error))
         return FALSE;
-    return !revert->start || start_again(revert, error);
+    return !revert->start || qemu_revert_start(revert, error);
 }
 
-static gboolean adopt_definition(Revert *revert, GError **error)
+static gboolean adopt_definition(QemuRevert *revert, GError **error)
 {
     QemuDomain *dom = revert->dom;
-    const VireoDomain *stored = revert->snap->doc->inactive_domain;
 
     if (!dom->config)
         return TRUE;
-    VireoDomain *doc = vireo_domain_copy(stored ? stored : revert->def->doc);
-    g_free(doc->name);
-    doc->name = g_strdup(dom->name);
-    g_autoptr(QemuDef) def = qemu_def_new(doc);
+    g_autoptr(QemuDef) def = qemu_def_new(qemu_revert_definition(revert));
     return qemu_domain_store(dom, def, error);
+}
+
+static gboolean go_back(QemuRevert *revert, GError **error)
+{
+    if (revert->force && revert->dom->managed_save && !qemu_managed_drop(revert->dom, error))
+        return FALSE;
+    if (revert->branches)
+        return qemu_revert_branch(revert, error);
+    return (revert->in_place ? load_in_place(revert, error) : through_restart(revert, error)) &&
+           adopt_definition(revert, error) &&
+           qemu_tree_set_current(revert->dom, revert->snap->doc->name, error);
 }
 
 int qemu_domain_revert_to_snapshot(void *handle, vireo_call *call,
@@ -264,7 +269,7 @@ int qemu_domain_revert_to_snapshot(void *handle, vireo_call *call,
     QemuConn *conn = qemu_conn(handle);
     g_autoptr(GError) error = NULL;
     g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->snap.dom);
-    g_auto(Revert) revert = { .dom = dom, .call = call };
+    g_auto(QemuRevert) revert = { .dom = dom, .call = call };
 
     if (!dom)
         return VIREO_FAIL;
@@ -274,10 +279,8 @@ int qemu_domain_revert_to_snapshot(void *handle, vireo_call *call,
                                         "domain '%s' has no snapshot '%s'", dom->name,
                                         args->snap.name);
     revert.snap = snap;
-    if (!plan(&revert, args->flags, &error) ||
-        (revert.in_place ? !load_in_place(&revert, &error) : !through_restart(&revert, &error)) ||
-        !adopt_definition(&revert, &error) ||
-        !qemu_tree_set_current(dom, snap->doc->name, &error))
+    revert.force = (args->flags & VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE) != 0;
+    if (!plan(&revert, args->flags, &error) || !go_back(&revert, &error))
         return qemu_fail(conn->driver, call, error);
     qemu_domain_publish(dom);
     qemu_tree_publish(dom);

@@ -51,6 +51,11 @@ gboolean qemu_snap_has_memory(const QemuSnap *snap)
            snap->doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_PAUSED;
 }
 
+const char *qemu_snap_memory_file(const QemuSnap *snap)
+{
+    return snap->doc->memory ? snap->doc->memory->file : NULL;
+}
+
 gboolean qemu_snap_is_external(const QemuSnap *snap)
 {
     const VireoDomainSnapshot *doc = snap->doc;

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Going back where images are shared with what shall stay: by new ones. */
+#include "revert.h"
+
+#include <string.h>
+
+#include "images.h"
+#include "process.h"
+
+static VireoDomainDisk *disk_of(const VireoDomain *doc, const char *dev)
+{
+    VEC_EACH(doc->devices->disks, i)
+    if (g_str_equal(doc->devices->disks.items[i]->target->dev, dev))
+        return doc->devices->disks.items[i];
+    return NULL;
+}
+
+static void set_image(VireoDomainDisk *disk, const char *path, VireoDomainStorageFormat format)
+{
+    g_clear_pointer(&disk->backing_store, vireo_domain_backing_store_free);
+    if (!disk->source)
+        disk->source = g_new0(VireoDomainDiskSource, 1);
+    g_clear_pointer(&disk->source->dev, g_free);
+    g_free(disk->source->file);
+    disk->source->file = g_strdup(path);
+    disk->type = VIREO_DOMAIN_DISK_TYPE_FILE;
+    disk->driver->type = format;
+}
+
+static gboolean is_in(const QemuSnap *snap, const char *dev)
+{
+    const VireoDomainSnapshotDisks *disks = snap->doc->disks;
+
+    for (guint i = 0; disks && i < disks->disks.n; i++) {
+        const VireoDomainSnapshotDisk *disk = disks->disks.items[i];
+
+        if (g_str_equal(disk->name, dev))
+            return disk->snapshot == VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL ||
+                   disk->snapshot == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL;
+    }
+    return disks == NULL;
+}
+
+gboolean qemu_revert_keep_disks(QemuRevert *revert, VireoDomain *doc, GError **error)
+{
+    g_autoptr(QemuDef) now = qemu_domain_current(revert->dom);
+
+    VEC_EACH(doc->devices->disks, i)
+    {
+        VireoDomainDisk *disk = doc->devices->disks.items[i];
+        const VireoDomainDisk *present = disk_of(now->doc, disk->target->dev);
+
+        if (is_in(revert->snap, disk->target->dev) || disk->readonly || !present ||
+            !present->source)
+            continue;
+        vireo_domain_disk_source_free(disk->source);
+        disk->source = vireo_domain_disk_source_copy(present->source);
+        disk->type = present->type;
+        disk->driver->type = present->driver->type;
+        g_clear_pointer(&disk->backing_store, vireo_domain_backing_store_free);
+    }
+    return TRUE;
+}
+
+/* ---- the plan --------------------------------------------------------------------------- */
+
+/* /images/vm.qcow2 becomes /images/vm.NAME-1a2b3c4d: never the same twice. */
+static char *new_image(const char *slot, void *opaque)
+{
+    const QemuRevert *revert = opaque;
+    const VireoDomainDisk *disk = disk_of(revert->def->doc, slot);
+    g_autofree char *real = disk ? qemu_real_path(qemu_disk_path(disk)) : NULL;
+    const char *path = real ? real : "/", *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
+    int stem = dot && dot > slash + 1 ? (int)(dot - path) : (int)strlen(path);
+
+    for (;;) {
+        char *name = g_strdup_printf("%.*s.%s-%08x", stem, path, revert->snap->doc->name,
+                                     g_random_int());
+
+        if (!g_file_test(name, G_FILE_TEST_EXISTS))
+            return name;
+        g_free(name);
+    }
+}
+
+/* Every disk the snapshot says it has must be there. */
+static gboolean check_disks(const QemuRevert *revert, GError **error)
+{
+    const char *name = revert->snap->doc->name;
+
+    VEC_EACH(revert->def->doc->devices->disks, i)
+    {
+        const VireoDomainDisk *disk = revert->def->doc->devices->disks.items[i];
+        const char *dev = disk->target->dev;
+
+        if (disk->readonly || !qemu_disk_path(disk) || !is_in(revert->snap, dev) ||
+            qemu_graph_held(revert->graph, QEMU_HOLD_SNAPSHOT, name, dev, NULL))
+            continue;
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED,
+                   "snapshot '%s' is not in the image of disk '%s' (%s)", name, dev,
+                   qemu_disk_path(disk));
+        return FALSE;
+    }
+    if (qemu_snap_memory_file(revert->snap) &&
+        !g_file_test(qemu_snap_memory_file(revert->snap), G_FILE_TEST_IS_REGULAR)) {
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "the memory of snapshot '%s' is not there (%s)",
+                   name, qemu_snap_memory_file(revert->snap));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* ---- the present ------------------------------------------------------------------------- */
+
+/* The image a disk leaves behind, when there is anything in it that nothing else has. */
+static const char *present(const QemuRevert *revert, const char *slot)
+{
+    const char *path = qemu_graph_held(revert->graph, QEMU_HOLD_ACTIVE, "", slot, NULL);
+    g_autoptr(QemuImageInfo) info = path ? qemu_image_inspect(path, TRUE, NULL) : NULL;
+
+    return info && !info->is_empty && (qemu_graph_flags(revert->graph, path) & QEMU_FILE_OWNED) &&
+                   qemu_graph_holds(revert->graph, path, NULL) == 1
+               ? path : NULL;
+}
+
+/* The newest present is kept unless it is to be given up; what an earlier revert left goes then. */
+static void sort_presents(QemuRevert *revert, const VireoDomain *now)
+{
+    g_autoptr(QemuFiles) files = qemu_files_load(revert->dom);
+    GHashTableIter iter;
+    gpointer old;
+
+    revert->left = g_ptr_array_new_with_free_func(g_free);
+    VEC_EACH(now->devices->disks, i)
+    {
+        const char *slot = now->devices->disks.items[i]->target->dev;
+        const char *path = is_in(revert->snap, slot) ? present(revert, slot) : NULL;
+
+        if (path)
+            g_ptr_array_add(revert->left, g_strdup(path));
+        else if ((path = qemu_graph_held(revert->graph, QEMU_HOLD_ACTIVE, "", slot, NULL)) &&
+                 is_in(revert->snap, slot))
+            qemu_graph_mark(revert->graph, path, QEMU_FILE_RELEASED);
+    }
+    g_hash_table_iter_init(&iter, files->kept);
+    while ((revert->left->len || revert->force) && g_hash_table_iter_next(&iter, &old, NULL))
+        qemu_graph_mark(revert->graph, old, QEMU_FILE_RELEASED);
+    if (revert->force)
+        g_ptr_array_set_size(revert->left, 0);
+}
+
+static gboolean note_presents(const QemuRevert *revert, GError **error)
+{
+    g_autoptr(QemuFiles) files = qemu_files_load(revert->dom);
+    QemuDriver *driver = revert->dom->space->driver;
+
+    if (!revert->left->len && !revert->force)
+        return TRUE;
+    g_hash_table_remove_all(files->kept);
+    for (guint i = 0; i < revert->left->len; i++) {
+        g_hash_table_add(files->kept, g_strdup(revert->left->pdata[i]));
+        driver->host->log(driver->core, VIREO_LOG_INFO, revert->dom->space->uri,
+                          "domain '%s': what was there before the revert to '%s' is kept in %s",
+                          revert->dom->name, revert->snap->doc->name,
+                          (char *)revert->left->pdata[i]);
+    }
+    return qemu_files_save(revert->dom, files, error);
+}
+
+static gboolean adds_images(const QemuPlan *plan)
+{
+    for (guint i = 0; i < plan->steps->len; i++) {
+        QemuStepKind kind = qemu_plan_step(plan, i)->kind;
+
+        if (kind == QEMU_STEP_OVERLAY || kind == QEMU_STEP_EXTRACT || kind == QEMU_STEP_CLONE ||
+            kind == QEMU_STEP_SWITCH)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+gboolean qemu_revert_plan(QemuRevert *revert, GError **error)
+{
+    g_autoptr(QemuDef) now = qemu_domain_current(revert->dom);
+    gboolean memory = qemu_snap_has_memory(revert->snap) && !qemu_snap_memory_file(revert->snap);
+    QemuRevertRequest request = { revert->snap->doc->name, revert->force, memory, new_image, revert };
+
+    revert->plan = qemu_plan_new();
+    revert->graph = qemu_engine_graph(revert->dom, now->doc, NULL, error);
+    if (!revert->graph || !check_disks(revert, error))
+        return FALSE;
+    sort_presents(revert, now->doc);
+    if (!qemu_plan_revert(revert->graph, revert->plan, &request, error))
+        return FALSE;
+    /* A snapshot of nothing but memory has no disk to go back to. */
+    revert->branches = adds_images(revert->plan) || qemu_snap_memory_file(revert->snap);
+    if (!revert->branches || !revert->qmp || revert->dom->config)
+        return TRUE;
+    qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+               "transient domain '%s' would have to be started anew to go back to snapshot '%s'",
+               revert->dom->name, revert->snap->doc->name);
+    return FALSE;
+}
+
+/* ---- carrying it out ---------------------------------------------------------------------- */
+
+static void set_images(const QemuRevert *revert, VireoDomain *doc)
+{
+    for (guint i = 0; i < revert->plan->steps->len; i++) {
+        const QemuStep *step = qemu_plan_step(revert->plan, i);
+        VireoDomainDisk *disk = step->kind == QEMU_STEP_SWITCH ? disk_of(doc, step->slot) : NULL;
+
+        if (disk)
+            set_image(disk, step->image, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2);
+    }
+}
+
+VireoDomain *qemu_revert_definition(const QemuRevert *revert)
+{
+    const VireoDomain *stored = revert->snap->doc->inactive_domain;
+    VireoDomain *doc = vireo_domain_copy(stored ? stored : revert->def->doc);
+
+    g_free(doc->name);
+    doc->name = g_strdup(revert->dom->name);
+    if (stored)
+        qemu_revert_keep_disks((QemuRevert *)revert, doc, NULL);
+    set_images(revert, doc);
+    return doc;
+}
+
+/* Everything that can fail for want of room has been done. */
+static gboolean stop_guest(void *opaque, GError **error)
+{
+    QemuRevert *revert = opaque;
+
+    if (revert->qmp)
+        qemu_process_kill(revert->dom, VIREO_DOMAIN_SHUTOFF_FROM_SNAPSHOT);
+    g_clear_pointer(&revert->qmp, vireo_qmp_unref);
+    return TRUE;
+}
+
+static gboolean start_guest(void *opaque, GError **error)
+{
+    QemuRevert *revert = opaque;
+
+    return !revert->start || qemu_revert_start(revert, error);
+}
+
+/* Images the guest writes to are neither changed nor copied. */
+static gboolean needs_stopped_guest(const QemuRevert *revert)
+{
+    for (guint i = 0; revert->qmp && i < revert->plan->no_return; i++) {
+        const QemuStep *step = qemu_plan_step(revert->plan, i);
+
+        if (step->kind == QEMU_STEP_POINT || step->kind == QEMU_STEP_APPLY ||
+            ((step->kind == QEMU_STEP_CLONE || step->kind == QEMU_STEP_EXTRACT) &&
+             qemu_live_is_top(revert->qmp, step->other)))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+gboolean qemu_revert_branch(QemuRevert *revert, GError **error)
+{
+    g_autoptr(VireoDomain) definition = qemu_revert_definition(revert);
+    g_autoptr(VireoDomain) machine = vireo_domain_copy(revert->def->doc);
+    QemuWork work = { .dom = revert->dom, .call = revert->call, .plan = revert->plan,
+                      .after = revert->graph, .definition = definition, .middle = stop_guest,
+                      .after_switch = start_guest, .opaque = revert };
+
+    set_images(revert, machine);
+    qemu_def_unref(revert->def);
+    revert->def = qemu_def_new(g_steal_pointer(&machine));
+    if (needs_stopped_guest(revert))
+        stop_guest(revert, NULL);
+    return qemu_work_run(&work, error) && note_presents(revert, error);
+}

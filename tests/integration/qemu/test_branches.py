@@ -1,0 +1,370 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Deleting and reverting over external and mixed trees: every snapshot that is left reads its own bytes, and no
+file is left that nothing needs. Names of tests are those of the matrix: D what others refuse, W what loses data."""
+import os
+import subprocess
+
+import qemutest
+from imagetest import Case, libvirt
+from qemutest import disk_xml
+
+
+class Off(Case):
+    def setUp(self):
+        super().setUp()
+        self.base = self.image("d.qcow2")
+        self.define("a", disks=[disk_xml(self.base, "vda")])
+        self.patterns = {}
+        self.write(1)
+
+    def top(self):
+        return self.targets("a")["vda"]
+
+    def write(self, what, text=None):
+        if text is not None:
+            return super().write(what, text)
+        self.fill(what, self.top())
+        self.pattern = what
+        return None
+
+    def take(self, name, kind="external"):
+        """A snapshot, and something else on the disk afterwards."""
+        self.virsh("snapshot-create-as", "a", name, "--diskspec", f"vda,snapshot={kind}")
+        self.patterns[name] = self.pattern
+        self.write(self.pattern + 1 if self.pattern < 200 else 1)
+
+    def drop(self, name, *flags):
+        self.virsh("snapshot-delete", "a", name, *flags)
+        self.healthy()
+        left = self.names("snapshot-list", "a", "--name")
+        self.patterns = {name: pattern for name, pattern in self.patterns.items() if name in left}
+        self.reads(self.pattern, self.top())
+
+    def go_to(self, name, *flags):
+        self.force(name, *flags)
+        self.reads(self.patterns[name], self.top())
+        self.assertEqual(self.names("snapshot-current", "a", "--name"), [name])
+        self.pattern = self.patterns[name]
+        self.healthy()
+
+    def all_read_their_own(self):
+        for name in list(self.patterns):
+            self.go_to(name)
+
+    def test_revert_between_branches(self):
+        for name in "s1", "s2", "s3":
+            self.take(name)
+        self.all_read_their_own()
+        self.go_to("s1")
+        self.write(77)
+        self.take("s4")
+        self.all_read_their_own()
+        self.assertEqual(self.virsh("snapshot-parent", "a", "s4"), "s1")
+
+    def test_w10_twice_in_a_second(self):
+        self.take("s1")
+        for _ in range(4):
+            self.force("s1")
+        self.assertEqual(len(self.files()), 2, self.files())
+
+    def test_w14_the_present_is_kept(self):
+        self.take("s1")
+        self.write(99)
+        present = self.top()
+        self.virsh("snapshot-revert", "a", "s1")
+        self.reads(99, present)
+        self.reads(1, self.top())
+
+    def test_delete_leaf_middle_root(self):
+        for name in "s1", "s2", "s3":
+            self.take(name)
+        self.drop("s2")
+        self.assertEqual(self.files(), ["d.qcow2", "d.s2", "d.s3"])
+        self.drop("s3")
+        self.drop("s1")
+        self.all_read_their_own()
+        self.assertEqual(len(self.files()), 2)
+        for _ in range(3):
+            self.take("again")
+            self.drop("again")
+        self.assertEqual(len(self.files()), 2)
+
+    def test_d1_children(self):
+        for name in "s0", "s1", "s2", "s3":
+            self.take(name)
+        self.drop("s1", "--children")
+        self.assertEqual(self.names("snapshot-list", "a", "--name"), ["s0"])
+        self.assertEqual(len(self.files()), 2)
+        self.all_read_their_own()
+
+    def test_d1_children_only(self):
+        for name in "s0", "s1", "s2":
+            self.take(name)
+        self.drop("s0", "--children-only")
+        self.assertEqual(self.names("snapshot-list", "a", "--name"), ["s0"])
+        self.all_read_their_own()
+
+    def test_d1_branch_where_the_guest_is_not(self):
+        for name in "s0", "s1", "s2":
+            self.take(name)
+        self.go_to("s0")
+        self.drop("s1", "--children")
+        self.assertEqual(len(self.files()), 2)
+
+    def test_d4_current_with_children(self):
+        for name in "s1", "s2", "s3":
+            self.take(name)
+        self.go_to("s1")
+        self.drop("s1")
+        self.all_read_their_own()
+
+    def test_d5_middle_of_another_branch(self):
+        for name in "s1", "s2", "s3":
+            self.take(name)
+        self.go_to("s1")
+        self.drop("s2")
+        self.assertFalse(os.path.exists(os.path.join(self.dir, "d.s1")))
+        self.all_read_their_own()
+
+    def test_d6_several_children(self):
+        for name in "s1", "s2", "s3":
+            self.take(name)
+        self.go_to("s2")
+        self.take("s4")
+        self.drop("s2")    # hidden: two are based on it
+        self.assertIn("d.s1", self.files())
+        self.all_read_their_own()
+        self.drop("s4")
+        self.drop("s3")
+        self.all_read_their_own()
+
+    def test_w1_overlay_that_holds_an_internal_one(self):
+        self.take("e1")
+        self.take("i1", "internal")
+        self.drop("e1")
+        self.all_read_their_own()
+        self.assertEqual(self.patterns.keys(), {"i1"})
+
+    def test_w2_internal_below_an_overlay(self):
+        self.take("i1", "internal")
+        self.take("e1")
+        self.go_to("i1")
+        self.all_read_their_own()
+        self.go_to("i1")
+        self.take("i2", "internal")
+        self.all_read_their_own()
+
+    def test_d7_d8(self):
+        self.take("i1", "internal")
+        self.take("e1")
+        self.drop("e1")
+        self.drop("i1")
+        self.assertEqual(self.disk_snapshots(self.base), [])
+
+    def test_w4_base_of_another_domain(self):
+        other = self.image("other.qcow2", "-b", self.base, "-F", "qcow2")
+        self.define("b", disks=[disk_xml(other, "vda")])
+        self.fill(1, self.base)
+        self.take("s1")
+        self.take("s2")
+        self.drop("s1")
+        self.drop("s2")
+        self.reads(1, other)
+        # And a file that no domain knows of.
+        lost = self.image("lost.qcow2", "-b", self.top(), "-F", "qcow2")
+        self.take("s3")
+        self.drop("s3")
+        self.reads(self.pattern - 1, lost)
+
+    def test_w5_current_said_elsewhere(self):
+        for name in "s1", "s2", "s3":
+            self.take(name)
+        path = self.write("s2.xml", self.virsh("snapshot-dumpxml", "a", "s2", "--security-info"))
+        self.virsh("snapshot-create", "a", path, "--redefine", "--current")
+        self.go_to("s1")
+        self.all_read_their_own()
+
+    def test_metadata_only(self):
+        for name in "s1", "s2":
+            self.take(name)
+        before = self.files()
+        text = self.virsh("snapshot-dumpxml", "a", "s1", "--security-info")
+        self.drop("s1", "--metadata")
+        self.drop("s2")
+        self.assertIn("d.s1", self.files())
+        self.assertEqual(len(before), 3)
+        self.virsh("snapshot-create", "a", self.write("s1.xml", text), "--redefine")
+        self.force("s1")
+        self.reads(1, self.top())
+
+    def test_snapshot_whose_image_is_gone(self):
+        self.take("s1")
+        self.take("s2")
+        self.go_to("s2")
+        os.rename(self.base, self.base + ".away")
+        self.virsh_fails("snapshot-revert", "a", "s1")
+        os.rename(self.base + ".away", self.base)
+        self.all_read_their_own()
+
+    def test_cut_short_while_deleting(self):
+        """The references are gone, the daemon dies before the files are collected."""
+        for name in "s1", "s2", "s3":
+            self.take(name)
+        uuid = self.virsh("domuuid", "a")
+        files = [os.path.join(self.dir, name) for name in ("d.s1", "d.s2")]
+        plan = {"no-return": 0, "steps": [
+            {"kind": "forget", "tag": "s2", "bytes": 0},
+            {"kind": "pull", "image": files[1], "other": self.base, "bytes": 0},
+            {"kind": "unlink", "image": files[0], "bytes": 0}]}
+        self.cut_short(uuid, {"plan": plan, "begun": 1, "sent": False})
+        self.assertEqual(self.names("snapshot-list", "a", "--name"), ["s1", "s3"])
+        self.assertEqual(self.files(), ["d.qcow2", "d.s2", "d.s3"])
+        del self.patterns["s2"]
+        self.all_read_their_own()
+
+    def cut_short(self, uuid, journal):
+        import json
+        self.daemon.stop()
+        path = os.path.join(self.daemon.root, "var/lib/vireo/qemu/kept/plan/system", uuid)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        journal["plan"] = json.dumps(journal["plan"])
+        with open(path, "w", encoding="utf-8") as stream:
+            json.dump(journal, stream)
+        self.daemon.start_vireod()
+        self.virsh("list")
+        self.assertFalse(os.path.exists(path))
+
+
+class Live(Case):
+    def test_delete_middle_root_leaf(self):
+        line, (one, two) = self.nano()
+        for letter in "ABC":
+            self.write_both(line, letter)
+            self.virsh("snapshot-create-as", "a", letter, "--disk-only")
+        self.write_both(line, "D")
+        pid = self.pid("a")
+        for letter in "BCA":
+            self.virsh("snapshot-delete", "a", letter)
+            self.read_both(line, "D")
+        self.assertEqual(self.pid("a"), pid)
+        self.assertEqual(len(self.files()), 4, self.files())
+        self.virsh("snapshot-create-as", "a", "E", "--disk-only")
+        self.write_both(line, "E")
+        self.virsh("destroy", "a")
+        self.healthy()
+        self.read_both(self.start("a"), "E")
+
+    def test_d1_children(self):
+        line, _ = self.nano()
+        for letter in "ABC":
+            self.write_both(line, letter)
+            self.virsh("snapshot-create-as", "a", letter, "--disk-only")
+        self.virsh("snapshot-delete", "a", "B", "--children")
+        self.read_both(line, "C")
+        self.assertEqual(self.names("snapshot-list", "a", "--name"), ["A"])
+        self.assertEqual(len(self.files()), 4, self.files())
+        self.virsh("destroy", "a")
+        self.healthy()
+
+    def test_d8_internal_below_an_overlay(self):
+        line, (one, two) = self.nano()
+        self.write_both(line, "A")
+        self.virsh("snapshot-create-as", "a", "i1")
+        self.virsh("snapshot-create-as", "a", "e1", "--disk-only")
+        self.write_both(line, "B")
+        self.virsh("snapshot-delete", "a", "i1")
+        self.assertEqual([self.disk_snapshots_of_busy(path) for path in (one, two)], [[], []])
+        self.read_both(line, "B")
+        self.virsh("destroy", "a")
+        self.healthy()
+
+    def disk_snapshots_of_busy(self, path):
+        done = subprocess.run(["qemu-img", "snapshot", "-U", "-l", path], check=True, capture_output=True, text=True)
+        return [row.split()[1] for row in done.stdout.splitlines()[2:]]
+
+    def test_revert_to_disks(self):
+        line, _ = self.nano()
+        self.write_both(line, "A")
+        self.virsh("snapshot-create-as", "a", "s1", "--disk-only")
+        self.write_both(line, "B")
+        self.force("s1", libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING)
+        line = self.line("a")
+        line.wait_ready() if hasattr(line, "wait_ready") else None
+        self.assertEqual(self.state("a"), "running")
+        self.virsh("destroy", "a")
+        for path in self.targets("a").values():
+            self.sector("A", path)
+        self.force("s1")
+        self.assertEqual(self.state("a"), "shut off")
+        self.assertEqual(len(self.files()), 4, self.files())
+        self.read_both(self.start("a"), "A")
+
+    def test_revert_to_memory(self):
+        line, _ = self.nano()
+        memory = os.path.join(self.dir, "s1.mem")
+        line.ask("mA", "M=A")
+        self.write_both(line, "A")
+        self.virsh("snapshot-create-as", "a", "s1", "--memspec", memory)
+        line.ask("mB", "M=B")
+        self.write_both(line, "B")
+        for _ in range(2):
+            self.force("s1")
+            self.assertEqual(self.state_reason("a"), ("running", "from snapshot"))
+            line = self.line("a")
+            line.ask("g", "M=A")
+            self.read_both(line, "A")
+            self.write_both(line, "C")
+        self.virsh("destroy", "a")
+        self.force("s1", libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED)
+        self.assertEqual(self.state("a"), "paused")
+        self.virsh("snapshot-delete", "a", "s1")
+        self.assertNotIn("s1.mem", self.files())
+        self.virsh("resume", "a")
+        self.line("a").ask("g", "M=A")
+
+    def test_w2_internal_with_memory_below_an_overlay(self):
+        line, _ = self.nano()
+        line.ask("mA", "M=A")
+        self.write_both(line, "A")
+        self.virsh("snapshot-create-as", "a", "i1")
+        line.ask("mB", "M=B")
+        self.write_both(line, "B")
+        self.virsh("snapshot-create-as", "a", "e1", "--disk-only")
+        self.write_both(line, "C")
+        self.force("i1")
+        line = self.line("a")
+        line.ask("g", "M=A")
+        self.read_both(line, "A")
+        self.virsh("destroy", "a")
+        self.force("e1")
+        for path in self.targets("a").values():
+            self.sector("B", path)
+        self.healthy()
+
+    def test_w7_nothing_is_stopped_in_vain(self):
+        line, (one, _) = self.nano()
+        memory = os.path.join(self.dir, "s1.mem")
+        self.virsh("snapshot-create-as", "a", "s1", "--memspec", memory)
+        pid = self.pid("a")
+        os.unlink(memory)
+        self.assertIn("memory of snapshot", self.virsh_fails("snapshot-revert", "a", "s1"))
+        self.assertEqual((self.pid("a"), self.state("a")), (pid, "running"))
+
+    def test_disk_that_is_not_in_it(self):
+        """W11, and its overlays stay where they are."""
+        line, (one, two) = self.nano()
+        self.write_both(line, "A")
+        self.virsh("snapshot-create-as", "a", "s1", "--disk-only", "--diskspec", "vdb,snapshot=no")
+        self.virsh("snapshot-create-as", "a", "s2", "--disk-only", "--diskspec", "vda,snapshot=no")
+        self.write_both(line, "B")
+        self.virsh("destroy", "a")
+        self.force("s1")
+        self.assertEqual(self.targets("a")["vdb"], two[:-6] + ".s2")
+        self.sector("A", self.targets("a")["vda"])
+        self.sector("B", self.targets("a")["vdb"])
+
+
+if __name__ == "__main__":
+    if qemutest.vireotest.USE_LIBVIRTD:
+        qemutest.skip_file("tests of Vireo's own driver")
+    qemutest.main()
