@@ -47,7 +47,8 @@ static void alias_controller(const VireoDomain *doc, VireoDomainController *cont
                                       : g_strdup(qemu_doc_is_q35(doc) ? "pcie.0" : "pci.0"));
         break;
     case VIREO_DOMAIN_CONTROLLER_TYPE_SATA:
-        set(&controller->alias, index ? g_strdup_printf("sata%u", index) : g_strdup("ide"));
+        /* The first one of q35 is part of the machine, which calls it so. */
+        set(&controller->alias, index || !qemu_doc_is_q35(doc) ? g_strdup_printf("sata%u", index) : g_strdup("ide"));
         break;
     case VIREO_DOMAIN_CONTROLLER_TYPE_IDE:
         set(&controller->alias, g_strdup("ide"));

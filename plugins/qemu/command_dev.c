@@ -112,6 +112,7 @@ static gboolean pci_controller(QemuLaunch *launch, const VireoDomainController *
 static gboolean one_controller(QemuLaunch *launch, const VireoDomainController *controller,
                                GError **error)
 {
+    g_autofree char *sata = NULL;
     gboolean q35 = qemu_doc_is_q35(launch->doc);
     JsonObject *device;
 
@@ -131,11 +132,8 @@ static gboolean one_controller(QemuLaunch *launch, const VireoDomainController *
     case VIREO_DOMAIN_CONTROLLER_TYPE_SATA:
         if (q35 && controller->index == 0)
             return TRUE;
-        device = vireo_json_new('s', "driver", "ahci", 's', "id", q35 ? controller->alias : NULL, 0);
-        if (!q35) {
-            g_autofree char *id = g_strdup_printf("sata%u", controller->index);
-            json_object_set_string_member(device, "id", id);
-        }
+        sata = g_strdup_printf("sata%u", controller->index); /* what its disks name */
+        device = vireo_json_new('s', "driver", "ahci", 's', "id", sata, 0);
         break;
     case VIREO_DOMAIN_CONTROLLER_TYPE_VIRTIO_SERIAL:
         device = vireo_json_new('s', "driver", "virtio-serial-pci", 's', "id", controller->alias, 0);

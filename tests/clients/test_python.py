@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """libvirt-python: error codes, lists, events, sixteen threads at once, closing."""
 import os
+import re
 import threading
 import time
 import unittest
@@ -244,6 +245,16 @@ class Domains(PythonCase):
         self.assertIn(b"M=Z", seen)
         stream.abort()
         self.assertEqual(domain.state()[0], libvirt.VIR_DOMAIN_RUNNING)
+        domain.destroy()
+
+    def test_aliases_differ(self):
+        """Also with a SATA controller beside the IDE one that the machine has."""
+        domain = self.conn.createXML(self.nano_xml("a", devices="<controller type='ide'/><controller type='sata'/>"))
+        names = re.findall(r"<alias name='([^']+)'", domain.XMLDesc())
+        self.assertIn("sata0", names)
+        controllers = re.findall(r"<controller .*?</controller>", domain.XMLDesc(), re.S)
+        names = re.findall(r"<alias name='([^']+)'", "".join(controllers))
+        self.assertEqual(len(names), len(set(names)), names)
         domain.destroy()
 
     def test_graphics_descriptor(self):
