@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "kit/node.h"
+#include "livestate.h"
 #include "probe.h"
+#include "process.h"
 
 /* The session and embedded spaces are the daemon's own user's: nobody else may have files written
  * or programs started in them. */
@@ -14,6 +16,53 @@ static gboolean owner_calls(QemuDriver *driver, vireo_call *call)
     const char *uid = driver->host->identity(call, "unix-user-id");
 
     return !uid || g_ascii_strtoull(uid, NULL, 10) == geteuid();
+}
+
+/* A guest that ends with its connection, unless it has ended or been started anew before. */
+typedef struct {
+    QemuDomain *dom;
+    guint generation;
+} QemuMine;
+
+static guint generation_of(QemuDomain *dom)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&dom->lock);
+
+    return dom->id == -1 ? 0 : dom->generation;
+}
+
+static void end_mine(gpointer data)
+{
+    QemuMine *mine = data;
+
+    if (generation_of(mine->dom) == mine->generation)
+        qemu_process_kill(mine->dom, VIREO_DOMAIN_SHUTOFF_DESTROYED);
+    qemu_domain_unref(mine->dom);
+    g_free(mine);
+}
+
+void qemu_conn_own(QemuConn *conn, QemuDomain *dom)
+{
+    guint generation = generation_of(dom);
+    QemuMine *mine;
+
+    if (!generation)
+        return;
+    g_mutex_lock(&dom->lock);
+    dom->autodestroy = dom->generation == generation;
+    g_mutex_unlock(&dom->lock);
+    qemu_live_keep(dom);
+    mine = g_new(QemuMine, 1);
+    *mine = (QemuMine){ qemu_domain_ref(dom), generation };
+    g_mutex_lock(&conn->lock);
+    for (guint i = conn->mine->len; i-- > 0;) {
+        QemuMine *other = conn->mine->pdata[i];
+
+        if (generation_of(other->dom) != other->generation)
+            g_ptr_array_remove_index_fast(conn->mine, i);
+    }
+    g_ptr_array_add(conn->mine, mine);
+    g_mutex_unlock(&conn->lock);
 }
 
 int qemu_conn_open(void *handle, vireo_call *call, const vireo_conn_open_args *args,
@@ -34,6 +83,8 @@ int qemu_conn_open(void *handle, vireo_call *call, const vireo_conn_open_args *a
     conn->driver = driver;
     conn->space = space;
     conn->readonly = args->readonly != 0;
+    g_mutex_init(&conn->lock);
+    conn->mine = g_ptr_array_new_with_free_func(end_mine);
     ret->conn = conn;
     ret->space = space->published;
     ret->uri = driver->host->strdup(call, space->uri);
@@ -42,7 +93,11 @@ int qemu_conn_open(void *handle, vireo_call *call, const vireo_conn_open_args *a
 
 int qemu_conn_close(void *handle, vireo_call *call)
 {
-    g_free(handle);
+    QemuConn *conn = handle;
+
+    g_ptr_array_unref(conn->mine);
+    g_mutex_clear(&conn->lock);
+    g_free(conn);
     return VIREO_OK;
 }
 

@@ -85,6 +85,7 @@ struct QemuDomain {
     QemuDef *config; /* the stored definition; of a transient domain NULL */
     QemuDef *live;   /* what runs */
     gboolean autostart, managed_save, gone;
+    gboolean autodestroy; /* what runs ends with the connection that started it */
     int id;          /* -1: not running */
     int state, reason;
     guint64 balloon_kib;
@@ -116,7 +117,12 @@ typedef struct {
     QemuDriver *driver;
     QemuSpace *space;
     gboolean readonly;
+    GMutex lock;
+    GPtrArray *mine; /* QemuMine: guests that end with the connection */
 } QemuConn;
+
+/* The guest that was just started ends with the connection. */
+void qemu_conn_own(QemuConn *conn, QemuDomain *dom);
 
 /* ---- errors -------------------------------------------------------------------- */
 

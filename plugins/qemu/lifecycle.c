@@ -45,6 +45,8 @@ int qemu_domain_create_with_flags(void *handle, vireo_call *call,
                   qemu_process_start(dom, call, &how, &error);
     if (!started)
         return qemu_fail(conn->driver, call, error);
+    if (args->flags & VIREO_DOMAIN_START_AUTODESTROY)
+        qemu_conn_own(conn, dom);
     qemu_domain_fill_ref(dom, call, &ret->dom);
     return VIREO_OK;
 }
@@ -75,6 +77,8 @@ int qemu_domain_create_xml(void *handle, vireo_call *call,
             qemu_domain_forget(dom);
         return qemu_fail(conn->driver, call, error);
     }
+    if (args->flags & VIREO_DOMAIN_START_AUTODESTROY)
+        qemu_conn_own(conn, dom);
     qemu_domain_fill_ref(dom, call, &ret->dom);
     return VIREO_OK;
 }

@@ -31,7 +31,7 @@ static char *live_text(QemuDomain *dom)
         's', "uri", dom->space->uri, 's', "uuid", dom->uuid_text, 's', "name", dom->name, 'i', "id",
         (gint64)dom->id, 'i', "pid", (gint64)dom->pid, 'i', "start", (gint64)dom->start_time, 'i',
         "state", (gint64)dom->state, 'i', "reason", (gint64)dom->reason, 'i', "balloon",
-        (gint64)dom->balloon_kib, 's', "log", dom->log_path, 's', "xml", xml, 0);
+        (gint64)dom->balloon_kib, 's', "log", dom->log_path, 'b', "autodestroy", dom->autodestroy, 's', "xml", xml, 0);
     g_mutex_unlock(&dom->lock);
     return vireo_json_text(saved);
 }
@@ -216,6 +216,11 @@ static void reattach_one(QemuSpace *space, const char *key, JsonObject *saved)
         say(dom, VIREO_LOG_WARNING, "ended while the daemon was away", NULL);
         qemu_process_ended(dom, dom->generation,
                            off ? VIREO_DOMAIN_SHUTOFF_SHUTDOWN : VIREO_DOMAIN_SHUTOFF_CRASHED);
+        return;
+    }
+    if (vireo_json_bool(saved, "autodestroy")) {
+        say(dom, VIREO_LOG_INFO, "is destroyed: the connection that started it has ended", NULL);
+        qemu_process_kill(dom, VIREO_DOMAIN_SHUTOFF_DESTROYED);
         return;
     }
     ask_again(dom);

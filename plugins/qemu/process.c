@@ -503,7 +503,7 @@ void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
     dom->end_reason = 0;
     dom->ending = TRUE;
     dom->id = -1;
-    dom->quiet_states = dom->reset_on_shutdown = FALSE;
+    dom->quiet_states = dom->reset_on_shutdown = dom->autodestroy = FALSE;
     g_cond_broadcast(&dom->changed);
     g_mutex_unlock(&dom->lock);
 

@@ -198,9 +198,11 @@ static void qemu_fini(void *self)
     X(domain_get_xml_desc, qemu_domain_get_xml_desc,                                               \
       VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_INACTIVE | VIREO_DOMAIN_XML_MIGRATABLE, 0, 0, 0)  \
     X(domain_create_with_flags, qemu_domain_create_with_flags,                                     \
-      VIREO_DOMAIN_START_PAUSED | VIREO_DOMAIN_START_FORCE_BOOT, 0, 0, 0)                          \
+      VIREO_DOMAIN_START_PAUSED | VIREO_DOMAIN_START_FORCE_BOOT | VIREO_DOMAIN_START_AUTODESTROY, 0, \
+      0, 0)                                                                                        \
     X(domain_create_xml, qemu_domain_create_xml,                                                   \
-      VIREO_DOMAIN_START_PAUSED | VIREO_DOMAIN_START_VALIDATE, 0, 0, 0)                            \
+      VIREO_DOMAIN_START_PAUSED | VIREO_DOMAIN_START_VALIDATE | VIREO_DOMAIN_START_AUTODESTROY, 0, \
+      0, 0)                                                                                        \
     X(domain_shutdown_flags, qemu_domain_shutdown_flags, 0,                                        \
       VIREO_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, 0, 0)                                                  \
     X(domain_reboot, qemu_domain_reboot, 0, VIREO_DOMAIN_REBOOT_ACPI_POWER_BTN, 0, 0)              \

@@ -2,6 +2,8 @@
 """libvirt-python: error codes, lists, events, sixteen threads at once, closing."""
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -246,6 +248,52 @@ class Domains(PythonCase):
         stream.abort()
         self.assertEqual(domain.state()[0], libvirt.VIR_DOMAIN_RUNNING)
         domain.destroy()
+
+    def test_guest_that_ends_with_its_client(self):
+        lasting = self.conn.defineXML(self.nano_xml("b"))
+        self.addCleanup(lasting.undefine)
+        other = libvirt.open(self.daemon.uri())
+        other.createXML(self.nano_xml("a"), libvirt.VIR_DOMAIN_START_AUTODESTROY)
+        other.lookupByName("b").createWithFlags(libvirt.VIR_DOMAIN_START_AUTODESTROY)
+        self.assertEqual({d.name() for d in self.conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)}, {"a", "b"})
+        other.close()
+        end = time.monotonic() + 20
+        while time.monotonic() < end and self.conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            time.sleep(0.05)
+        self.assertEqual([(d.name(), d.isActive()) for d in self.conn.listAllDomains()], [("b", 0)])
+
+    def test_guest_that_ends_with_a_killed_client(self):
+        """But not one that somebody else has started anew meanwhile."""
+        for name in "ab":
+            self.addCleanup(self.conn.defineXML(self.nano_xml(name)).undefine)
+        script = ("import libvirt, sys\nc = libvirt.open(sys.argv[1])\n"
+                  "for name in 'ab':\n    c.lookupByName(name).createWithFlags(libvirt.VIR_DOMAIN_START_AUTODESTROY)\n"
+                  "print('both', flush=True)\nsys.stdin.read()\n")
+        with subprocess.Popen([sys.executable, "-c", script, self.daemon.uri()], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as client:
+            try:
+                self.assertEqual(client.stdout.readline(), "both\n")
+                again = self.conn.lookupByName("b")
+                again.destroy()
+                again.create()
+            finally:
+                client.kill()
+        gone = self.conn.lookupByName("a")
+        vireotest.wait_until(lambda: not gone.isActive(), what="a is off")
+        self.assertTrue(again.isActive())
+        again.destroy()
+
+    @vireotest.vireo_only("a guest of a killed libvirtd cannot be had: its peer is started anew each time")
+    def test_guest_that_ends_with_the_daemon(self):
+        """Stopped or killed: the connection that owned it is over. The others stay."""
+        for end in (self.daemon.stop, self.daemon.kill):
+            for name, flags in (("lasting", 0), ("owned", libvirt.VIR_DOMAIN_START_AUTODESTROY)):
+                self.conn.createXML(self.nano_xml(name, disks=[]), flags)
+            end()
+            self.daemon.start_vireod()
+            self.conn = libvirt.open(self.daemon.uri())
+            self.assertEqual([d.name() for d in self.conn.listAllDomains()], ["lasting"])
+            self.conn.lookupByName("lasting").destroy()
 
     def test_aliases_differ(self):
         """Also with a SATA controller beside the IDE one that the machine has."""
