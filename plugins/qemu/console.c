@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "events.h"
+#include "terminal.h"
 
 /* ---- consoles ------------------------------------------------------------------ */
 
@@ -102,9 +103,11 @@ static const VireoDomainChardev *find_channel(const VireoDomain *doc, const char
 }
 
 static int join_stream(QemuConn *conn, vireo_call *call, QemuDomain *dom,
-                       const VireoDomainChardev *dev, const char *name)
+                       const VireoDomainChardev *dev, const char *name, gboolean force)
 {
+    gboolean channel = dev && dev->target && dev->alias && g_str_has_prefix(dev->alias, "channel");
     g_autoptr(GError) error = NULL;
+    g_autofree char *key = NULL;
 
     if (!dev)
         return conn->driver->host->fail(call, VIREO_ERR_INTERNAL_ERROR,
@@ -113,7 +116,13 @@ static int join_stream(QemuConn *conn, vireo_call *call, QemuDomain *dom,
     int fd = open_chardev(dev, &error);
     if (fd < 0)
         return qemu_fail(conn->driver, call, error);
-    return conn->driver->host->stream(call, fd, VIREO_STREAM_FROM_FD | VIREO_STREAM_TO_FD, 0, 0);
+    key = g_strdup_printf("%s/%s/%s", dom->space->key, dom->uuid_text, dev->alias);
+    if (qemu_terminal_join(conn->driver, call, key, fd, force, &error))
+        return VIREO_OK;
+    return error ? qemu_fail(conn->driver, call, error)
+                 : conn->driver->host->fail(call, VIREO_ERR_OPERATION_FAILED,
+                                            "Active %s exists for this domain",
+                                            channel ? "channel stream" : "console session");
 }
 
 int qemu_domain_open_console(void *handle, vireo_call *call,
@@ -128,7 +137,8 @@ int qemu_domain_open_console(void *handle, vireo_call *call,
     if (!live)
         return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
                                         "domain '%s' is not running", dom->name);
-    return join_stream(conn, call, dom, find_console(live->doc, args->dev_name), args->dev_name);
+    return join_stream(conn, call, dom, find_console(live->doc, args->dev_name), args->dev_name,
+                       (args->flags & VIREO_DOMAIN_CONSOLE_FORCE) != 0);
 }
 
 int qemu_domain_open_channel(void *handle, vireo_call *call,
@@ -143,7 +153,8 @@ int qemu_domain_open_channel(void *handle, vireo_call *call,
     if (!live)
         return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
                                         "domain '%s' is not running", dom->name);
-    return join_stream(conn, call, dom, find_channel(live->doc, args->name), args->name);
+    return join_stream(conn, call, dom, find_channel(live->doc, args->name), args->name,
+                       (args->flags & VIREO_DOMAIN_CHANNEL_FORCE) != 0);
 }
 
 /* ---- screen -------------------------------------------------------------------- */

@@ -47,6 +47,9 @@ struct QemuDriver {
     GMutex images_lock;
     GHashTable *images; /* identity -> QemuImageOwner: see images.c */
     VireoModelPathSet *honoured;
+    GMutex terminals_lock;
+    GCond terminals_gone; /* one of them */
+    GPtrArray *terminals; /* consoles and channels with a client: see terminal.c */
 };
 
 struct QemuSpace {

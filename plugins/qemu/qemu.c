@@ -12,6 +12,7 @@
 #include "ops.h"
 #include "probe.h"
 #include "process.h"
+#include "terminal.h"
 
 /* ---- autostart ----------------------------------------------------------------- */
 
@@ -92,6 +93,9 @@ static int qemu_init(const struct vireo_host *host, vireo_core *core, void **sel
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, qemu_image_owner_free);
     g_mutex_init(&driver->lock);
     g_mutex_init(&driver->images_lock);
+    g_mutex_init(&driver->terminals_lock);
+    g_cond_init(&driver->terminals_gone);
+    driver->terminals = g_ptr_array_new();
     driver->honoured = qemu_honoured_paths(&error);
     if (!driver->honoured) {
         host->log(core, VIREO_LOG_ERROR, "init", "%s", error->message);
@@ -141,6 +145,8 @@ static void qemu_fini(void *self)
         for (guint i = 0; i < all->len; i++)
             let_go(driver, all->pdata[i]);
     }
+    qemu_terminals_end(driver);
+    g_ptr_array_unref(driver->terminals);
     vireo_loop_free(driver->loop);
     g_hash_table_unref(driver->spaces);
     g_hash_table_unref(driver->emulators);
@@ -150,6 +156,8 @@ static void qemu_fini(void *self)
     qemu_config_clear(driver);
     g_mutex_clear(&driver->lock);
     g_mutex_clear(&driver->images_lock);
+    g_mutex_clear(&driver->terminals_lock);
+    g_cond_clear(&driver->terminals_gone);
     g_free(driver);
 }
 
@@ -266,9 +274,9 @@ static void qemu_fini(void *self)
     X(domain_interface_stats, qemu_domain_interface_stats, 0, 0, 0, 0)                             \
     X(connect_get_all_domain_stats, qemu_connect_get_all_domain_stats, STATS_FILTER,               \
       VIREO_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, 0, 0)                                            \
-    X(domain_open_console, qemu_domain_open_console, 0,                                            \
-      VIREO_DOMAIN_CONSOLE_FORCE, 0, 0)                                                            \
-    X(domain_open_channel, qemu_domain_open_channel, 0, VIREO_DOMAIN_CHANNEL_FORCE, 0, 0)          \
+    X(domain_open_console, qemu_domain_open_console, VIREO_DOMAIN_CONSOLE_FORCE,                   \
+      VIREO_DOMAIN_CONSOLE_SAFE, 0, 0)                                                             \
+    X(domain_open_channel, qemu_domain_open_channel, VIREO_DOMAIN_CHANNEL_FORCE, 0, 0, 0)          \
     X(domain_open_graphics_fd, qemu_domain_open_graphics_fd, VIREO_DOMAIN_OPEN_GRAPHICS_SKIPAUTH, 0, \
       0, 0)                                                                                        \
     X(domain_screenshot, qemu_domain_screenshot, 0, 0, 0, 0)                                       \

@@ -249,6 +249,51 @@ class Domains(PythonCase):
         self.assertEqual(domain.state()[0], libvirt.VIR_DOMAIN_RUNNING)
         domain.destroy()
 
+    @staticmethod
+    def talk(stream, text, answer):
+        """Types until the guest has answered."""
+        seen, end = b"", time.monotonic() + 15
+        while answer not in seen and time.monotonic() < end:
+            stream.send(text)
+            seen += stream.recv(64)
+        return answer in seen
+
+    def test_second_console(self):
+        """One client at a time; FORCE takes the console from the other, and both ends work as before."""
+        domain = self.conn.createXML(self.nano_xml("a"))
+        first, second = self.conn.newStream(), self.conn.newStream()
+        domain.openConsole(None, first)
+        self.assertTrue(self.talk(first, b"mZ", b"M=Z"))
+        with self.assertRaises(libvirt.libvirtError) as caught:
+            domain.openConsole(None, second)
+        self.assertEqual(caught.exception.get_error_code(), libvirt.VIR_ERR_OPERATION_FAILED)
+        self.assertIn("Active console session exists for this domain", str(caught.exception))
+        self.assertTrue(self.talk(first, b"mY", b"M=Y"))
+        second = self.conn.newStream()
+        domain.openConsole(None, second, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
+        self.assertTrue(self.talk(second, b"mX", b"M=X"))
+        try:
+            while first.recv(64):
+                pass
+        except libvirt.libvirtError:
+            pass
+        second.abort()
+        again, end = None, time.monotonic() + 10
+        while not again and time.monotonic() < end:    # until the daemon knows that it is free
+            again = self.conn.newStream()
+            try:
+                domain.openConsole(None, again)
+            except libvirt.libvirtError:
+                again = None
+                time.sleep(0.05)
+        self.assertTrue(self.talk(again, b"mW", b"M=W"))
+        domain.destroy()
+        try:
+            while again.recv(64):
+                pass
+        except libvirt.libvirtError:
+            pass
+
     def test_guest_that_ends_with_its_client(self):
         lasting = self.conn.defineXML(self.nano_xml("b"))
         self.addCleanup(lasting.undefine)
