@@ -30,7 +30,7 @@ os.umask(0o022)    # a system's files are for all its users
 LAYERS = {
     "base": (None, [], ["libglib2.0-0", "libjson-glib-1.0-0", "libltdl7", "libtirpc3", "libxml2"]),
     "run": ("base", ["adduser", "libvirt-clients", "qemu-system-x86", "qemu-utils", "libglib2.0-0",
-                     "libjson-glib-1.0-0", "libltdl7", "libtirpc3", "libxml2"], []),
+                     "libjson-glib-1.0-0", "libltdl7", "libtirpc3", "libxml2", "rpm"], []),
     "develop": ("base", ["build-essential", "debhelper", "libglib2.0-dev", "libjson-glib-dev", "libltdl7", "libtirpc3",
                          "libvirt-clients", "libxml2-dev", "meson", "pkg-config", "python3-docutils"], []),
 }
@@ -257,14 +257,15 @@ def stop_at_once(*_):
     sys.exit(1)
 
 
-def system(name, debs):
+def system(name, debs=None, binds=()):
     """A system made of this layer and what is below; DEBS, a folder, is where apt finds more packages."""
     need_root()
     need("debootstrap", "unshare", "nsenter", "ip", "dpkg-deb")
     signal.signal(signal.SIGTERM, stop_at_once)
     os.makedirs(os.path.join(PLACE, "layers"), exist_ok=True)
-    made = System(layer(name), binds=[f"{debs}:/debs"])
-    made.sh(use_debs("/debs"))
+    made = System(layer(name), binds=[*([f"{debs}:/debs"] if debs else []), *binds])
+    if debs:
+        made.sh(use_debs("/debs"))
     return made
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import chroot
-import debs
+import packages
 
 TOP = Path(chroot.TOP)
 SORT_FILES = TOP / "packaging" / "sort-files"
@@ -30,31 +30,31 @@ class Debs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         before = tree_state()
-        debs.built()
+        packages.debs()
         cls.touched = tree_state() != before
         control = (TOP / "packaging/debian/control").read_text(encoding="utf-8")
         cls.packages = re.findall(r"^Package: (\S+)", control, re.M)
 
     def depends(self, package):
-        return [entry.strip() for entry in debs.field(debs.deb_of(package), "Depends").split(",")]
+        return [entry.strip() for entry in packages.field(packages.deb_of(package), "Depends").split(",")]
 
     def test_the_tree_is_not_touched(self):
         self.assertFalse(self.touched)
 
     def test_there_is_every_package(self):
-        made = {path.name.split("_")[0] for path in Path(debs.DEBS).glob("*.deb")}
+        made = {path.name.split("_")[0] for path in Path(packages.DEBS).glob("*.deb")}
         self.assertEqual(made, set(self.packages))
 
     def test_the_daemon_provides_the_abi(self):
         major, minor = abi()
-        self.assertEqual(debs.field(debs.deb_of("vireo-daemon"), "Provides"), f"vireo-driver-abi-{major} (= {major}.{minor})")
+        self.assertEqual(packages.field(packages.deb_of("vireo-daemon"), "Provides"), f"vireo-driver-abi-{major} (= {major}.{minor})")
 
     def test_drivers_depend_on_the_abi_alone(self):
         drivers = [name for name in self.packages if re.fullmatch(r"vireo-driver-(?!dev)\w+", name)]
         self.assertIn("vireo-driver-test", drivers)
         for package in drivers:
             with self.subTest(package), tempfile.TemporaryDirectory() as folder:
-                chroot.run("dpkg-deb", "-x", debs.deb_of(package), folder)
+                chroot.run("dpkg-deb", "-x", packages.deb_of(package), folder)
                 modules = list(Path(folder).glob("usr/lib/*/vireo/drivers-*/*.so"))
                 self.assertEqual(len(modules), 1)
                 inspect = os.path.join(chroot.BUILD, "core/tools/vireo-driver-inspect")
@@ -65,7 +65,7 @@ class Debs(unittest.TestCase):
     def test_each_file_is_in_one_package(self):
         files = Counter()
         for package in self.packages:
-            for line in chroot.run("dpkg-deb", "-c", debs.deb_of(package)).splitlines():
+            for line in chroot.run("dpkg-deb", "-c", packages.deb_of(package)).splitlines():
                 mode, path = line.split()[0], line.split()[5]
                 if mode[0] != "d" and "/usr/share/doc/" not in path:
                     files[path] += 1
@@ -75,7 +75,7 @@ class Debs(unittest.TestCase):
 
     def test_settings_are_conffiles(self):
         for package, wanted in ("vireo-daemon", "/etc/vireo/vireod.conf"), ("vireo-driver-qemu", "/etc/vireo/qemu.conf"):
-            self.assertIn(wanted, chroot.run("dpkg-deb", "-I", debs.deb_of(package), "conffiles").split())
+            self.assertIn(wanted, chroot.run("dpkg-deb", "-I", packages.deb_of(package), "conffiles").split())
 
     def test_symbols_are_those_of_the_map(self):
         symbols = (TOP / "packaging/debian/libvireo0.symbols").read_text(encoding="utf-8")
@@ -87,7 +87,7 @@ class Debs(unittest.TestCase):
         if not shutil.which("lintian"):
             self.skipTest("lintian is not installed")
         # Not about packages of a distribution's archive, which close a wish for them there.
-        changes = [str(path) for path in Path(debs.DEBS).glob("*.changes")]
+        changes = [str(path) for path in Path(packages.DEBS).glob("*.changes")]
         self.assertEqual(len(changes), 1)
         done = subprocess.run(["lintian", "--allow-root", "--suppress-tags", "initial-upload-closes-no-bugs", *changes],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -96,15 +96,16 @@ class Debs(unittest.TestCase):
 
 
 class SortFiles(unittest.TestCase):
-    def sort(self, *paths):
+    def sort(self, *paths, form="debian"):
         with tempfile.TemporaryDirectory() as folder:
             for path in paths:
                 file = Path(folder, "root", path)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.touch()
-            done = subprocess.run([SORT_FILES, "debian", Path(folder, "root"), folder, "vireo-daemon", "vireo-driver-acme"],
+            done = subprocess.run([SORT_FILES, form, Path(folder, "root"), folder, "vireo-daemon", "vireo-driver-acme"],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-            lists = {path.stem: path.read_text(encoding="utf-8").split() for path in Path(folder).glob("*.install")}
+            lists = {path.stem: path.read_text(encoding="utf-8").splitlines()
+                     for path in Path(folder).iterdir() if path.is_file()}
         return done.returncode, done.stdout, lists
 
     def test_a_driver_is_found_by_its_name(self):
@@ -113,6 +114,14 @@ class SortFiles(unittest.TestCase):
         self.assertEqual(status, 0)
         self.assertEqual(lists, {"vireo-daemon": ["usr/sbin/vireod"],
                                  "vireo-driver-acme": ["etc/vireo/acme.conf", module, page]})
+
+    def test_rpm_has_directories_and_settings(self):
+        _, _, lists = self.sort("usr/sbin/vireod", "etc/vireo/acme.conf", "usr/share/man/man7/vireo-acme.7",
+                                "usr/lib64/vireo/drivers-1/acme.so", form="rpm")
+        self.assertEqual(lists, {"vireo-daemon": ["/usr/sbin/vireod"], "vireo-driver-acme": [
+            "%dir /etc/vireo", "%dir /usr/lib64/vireo", "%dir /usr/lib64/vireo/drivers-1",
+            "%config(noreplace) /etc/vireo/acme.conf", "/usr/lib64/vireo/drivers-1/acme.so",
+            "/usr/share/man/man7/vireo-acme.7*"]})
 
     def test_what_belongs_nowhere_is_named(self):
         status, said, _ = self.sort("usr/sbin/vireod", "usr/lib/x/vireo/drivers-1/acme.so", "usr/games/toy")

@@ -5,7 +5,7 @@ import re
 import unittest
 
 import chroot
-import debs
+import packages
 
 # What dpkg, apt and ldconfig write for themselves.
 OF_DEBIAN = re.compile(r"/(var/(lib/(dpkg|apt|systemd/deb-systemd)|cache/(apt|debconf|ldconfig)|log/(apt|dpkg|alternatives))|"
@@ -43,17 +43,20 @@ class Debian(unittest.TestCase):
 
     def setUp(self):
         chroot.need_root()
-        self.debian = chroot.system(self.layer, debs.built())
+        self.debian = self.system()
         self.addCleanup(self.debian.close)
         self.sh = self.debian.sh
+
+    def system(self):
+        return chroot.system(self.layer, packages.debs())
 
     def files(self):
         found = self.sh("find / -xdev -not -type d; find /run; find /var/lib /var/log /var/cache -type d;"
                         "[ ! -d /etc/vireo ] || find /etc/vireo")
         return {path for path in found.splitlines() if not OF_DEBIAN.match(path)}
 
-    def install(self, *packages):
-        return self.debian.install(" ".join(packages))
+    def install(self, *names):
+        return self.debian.install(" ".join(names))
 
     def daemon_pid(self):
         return self.sh("cat /run/vireo/vireod.pid").strip()
@@ -154,7 +157,7 @@ class Life(Debian):
         # An upgrade. What the administrator wrote stays.
         self.sh("echo '# mine' >>/etc/vireo/vireod.conf")
         self.sh("mkdir /debs-newer")
-        folder = debs.newer()
+        folder = packages.newer()
         for name in os.listdir(folder):
             with open(os.path.join(folder, name), "rb") as source, \
                     open(self.debian.path(f"/debs-newer/{name}"), "wb") as stream:
@@ -174,10 +177,10 @@ class Life(Debian):
         self.sh("virsh destroy vm1")
         self.assertNotIn("active", self.sh("apt-get remove vireo-driver-qemu"))
         self.sh(STOP)
-        packages = self.sh("dpkg-query -W -f '${Package} ' 'vireo-*' 'libvireo*'")
-        self.sh(f"apt-get remove {packages}")
+        names = self.sh("dpkg-query -W -f '${Package} ' 'vireo-*' 'libvireo*'")
+        self.sh(f"apt-get remove {names}")
         self.sh("ls /etc/vireo/vireod.conf /etc/vireo/qemu.conf /etc/vireo/qemu/system/domains/*.xml")
-        self.says(f"apt-get purge {packages}", "/var/lib/vireo is not empty")
+        self.says(f"apt-get purge {names}", "/var/lib/vireo is not empty")
         left = self.files() - before
         self.assertEqual(left, {"/var/lib/vireo", "/var/lib/vireo/images", image})
         self.assertEqual(before - self.files(), set())

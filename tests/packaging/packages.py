@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The Debian packages of this tree: built when it has changed, and kept below BUILD/packaging."""
+"""The Debian and RPM packages of this tree: built when it has changed, and kept below BUILD/packaging."""
 import fcntl
 import glob
 import hashlib
@@ -15,7 +15,9 @@ import chroot
 
 DEBS = os.path.join(chroot.PLACE, "debs")
 NEWER = os.path.join(chroot.PLACE, "debs-newer")
+RPMS = os.path.join(chroot.PLACE, "rpms")
 BUILD_DEBS = os.path.join(chroot.TOP, "packaging", "build-debs")
+BUILD_RPMS = os.path.join(chroot.TOP, "packaging", "build-rpms")
 
 
 @contextmanager
@@ -40,19 +42,33 @@ def fingerprint():
     return digest.hexdigest()
 
 
-def built():
+def build(folder, *command, finish=None, **rest):
+    """Runs a packager's COMMAND, which fills FOLDER, when the tree has changed since."""
+    with locked():
+        mark, now = os.path.join(folder, "made-from"), fingerprint()
+        if os.path.exists(mark) and Path(mark).read_text(encoding="ascii") == now:
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        chroot.run(*command, timeout=500, **rest)
+        if finish:
+            finish(folder)
+        Path(mark).write_text(now, encoding="ascii")
+
+
+def debs():
     """A folder with the packages, and an index for apt."""
     chroot.need("dpkg-buildpackage", "dh", "dpkg-scanpackages")
-    with locked():
-        mark, now = os.path.join(DEBS, "made-from"), fingerprint()
-        if not os.path.exists(mark) or Path(mark).read_text(encoding="ascii") != now:
-            shutil.rmtree(DEBS, ignore_errors=True)
-            options = f"nocheck noautodbgsym parallel={os.cpu_count()}"
-            chroot.run(BUILD_DEBS, DEBS, env=dict(os.environ, DEB_BUILD_OPTIONS=options), timeout=500)
-            index(DEBS)
-            with open(mark, "w", encoding="ascii") as stream:
-                stream.write(now)
+    options = f"nocheck noautodbgsym parallel={os.cpu_count()}"
+    build(DEBS, BUILD_DEBS, DEBS, finish=index, env=dict(os.environ, DEB_BUILD_OPTIONS=options))
     return DEBS
+
+
+def rpms():
+    """A folder with the RPM packages."""
+    chroot.need("rpmbuild", "rpm")
+    # What they build-depend on is here as Debian's. What the compiler makes of them is of no interest.
+    build(RPMS, BUILD_RPMS, RPMS, "--nodeps", "--define", "optflags -O0")
+    return RPMS
 
 
 def index(folder):
@@ -73,7 +89,7 @@ def deb_of(package, folder=DEBS):
 
 def newer():
     """The same packages as the next revision of the distribution."""
-    version = field(deb_of("vireo-daemon", built()), "Version")
+    version = field(deb_of("vireo-daemon", debs()), "Version")
     following = version + "+next"
     with locked():
         shutil.rmtree(NEWER, ignore_errors=True)
