@@ -55,6 +55,9 @@ static int open_connection(VireoSession *session, vireo_call *call)
     gboolean busy;
     Opening *opening;
 
+    /* Only "" asks for the default. Clients never leave it out; libvirtd answers the same. */
+    if (!args->name)
+        return vireo_call_fail(call, VIREO_ERR_INTERNAL_ERROR, "connection not open");
     g_mutex_lock(&session->lock);
     busy = session->conn || session->opening;
     session->opening = TRUE;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virsh: the daemon and its host."""
 import re
+import socket
+import struct
 import xml.etree.ElementTree as ElementTree
 
 import vireotest
@@ -98,6 +100,28 @@ class Host(vireotest.VirshCase):
 
     def test_list_of_nothing(self):
         self.assertEqual(self.virsh("list", "--all", "--name"), "")
+
+    def test_uri_of_none(self):
+        """No URI at all is an error; an empty one asks for the default. No stock client can send the first."""
+        for name, status in ((None, 1), (b"", 0)):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(20)
+                client.connect(self.daemon.socket)
+                self.assertEqual(self.ask(client, 66, b"")[0], 0)    # AUTH_LIST
+                body = struct.pack(">I", 0) if name is None else struct.pack(">II", 1, len(name))
+                self.assertEqual(self.ask(client, 1, body + struct.pack(">I", 0))[0], status)
+                self.assertIn(b"qemu:///system" if status == 0 else b"connection not open", self.ask(client, 110, b"")[1])
+
+    @staticmethod
+    def ask(client, procedure, body):
+        """Status and body of the answer."""
+        client.sendall(struct.pack(">7I", 28 + len(body), 0x20008086, 1, procedure, 0, 1, 0) + body)
+        answer = client.makefile("rb", buffering=0)
+        size = struct.unpack(">I", answer.read(4))[0] - 4
+        data = b""
+        while len(data) < size:
+            data += answer.read(size - len(data))
+        return struct.unpack(">I", data[20:24])[0], data[24:]
 
     def test_unknown_scheme(self):
         error = self.virsh_fails("uri", uri=self.daemon.uri("nosuch"))
