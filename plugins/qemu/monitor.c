@@ -44,7 +44,7 @@ int qemu_qemu_domain_monitor_command(void *handle, vireo_call *call,
 {
     QemuConn *conn = qemu_conn(handle);
     gboolean hmp = (args->flags & VIREO_DOMAIN_QEMU_MONITOR_COMMAND_HMP) != 0;
-    g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->dom);
+    g_autoptr(QemuDomain) dom = qemu_domain_find(conn, call, &args->dom);
     g_autoptr(GError) error = NULL;
     g_autoptr(VireoQmp) qmp = dom ? qemu_domain_monitor(dom, &error) : NULL;
     VireoQmpWait wait = qemu_wait(conn->driver, call, 0);
