@@ -60,8 +60,8 @@ static gboolean usb_controller(QemuLaunch *launch, const VireoDomainController *
     return FALSE;
 }
 
-static gboolean scsi_controller(QemuLaunch *launch, const VireoDomainController *controller,
-                                GError **error)
+JsonObject *qemu_scsi_controller_device(const VireoDomain *doc, const VireoDomainController *controller,
+                                        GError **error)
 {
     const char *model = controller->model ? controller->model : "virtio-scsi";
     const char *driver = NULL;
@@ -75,14 +75,13 @@ static gboolean scsi_controller(QemuLaunch *launch, const VireoDomainController 
     if (!driver) {
         qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "SCSI controller model '%s' is not served",
                    model);
-        return FALSE;
+        return NULL;
     }
     JsonObject *device = vireo_json_new('s', "driver", driver, 's', "id", controller->alias, 0);
     if (g_str_has_prefix(driver, "virtio"))
-        json_object_set_int_member(device, "num_queues", qemu_virtio_queues(launch->doc));
-    qemu_device_place(device, launch->doc, controller->address);
-    qemu_launch_json(launch, "-device", device);
-    return TRUE;
+        json_object_set_int_member(device, "num_queues", qemu_virtio_queues(doc));
+    qemu_device_place(device, doc, controller->address);
+    return device;
 }
 
 static gboolean pci_controller(QemuLaunch *launch, const VireoDomainController *controller,
@@ -122,7 +121,10 @@ static gboolean one_controller(QemuLaunch *launch, const VireoDomainController *
     case VIREO_DOMAIN_CONTROLLER_TYPE_USB:
         return usb_controller(launch, controller, error);
     case VIREO_DOMAIN_CONTROLLER_TYPE_SCSI:
-        return scsi_controller(launch, controller, error);
+        device = qemu_scsi_controller_device(launch->doc, controller, error);
+        if (device)
+            qemu_launch_json(launch, "-device", device);
+        return device != NULL;
     case VIREO_DOMAIN_CONTROLLER_TYPE_IDE:
         return TRUE; /* part of the machine */
     case VIREO_DOMAIN_CONTROLLER_TYPE_FDC:

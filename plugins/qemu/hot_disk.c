@@ -107,6 +107,29 @@ static gboolean attachable(const VireoDomainDisk *disk, GError **error)
     return FALSE;
 }
 
+/* What the disk brings with it. */
+static gboolean add_controllers(QemuHot *hot, GError **error)
+{
+    const VireoDomainDevices *devices = hot->doc->devices;
+
+    for (guint i = hot->controllers; i < devices->controllers.n; i++) {
+        JsonObject *device = qemu_scsi_controller_device(hot->doc, devices->controllers.items[i], error);
+
+        if (!device || !qemu_hot_run(hot, "device_add", device, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+/* They go when the guest likes. */
+static void del_controllers(QemuHot *hot)
+{
+    const VireoDomainDevices *devices = hot->doc->devices;
+
+    for (guint i = hot->controllers; i < devices->controllers.n; i++)
+        qemu_hot_run(hot, "device_del", vireo_json_new('s', "id", devices->controllers.items[i]->alias, 0), NULL);
+}
+
 gboolean qemu_hot_disk_attach(QemuHot *hot, VireoDomainDisk *disk, GError **error)
 {
     g_autoptr(GPtrArray) chain = attachable(disk, error) ? qemu_image_chain(disk, error) : NULL;
@@ -118,9 +141,12 @@ gboolean qemu_hot_disk_attach(QemuHot *hot, VireoDomainDisk *disk, GError **erro
     if (give(hot, disk, chain, error) && add_nodes(hot, nodes, error)) {
         int order = disk->boot ? (int)disk->boot->order : 0;
 
-        done = qemu_hot_run(hot, "device_add", qemu_disk_device(hot->doc, disk, order), error);
-        if (!done)
+        done = add_controllers(hot, error) &&
+               qemu_hot_run(hot, "device_add", qemu_disk_device(hot->doc, disk, order), error);
+        if (!done) {
+            del_controllers(hot);
             del_nodes(hot, nodes, nodes->len);
+        }
     }
     if (!done)
         take_back(hot, disk, chain);

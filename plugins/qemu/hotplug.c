@@ -206,6 +206,35 @@ static gboolean replace_device(QemuSpace *space, VireoDomain *doc, VireoDomainDe
     return qemu_def_complete(space, doc, error);
 }
 
+/* ---- by its name --------------------------------------------------------------- */
+
+/* A copy of the device, as it would be given to detach it; NULL with the error of libvirtd. */
+static VireoDomainDevices *device_of_alias(const VireoDomain *doc, const char *alias, GError **error)
+{
+    g_autoptr(VireoDomainDevices) found = g_new0(VireoDomainDevices, 1);
+    const VireoDomainDevices *devices = doc->devices;
+
+#define PICK(list, kind)                                                                           \
+    VEC_EACH(devices->list, i)                                                                     \
+    if (!g_strcmp0(devices->list.items[i]->alias, alias)) {                                        \
+        vireo_list_append(&found->list, vireo_domain_##kind##_copy(devices->list.items[i]));       \
+        return g_steal_pointer(&found);                                                            \
+    }
+    PICK(disks, disk)
+    PICK(interfaces, interface)
+    PICK(controllers, controller)
+    PICK(serials, chardev)
+    PICK(consoles, chardev)
+    PICK(channels, chardev)
+    PICK(inputs, input)
+    PICK(videos, video)
+    PICK(watchdogs, watchdog)
+    PICK(rngs, rng)
+#undef PICK
+    qemu_error(error, VIREO_ERR_DEVICE_MISSING, "no device found with alias %s", alias);
+    return NULL;
+}
+
 typedef enum { HOT_ATTACH, HOT_DETACH, HOT_UPDATE } Kind;
 
 typedef struct {
@@ -254,16 +283,21 @@ static void name_interface(const VireoDomain *doc, VireoDomainInterface *iface)
     }
 }
 
-/* What the new disk would need and a running guest cannot get. */
-static gboolean has_controllers(const QemuHot *hot, guint before, GError **error)
+/* Of what the new device needs a running guest can only get SCSI controllers. */
+static gboolean can_have_controllers(const QemuHot *hot, GError **error)
 {
-    if (hot->doc->devices->controllers.n == before)
-        return TRUE;
-    const VireoDomainController *new = hot->doc->devices->controllers.items[before];
-    qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
-               "the device needs another %s controller, which a running guest does not get",
-               vireo_domain_controller_type_to_string(new->type));
-    return FALSE;
+    for (guint i = hot->controllers; i < hot->doc->devices->controllers.n; i++) {
+        VireoDomainController *new = hot->doc->devices->controllers.items[i];
+
+        if (new->type != VIREO_DOMAIN_CONTROLLER_TYPE_SCSI) {
+            qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
+                       "the device needs another %s controller, which a running guest does not get",
+                       vireo_domain_controller_type_to_string(new->type));
+            return FALSE;
+        }
+        new->alias = g_strdup_printf("scsi%u", new->index);
+    }
+    return TRUE;
 }
 
 /* The disk's alias alone: the others keep the names by which QEMU knows them. */
@@ -280,9 +314,9 @@ static gboolean live_attach(QemuHot *hot, VireoDomainDevices *device, GError **e
 {
     VireoDomainDisk *disk = the_disk(device);
     VireoDomainInterface *iface = the_interface(device);
-    guint before = hot->doc->devices->controllers.n;
     gboolean done;
 
+    hot->controllers = hot->doc->devices->controllers.n;
     if (!disk && !iface) {
         qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
                    "only disks and interfaces are attached to a running guest");
@@ -291,7 +325,7 @@ static gboolean live_attach(QemuHot *hot, VireoDomainDevices *device, GError **e
     if (iface)
         name_interface(hot->doc, iface);
     if (!add_device(hot->dom->space, hot->doc, device, error) ||
-        !has_controllers(hot, before, error))
+        !can_have_controllers(hot, error))
         return FALSE;
     if (disk)
         name_disk(hot->doc, disk);
@@ -302,6 +336,21 @@ static gboolean live_attach(QemuHot *hot, VireoDomainDevices *device, GError **e
     qemu_change_live_to(hot->dom, g_steal_pointer(&hot->doc));
     qemu_hot_event_added(hot, alias);
     return TRUE;
+}
+
+static gboolean detach_scsi(QemuHot *hot, const VireoDomainController *controller, GError **error)
+{
+    VEC_EACH(hot->doc->devices->disks, i)
+    {
+        const VireoDomainDisk *disk = hot->doc->devices->disks.items[i];
+
+        if (disk->target->bus != VIREO_DOMAIN_DISK_BUS_SCSI || disk->address->controller != controller->index)
+            continue;
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "device cannot be detached: device is busy: disk '%s' is on it",
+                   disk->target->dev);
+        return FALSE;
+    }
+    return qemu_hot_unplug(hot, controller->alias, error);
 }
 
 static gboolean live_detach(QemuHot *hot, const VireoDomainDevices *device, GError **error)
@@ -326,8 +375,14 @@ static gboolean live_detach(QemuHot *hot, const VireoDomainDevices *device, GErr
             return missing(device, error);
         return qemu_hot_unplug(hot, devices->interfaces.items[at]->alias, error);
     }
+    if (device->controllers.n) {
+        if ((at = find_controller(hot->doc, device->controllers.items[0])) == NOT_FOUND)
+            return missing(device, error);
+        if (devices->controllers.items[at]->type == VIREO_DOMAIN_CONTROLLER_TYPE_SCSI)
+            return detach_scsi(hot, devices->controllers.items[at], error);
+    }
     qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
-               "only disks and interfaces are detached from a running guest");
+               "only disks, interfaces and SCSI controllers are detached from a running guest");
     return FALSE;
 }
 
@@ -440,6 +495,14 @@ static gboolean try_config(QemuDomain *dom, const Edit *edit, GError **error)
 }
 
 /* Live first: what the guest refuses is not stored either. */
+static gboolean change(QemuDomain *dom, vireo_call *call, const Edit *edit, gboolean live, gboolean config,
+                       gboolean force, GError **error)
+{
+    return (!live || !config || try_config(dom, edit, error)) &&
+           (!live || change_live(dom, call, edit, force, error)) &&
+           (!config || qemu_change_config(dom, edit_config, edit, error));
+}
+
 static int change_device(void *handle, vireo_call *call, const vireo_domain_ref *ref, Kind kind,
                          const char *xml, guint flags)
 {
@@ -455,11 +518,7 @@ static int change_device(void *handle, vireo_call *call, const vireo_domain_ref 
         !(device = parse_device(conn->space, xml, &error)))
         return qemu_fail(conn->driver, call, error);
     const Edit edit = { conn->space, kind, device };
-    if ((live && config && !try_config(dom, &edit, &error)) ||
-        (live && !change_live(dom, call, &edit, force, &error)) ||
-        (config && !qemu_change_config(dom, edit_config, &edit, &error)))
-        return qemu_fail(conn->driver, call, error);
-    return VIREO_OK;
+    return change(dom, call, &edit, live, config, force, &error) ? VIREO_OK : qemu_fail(conn->driver, call, error);
 }
 
 int qemu_domain_attach_device_flags(void *handle, vireo_call *call,
@@ -478,4 +537,26 @@ int qemu_domain_update_device_flags(void *handle, vireo_call *call,
                                     const vireo_domain_update_device_flags_args *args)
 {
     return change_device(handle, call, &args->dom, HOT_UPDATE, args->xml, args->flags);
+}
+
+int qemu_domain_detach_device_alias(void *handle, vireo_call *call,
+                                    const vireo_domain_detach_device_alias_args *args)
+{
+    QemuConn *conn = qemu_conn(handle);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->dom);
+    g_autoptr(VireoDomainDevices) device = NULL;
+    gboolean live, config;
+
+    if (!dom)
+        return VIREO_FAIL;
+    if (!qemu_domain_impact(dom, args->flags, &live, &config, &error))
+        return qemu_fail(conn->driver, call, error);
+    g_autoptr(QemuDef) def = live ? qemu_domain_live(dom) : qemu_domain_config(dom);
+    if (!def)
+        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "domain '%s' is not running", dom->name);
+    device = device_of_alias(def->doc, args->alias, &error);
+    const Edit edit = { conn->space, HOT_DETACH, device };
+    return device && change(dom, call, &edit, live, config, FALSE, &error) ? VIREO_OK
+                                                                          : qemu_fail(conn->driver, call, error);
 }

@@ -9,6 +9,7 @@ typedef struct {
     vireo_call *call; /* NULL: nobody waits */
     VireoQmp *qmp;
     VireoDomain *doc; /* a copy of what runs, being changed */
+    guint controllers; /* how many of doc's the guest has; the others come with a disk */
 } QemuHot;
 
 /* hot_disk.c. Attaching: the device is already in hot->doc, with its address; on failure nothing of

@@ -47,6 +47,8 @@ guint qemu_virtio_queues(const VireoDomain *doc);
 /* command_dev.c */
 gboolean qemu_command_controllers(QemuLaunch *launch, GError **error);
 gboolean qemu_command_devices(QemuLaunch *launch, GError **error);
+JsonObject *qemu_scsi_controller_device(const VireoDomain *doc, const VireoDomainController *controller,
+                                        GError **error);
 JsonObject *qemu_interface_netdev(const VireoDomainInterface *iface, int fd);
 JsonObject *qemu_interface_device(const VireoDomain *doc, const VireoDomainInterface *iface,
                                   int boot_index);

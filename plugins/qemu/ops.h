@@ -82,6 +82,7 @@ vireo_domain_set_metadata_fn qemu_domain_set_metadata;
 /* hotplug.c */
 vireo_domain_attach_device_flags_fn qemu_domain_attach_device_flags;
 vireo_domain_detach_device_flags_fn qemu_domain_detach_device_flags;
+vireo_domain_detach_device_alias_fn qemu_domain_detach_device_alias;
 vireo_domain_update_device_flags_fn qemu_domain_update_device_flags;
 vireo_domain_block_resize_fn qemu_domain_block_resize;
 /* save.c */

@@ -291,6 +291,7 @@ static void qemu_fini(void *self)
     X(domain_get_disk_errors, qemu_domain_get_disk_errors, 0, 0, 0, 0)                             \
     X(domain_attach_device_flags, qemu_domain_attach_device_flags, AFFECT, 0, 0, 0)                \
     X(domain_detach_device_flags, qemu_domain_detach_device_flags, AFFECT, 0, 0, 0)                \
+    X(domain_detach_device_alias, qemu_domain_detach_device_alias, AFFECT, 0, 0, 0)                \
     X(domain_update_device_flags, qemu_domain_update_device_flags,                                 \
       AFFECT | VIREO_DOMAIN_DEVICE_MODIFY_FORCE, 0, 0, 0)                                          \
     X(domain_block_resize, qemu_domain_block_resize, VIREO_DOMAIN_BLOCK_RESIZE_BYTES, 0, 0, 0)

@@ -5,6 +5,7 @@ The small guest ignores the button that asks it to let go of a card: a device le
 which is what a guest that takes its time looks like."""
 import os
 import threading
+import time
 import unittest
 
 import qemutest
@@ -151,6 +152,48 @@ class Live(qemutest.Case):
         self.virsh("blockresize", "a", "vda", "2M")
         self.assertEqual(self.virsh("domblkinfo", "a", "vda").splitlines()[0].split()[-1], str(2 << 20))
         self.virsh_fails("blockresize", "a", "vdz", "2M")
+
+    def test_disk_leaves_by_its_name(self):
+        self.virsh("attach-device", "a", self.device, "--live")
+        self.virsh("detach-device-alias", "a", "virtio-disk1", "--live")
+        self.virsh("reset", "a")
+        wait_until(lambda: "vdb" not in self.targets("a"), 10, "the disk has left")
+        message = self.virsh_fails("detach-device-alias", "a", "virtio-disk1", "--live")
+        self.assertIn("no device found with alias virtio-disk1", message)
+        self.assertIn("running guest", self.virsh_fails("detach-device-alias", "a", "serial0", "--live"))
+
+    def test_questions_do_not_wait_for_a_change(self):
+        """A guest that takes its time with a device keeps neither the monitor nor others from an answer."""
+        self.virsh("attach-device", "a", self.device, "--live")
+        slow = threading.Thread(target=self.virsh_raw, args=("detach-device", "a", self.device, "--live"))
+        begin = time.monotonic()
+        slow.start()
+        wait_until(lambda: "vdb" in self.targets("a"), 10)
+        time.sleep(0.5)
+        self.assertIn("running", self.monitor("info status"))
+        self.assertLess(time.monotonic() - begin, 3)
+        self.assertTrue(slow.is_alive(), "the change should still be under way")
+        slow.join()
+
+    def test_disk_brings_its_controller(self):
+        device = self.write("scsi.xml", disk_xml(self.image, "sda", bus="scsi"))
+        self.virsh("attach-device", "a", device, "--live", "--config")
+        for flags in (), ("--inactive",):
+            controllers = self.xml("a", *flags).findall("devices/controller[@type='scsi']")
+            self.assertEqual([c.get("index") for c in controllers], ["0"])
+        self.assertEqual(self.xml("a").find("devices/controller[@type='scsi']/alias").get("name"), "scsi0")
+        self.assertIn(self.image, self.monitor("info block"))
+        self.assertIn("scsi0", self.monitor("info qtree"))
+        self.assertIn("busy", self.virsh_fails("detach-device-alias", "a", "scsi0", "--live"))
+        second = self.write("second.xml", disk_xml(self.empty_disk("s.qcow2"), "sdb", bus="scsi"))
+        self.virsh("attach-device", "a", second, "--live")
+        self.assertEqual(len(self.xml("a").findall("devices/controller[@type='scsi']")), 1)
+
+    def test_disk_that_cannot_come_brings_no_controller(self):
+        device = self.write("own.xml", disk_xml(self.targets("a")["vda"], "sda", bus="scsi"))
+        self.assertIn("lock", self.virsh_fails("attach-device", "a", device, "--live"))
+        self.assertIsNone(self.xml("a").find("devices/controller[@type='scsi']"))
+        self.assertNotIn("scsi0", self.monitor("info qtree"))
 
     def test_two_at_once_follow_each_other(self):
         devices = [self.write(f"{n}.xml", disk_xml(self.empty_disk(f"{n}.qcow2"), f"vd{n}")) for n in "cdef"]
