@@ -169,15 +169,9 @@ int qemu_domain_block_stats_flags(void *handle, vireo_call *call,
     return VIREO_OK;
 }
 
-gboolean qemu_disk_size(const VireoDomainDisk *disk, QemuDiskSize *size, GError **error)
+gboolean qemu_image_size(const char *path, VireoDomainStorageFormat format, QemuDiskSize *size, GError **error)
 {
-    const char *path = qemu_disk_path(disk);
     struct stat st;
-
-    if (!path) {
-        qemu_error(error, VIREO_ERR_INVALID_ARG, "disk '%s' has no medium", disk->target->dev);
-        return FALSE;
-    }
     int fd = qemu_image_open(path, O_RDONLY, error);
     if (fd < 0)
         return FALSE;
@@ -196,9 +190,18 @@ gboolean qemu_disk_size(const VireoDomainDisk *disk, QemuDiskSize *size, GError 
     if (!known)
         return FALSE;
     /* A raw disk stays raw, whatever its guest wrote into its first sector. */
-    size->capacity = disk->driver->type == VIREO_DOMAIN_STORAGE_FORMAT_QCOW2 ? info->virtual_size
-                                                                             : size->physical;
+    size->capacity = format == VIREO_DOMAIN_STORAGE_FORMAT_QCOW2 ? info->virtual_size : size->physical;
     return TRUE;
+}
+
+gboolean qemu_disk_size(const VireoDomainDisk *disk, QemuDiskSize *size, GError **error)
+{
+    const char *path = qemu_disk_path(disk);
+
+    if (path)
+        return qemu_image_size(path, disk->driver->type, size, error);
+    qemu_error(error, VIREO_ERR_INVALID_ARG, "disk '%s' has no medium", disk->target->dev);
+    return FALSE;
 }
 
 int qemu_domain_get_block_info(void *handle, vireo_call *call,

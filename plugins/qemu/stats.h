@@ -11,4 +11,5 @@ typedef struct {
     guint64 capacity, allocation, physical;
 } QemuDiskSize;
 /* Read from the image itself, whether the guest runs or not. */
+gboolean qemu_image_size(const char *path, VireoDomainStorageFormat format, QemuDiskSize *size, GError **error);
 gboolean qemu_disk_size(const VireoDomainDisk *disk, QemuDiskSize *size, GError **error);

@@ -225,6 +225,32 @@ static JsonObject *stats_of(JsonArray *list, const char *alias)
     return NULL;
 }
 
+static void add_size(QemuParams *params, guint index, const char *path, VireoDomainStorageFormat format)
+{
+    g_autofree char *file = g_strdup_printf("block.%u.path", index);
+    g_autofree char *allocation = g_strdup_printf("block.%u.allocation", index);
+    g_autofree char *capacity = g_strdup_printf("block.%u.capacity", index);
+    g_autofree char *physical = g_strdup_printf("block.%u.physical", index);
+    QemuDiskSize size;
+
+    qemu_param_string(params, file, path);
+    if (!qemu_image_size(path, format, &size, NULL))
+        return;
+    qemu_param_ullong(params, allocation, size.allocation);
+    qemu_param_ullong(params, capacity, size.capacity);
+    qemu_param_ullong(params, physical, size.physical);
+}
+
+static void add_name(QemuParams *params, guint index, const VireoDomainDisk *disk, guint depth)
+{
+    g_autofree char *name = g_strdup_printf("block.%u.name", index);
+    g_autofree char *backing = g_strdup_printf("block.%u.backingIndex", index);
+
+    qemu_param_string(params, name, disk->target->dev);
+    if (depth)
+        qemu_param_uint(params, backing, depth);
+}
+
 static void add_block(QemuParams *params, const VireoDomainDisk *disk, guint index,
                       JsonArray *answer)
 {
@@ -234,32 +260,21 @@ static void add_block(QemuParams *params, const VireoDomainDisk *disk, guint ind
                      { "rd.times", "rd_total_time_ns" }, { "wr.reqs", "wr_operations" },
                      { "wr.bytes", "wr_bytes" },      { "wr.times", "wr_total_time_ns" },
                      { "fl.reqs", "flush_operations" }, { "fl.times", "flush_total_time_ns" } };
-    g_autofree char *name = g_strdup_printf("block.%u.name", index);
-    g_autofree char *path = g_strdup_printf("block.%u.path", index);
-    g_autofree char *allocation = g_strdup_printf("block.%u.allocation", index);
-    g_autofree char *capacity = g_strdup_printf("block.%u.capacity", index);
-    g_autofree char *physical = g_strdup_printf("block.%u.physical", index);
     JsonObject *stats = stats_of(answer, disk->alias);
     const char *file = qemu_disk_path(disk);
-    QemuDiskSize size;
 
-    qemu_param_string(params, name, disk->target->dev);
-    if (file)
-        qemu_param_string(params, path, file);
+    add_name(params, index, disk, 0);
     for (guint c = 0; stats && c < G_N_ELEMENTS(counters); c++) {
         g_autofree char *key = g_strdup_printf("block.%u.%s", index, counters[c].name);
 
         qemu_param_ullong(params, key, (guint64)vireo_json_int(stats, counters[c].qemu, 0));
     }
-    if (!file || !qemu_disk_size(disk, &size, NULL))
-        return;
-    qemu_param_ullong(params, allocation, size.allocation);
-    qemu_param_ullong(params, capacity, size.capacity);
-    qemu_param_ullong(params, physical, size.physical);
+    if (file)
+        add_size(params, index, file, disk->driver->type);
 }
 
 /* The deadline is that of the whole call: many that hang take no longer than one. */
-static void add_blocks(QemuParams *params, Subject *subject, VireoQmpWait *wait, gint64 deadline)
+static void add_blocks(QemuParams *params, Subject *subject, gboolean backing, VireoQmpWait *wait, gint64 deadline)
 {
     const VireoDomainDevices *devices = subject->def->doc->devices;
     JsonArray *answer = NULL;
@@ -267,8 +282,30 @@ static void add_blocks(QemuParams *params, Subject *subject, VireoQmpWait *wait,
     wait->timeout_ms = MAX(1, (deadline - g_get_monotonic_time()) / 1000);
     if (subject->batch && vireo_qmp_batch_wait(subject->batch, wait, NULL))
         answer = vireo_json_node_array(vireo_qmp_batch_get(subject->batch, 0));
-    qemu_param_uint(params, "block.count", devices->disks.n);
-    VEC_EACH(devices->disks, i) add_block(params, devices->disks.items[i], i, answer);
+    g_autoptr(GPtrArray) chains = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
+    guint index = 0, count = 0;
+
+    /* What cannot be read has no image below. */
+    VEC_EACH(devices->disks, i)
+    {
+        GPtrArray *chain = backing && subject->active ? qemu_image_chain(devices->disks.items[i], NULL) : NULL;
+
+        g_ptr_array_add(chains, chain ? chain : g_ptr_array_new());
+        count += MAX(1, ((GPtrArray *)chains->pdata[i])->len);
+    }
+    qemu_param_uint(params, "block.count", count);
+    VEC_EACH(devices->disks, i)
+    {
+        GPtrArray *chain = chains->pdata[i];
+
+        add_block(params, devices->disks.items[i], index++, answer);
+        for (guint depth = 1; depth < chain->len; depth++, index++) {
+            const QemuImage *image = chain->pdata[depth];
+
+            add_name(params, index, devices->disks.items[i], depth);
+            add_size(params, index, image->path, image->format);
+        }
+    }
 }
 
 int qemu_connect_get_all_domain_stats(void *handle, vireo_call *call,
@@ -309,7 +346,8 @@ int qemu_connect_get_all_domain_stats(void *handle, vireo_call *call,
         if (groups & VIREO_DOMAIN_STATS_INTERFACE)
             add_interfaces(&params, subject);
         if (groups & VIREO_DOMAIN_STATS_BLOCK)
-            add_blocks(&params, subject, &wait, deadline);
+            add_blocks(&params, subject, (args->flags & VIREO_CONNECT_GET_ALL_DOMAINS_STATS_BACKING) != 0, &wait,
+                       deadline);
         record->params.val = qemu_params_take(&params, &record->params.len);
     }
     return VIREO_OK;

@@ -75,6 +75,24 @@ class Info(vireotest.VirshCase):
         self.assertEqual(stats["block.0.name"], "vda")
         self.assertGreater(int(stats["cpu.time"]), 0)
 
+    def test_domstats_of_images_below(self):
+        base, top = self.nano_disk("base.qcow2"), os.path.join(self.work, "top.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, top], check=True)
+        self.define("c", disks=[vireotest.disk_xml(top, "vda"), vireotest.disk_xml(self.nano_disk("other.qcow2"), "vdb")])
+        self.start("c")
+        plain = self.virsh("domstats", "c", "--block")
+        self.assertRegex(plain, r"block.count=2\b")
+        self.assertNotIn(base, plain)
+        deep = self.virsh("domstats", "c", "--block", "--backing")
+        self.assertRegex(deep, r"block.count=3\b")
+        self.assertRegex(deep, rf"block.1.name=vda\b[^/]*block.1.path={base}")
+        self.assertRegex(deep, r"block.1.backingIndex=\d+\b")
+        self.assertRegex(deep, rf"block.1.capacity={1 << 20}\b")
+        self.assertRegex(deep, r"block.2.name=vdb\b")
+        self.assertNotIn("block.1.rd.reqs", deep)
+        self.virsh("destroy", "c")
+        self.virsh("undefine", "c")
+
     def test_domstats_of_one_kind(self):
         self.define_diskless("off")
         out = self.virsh("domstats", "--state")
