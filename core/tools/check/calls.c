@@ -365,11 +365,6 @@ static gboolean try_flags(Walk *walk, const struct vireo_op *row, guint64 flags,
     return TRUE;
 }
 
-static gboolean same_bytes(const Effect *a, const Effect *b)
-{
-    return a->bytes->len == b->bytes->len && memcmp(a->bytes->data, b->bytes->data, a->bytes->len) == 0;
-}
-
 static const char *word_for(int status)
 {
     return status == VIREO_OK ? "succeeds" : status == VIREO_FAIL ? "fails" : "does not end";
@@ -394,7 +389,7 @@ static void compare_flag(Walk *walk, const struct vireo_op *row, const VireoFlag
     else if (first.state != with.state)
         check_fail("%s looks at %s, which its table calls trivial: without it the domain ends in state %d, with it in "
                    "state %d", walk->op->name, flag->name, first.state, with.state);
-    else if (same_bytes(&first, &second) && !same_bytes(&first, &with))
+    else if (check_same_answer(first.bytes, second.bytes) && !check_same_answer(first.bytes, with.bytes))
         check_fail("%s looks at %s, which its table calls trivial: the answers differ", walk->op->name, flag->name);
 }
 

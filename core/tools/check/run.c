@@ -251,10 +251,12 @@ static void read_sanitizer(Run *run)
     g_auto(GStrv) lines = run->result.output ? g_strsplit(run->result.output, "\n", -1) : NULL;
 
     for (char **line = lines; line && *line; line++) {
-        char *text = strstr(*line, "SUMMARY: ");
+        const char *text = strstr(*line, "SUMMARY: ");
 
         if (text && strstr(text, "Sanitizer"))
             add(run, g_strdup(text + strlen("SUMMARY: ")));
+        else if (strstr(*line, ": runtime error: ")) /* undefined behaviour has no summary */
+            add(run, g_strdup(*line));
     }
 }
 

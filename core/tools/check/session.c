@@ -302,3 +302,8 @@ gboolean session_prepare(Session *session, const char *name, gboolean running)
     }
     return session_domain(session, name, &dom) && running == (dom.id != -1);
 }
+
+gboolean check_same_answer(const GByteArray *a, const GByteArray *b)
+{
+    return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
+}

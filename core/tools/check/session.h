@@ -58,3 +58,5 @@ gboolean session_prepare(Session *session, const char *name, gboolean running);
 gboolean session_domain(Session *session, const char *name, vireo_domain_ref *ret);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Session, session_free)
+/* Two encoded results; an operation without one has 0 bytes. */
+gboolean check_same_answer(const GByteArray *a, const GByteArray *b);

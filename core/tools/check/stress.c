@@ -4,7 +4,6 @@
  * First queries alone, whose answers must be those of a quiet moment; then changes among them.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "ops/codec.h"
 #include "tools/check/fill.h"
@@ -72,11 +71,6 @@ static GByteArray *ask(Stress *stress, const VireoOp *op, guint domain, CheckOut
     return answer;
 }
 
-static gboolean same(const GByteArray *a, const GByteArray *b)
-{
-    return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
-}
-
 static void question_free(gpointer data)
 {
     Question *question = data;
@@ -98,7 +92,7 @@ static void learn(Stress *stress, const VireoOp *op, guint domain)
     question->code = first.code;
     g_usleep(1000);
     later = ask(stress, op, domain, &second);
-    if (first.code != second.code || !same(question->answer, later))
+    if (first.code != second.code || !check_same_answer(question->answer, later))
         g_clear_pointer(&question->answer, g_byte_array_unref);
     g_ptr_array_add(stress->questions, question);
 }
@@ -149,7 +143,7 @@ static void check_answer(Stress *stress, Question *question, const GByteArray *a
         check_fail("%s was not completed while other calls ran", question->op->name);
     if (stress->changes || !question->answer)
         return;
-    if (question->code != outcome->code || !same(answer, question->answer))
+    if (question->code != outcome->code || !check_same_answer(answer, question->answer))
         __atomic_add_fetch(&question->differed, 1, __ATOMIC_RELAXED);
 }
 
@@ -162,7 +156,7 @@ static void judge(Stress *stress, const Question *question)
     if (!question->differed)
         return;
     answer = ask(stress, question->op, question->domain, &outcome);
-    if (outcome.code == question->code && same(answer, question->answer))
+    if (outcome.code == question->code && check_same_answer(answer, question->answer))
         check_fail("%s answers otherwise while other calls run than when it is alone", question->op->name);
 }
 
