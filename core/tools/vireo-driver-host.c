@@ -68,8 +68,7 @@ static gboolean parse_options(int *argc, char ***argv)
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_autoptr(GError) error = NULL;
 
-    g_option_context_set_summary(context, "One driver in a process of its own. vireod starts this; see isolation in "
-                                          "vireod(8).");
+    g_option_context_set_summary(context, "One driver in a process of its own. vireod starts this.");
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, argc, argv, &error)) {
         g_printerr("vireo-driver-host: %s\n", error->message);
