@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * round-trip SOCKET [CALLS [URI [PROCEDURE]]]
+ * round-trip SOCKET [CALLS [URI [PROCEDURE [ARGUMENTS]]]]
  *
- * How long a trivial call takes, measured by a client that adds nothing of its own: a procedure without
- * arguments (the library version, unless told otherwise) of a connection to URI, or without one the list of
- * authentication types. Prints the median and the 99th percentile in microseconds.
+ * How long a call takes, measured by a client that adds nothing of its own: a procedure (the library
+ * version, unless told otherwise) of a connection to URI, its encoded arguments in hexadecimal; or without a
+ * URI the list of authentication types. Prints the median and the 99th percentile in microseconds.
  */
 #include <errno.h>
 #include <stdint.h>
@@ -66,6 +66,15 @@ static void open_uri(int fd, const char *uri)
     call(fd, CONNECT_OPEN, 1, payload, 8 + (size + 3) / 4 * 4 + 4);
 }
 
+static size_t from_hex(const char *text, unsigned char *bytes, size_t max)
+{
+    size_t n = 0;
+
+    for (; n < max && text[2 * n] && sscanf(text + 2 * n, "%2hhx", &bytes[n]) == 1; n++)
+        continue;
+    return n;
+}
+
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -79,9 +88,11 @@ int main(int argc, char **argv)
     int calls = argc > 2 ? atoi(argv[2]) : 20000, fd = socket(AF_UNIX, SOCK_STREAM, 0);
     uint32_t proc = argc > 4 ? (uint32_t)atoi(argv[4]) : argc > 3 ? GET_LIB_VERSION : AUTH_LIST;
     double *took = calls > 0 ? calloc(calls, sizeof *took) : NULL;
+    unsigned char payload[1024];
+    size_t size = argc > 5 ? from_hex(argv[5], payload, sizeof payload) : 0;
 
     if (argc < 2 || !took || strlen(argv[1]) >= sizeof address.sun_path) {
-        fprintf(stderr, "usage: round-trip SOCKET [CALLS [URI [PROCEDURE]]]\n");
+        fprintf(stderr, "usage: round-trip SOCKET [CALLS [URI [PROCEDURE [ARGUMENTS]]]]\n");
         return 2;
     }
     strcpy(address.sun_path, argv[1]);
@@ -95,7 +106,7 @@ int main(int argc, char **argv)
         struct timespec begin, end;
 
         clock_gettime(CLOCK_MONOTONIC, &begin);
-        call(fd, proc, 2 + i, NULL, 0);
+        call(fd, proc, 2 + i, payload, size);
         clock_gettime(CLOCK_MONOTONIC, &end);
         took[i] = (end.tv_sec - begin.tv_sec) * 1e6 + (end.tv_nsec - begin.tv_nsec) / 1e3;
     }
