@@ -26,7 +26,7 @@ static QemuDomain *existing(QemuSpace *space, const VireoDomain *doc, GError **e
                    "domain '%s' already exists with uuid %s", doc->name, same_name->uuid_text);
         return NULL;
     }
-    g_mutex_lock(&dom->job);
+    qemu_domain_take_job(dom);
     if (dom->gone) {
         qemu_domain_end(dom);
         return existing(space, doc, error);
@@ -97,7 +97,9 @@ int qemu_domain_define_xml_flags(void *handle, vireo_call *call,
 static gboolean undefine(QemuDomain *dom, guint flags, GError **error)
 {
     g_autofree char *saved = qemu_domain_path(dom, dom->space->save_dir, ".save");
-    guint snapshots = qemu_tree_count(dom->tree);
+    /* What goes on running keeps its snapshots until it ends. */
+    gboolean active = qemu_domain_active(dom);
+    guint snapshots = active ? 0 : qemu_tree_count(dom->tree);
 
     if (!qemu_domain_persistent(dom, "it has no definition to remove", error))
         return FALSE;
@@ -115,9 +117,10 @@ static gboolean undefine(QemuDomain *dom, guint flags, GError **error)
     }
     if (dom->managed_save && !vireo_file_remove(saved, error))
         return FALSE;
-    if (!qemu_tree_remove_all(dom, error))
+    if (!active && !qemu_tree_remove_all(dom, error))
         return FALSE;
-    qemu_files_drop(dom);
+    if (!active)
+        qemu_files_drop(dom);
     return qemu_domain_unstore(dom, error);
 }
 

@@ -54,6 +54,7 @@ void qemu_domain_unref(QemuDomain *dom)
     g_hash_table_unref(dom->jobs);
     g_hash_table_unref(dom->removed);
     g_free(dom->log_path);
+    g_free(dom->merge.image);
     g_free(dom->found_status);
     qemu_tree_free(dom->tree);
     g_mutex_clear(&dom->job);
@@ -181,13 +182,34 @@ QemuDomain *qemu_domain_begin(QemuConn *conn, vireo_call *call, const vireo_doma
 
     if (!dom)
         return NULL;
-    g_mutex_lock(&dom->job);
+    qemu_domain_take_job(dom);
     if (!dom->gone)
         return dom;
     qemu_domain_end(dom);
     conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN, "domain '%s' no longer exists",
                              ref->name ? ref->name : "");
     return NULL;
+}
+
+void qemu_domain_take_job(QemuDomain *dom)
+{
+    g_mutex_lock(&dom->lock);
+    dom->waiting++;
+    g_cond_broadcast(&dom->changed);
+    g_mutex_unlock(&dom->lock);
+    g_mutex_lock(&dom->job);
+    g_mutex_lock(&dom->lock);
+    dom->waiting--;
+    g_mutex_unlock(&dom->lock);
+}
+
+gboolean qemu_domain_must_yield(QemuDomain *dom)
+{
+    g_mutex_lock(&dom->lock);
+    gboolean yield = dom->yields && (dom->waiting || dom->merge.stop ||
+                                     g_atomic_int_get(&dom->space->driver->stopping));
+    g_mutex_unlock(&dom->lock);
+    return yield;
 }
 
 void qemu_domain_end(QemuDomain *dom)

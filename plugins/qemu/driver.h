@@ -19,6 +19,7 @@ typedef struct QemuDomain QemuDomain;
 typedef struct QemuDef QemuDef;
 typedef struct QemuEmulator QemuEmulator;
 typedef struct QemuTree QemuTree;
+typedef struct QemuCoalescer QemuCoalescer;
 
 typedef struct {
     char *user, *group;    /* whom QEMU runs as when the daemon is privileged; NULL: choose */
@@ -50,6 +51,8 @@ struct QemuDriver {
     GMutex terminals_lock;
     GCond terminals_gone; /* one of them */
     GPtrArray *terminals; /* consoles and channels with a client: see terminal.c */
+    QemuCoalescer *coalescer;
+    gint stopping;
 };
 
 struct QemuSpace {
@@ -72,12 +75,20 @@ QemuDef *qemu_def_ref(QemuDef *def);
 void qemu_def_unref(QemuDef *def);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuDef, qemu_def_unref)
 
+/* Images that are being merged in the background: see coalesce.h. */
+typedef struct {
+    char *image; /* that grows; NULL: nothing is done */
+    guint64 total, before; /* bytes to copy; what the image held at first */
+    gint64 since;
+    gboolean stop; /* a client's wish */
+} QemuMerge;
+
 struct QemuDomain {
     gint refs;
     QemuSpace *space;
     guint8 uuid[16];
     char uuid_text[37];
-    GMutex job;
+    GMutex job; /* taken by qemu_domain_take_job */
     GMutex agent;     /* one talk with the agent in the guest at a time */
     GMutex save_lock; /* orders saving and dropping of the live state; held over disk I/O */
     char *found_status; /* run state QEMU was found in after a restart of the daemon */
@@ -111,6 +122,10 @@ struct QemuDomain {
     GHashTable *removed;      /* device ids QEMU reported as gone */
     char *log_path;
     guint64 log_start;          /* length of the log when the process began */
+
+    guint waiting;   /* who waits for the job */
+    gboolean yields; /* whoever has the job gives way to them */
+    QemuMerge merge;
 
     QemuTree *tree; /* snapshots; only touched with job held, or before anybody knows the domain */
 };
@@ -151,6 +166,10 @@ QemuDomain *qemu_domain_find(QemuConn *conn, vireo_call *call, const vireo_domai
 /* The same and takes its job lock; end with qemu_domain_end. */
 QemuDomain *qemu_domain_begin(QemuConn *conn, vireo_call *call, const vireo_domain_ref *ref);
 void qemu_domain_end(QemuDomain *dom);
+/* Waits for the job lock; who works in the background gives way. */
+void qemu_domain_take_job(QemuDomain *dom);
+/* Whether the holder of the job, who works in the background, is to give way now. */
+gboolean qemu_domain_must_yield(QemuDomain *dom);
 typedef QemuDomain QemuDomainJob;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuDomainJob, qemu_domain_end)
 

@@ -47,6 +47,8 @@ gboolean qemu_engine_image_step(QemuDomain *dom, vireo_call *call, const QemuSte
                                 GError **error);
 /* The file an image is based on; NULL: none. Caller frees. */
 char *qemu_engine_backing(const char *path);
+/* Sets right an image in which a merge was cut short; before a guest may read it. */
+gboolean qemu_engine_mend(QemuDomain *dom, GError **error);
 gboolean qemu_engine_unlink(QemuDomain *dom, const char *path, GError **error);
 
 /* ---- running guests (engine_live.c) ------------------------------------------------------------------ */
@@ -89,5 +91,7 @@ typedef struct QemuWork {
 gboolean qemu_work_run(QemuWork *work, GError **error);
 /* Notes that what QEMU is told next may have happened, whatever becomes of the daemon. */
 gboolean qemu_work_sent(QemuWork *work, GError **error);
+/* One step behind the point of no return; the job is held. */
+gboolean qemu_work_step(QemuWork *work, const QemuStep *step, GError **error);
 /* At start, after the guests were found: finishes or undoes what an earlier daemon began. */
 void qemu_work_recover(QemuDomain *dom);

@@ -15,10 +15,13 @@
 #define COPY_TOOL "/bin/cp"
 #define TOOL_MS (24 * 3600 * 1000) /* copying may take its time; it can be cancelled */
 
-static gboolean run_tool(QemuDomain *dom, vireo_call *call, const char *const *argv, GError **error)
+/* yields: may be cut short for others who want the domain. */
+static gboolean run_tool(QemuDomain *dom, gboolean yields, vireo_call *call, const char *const *argv,
+                         GError **error)
 {
     g_autofree char *output = NULL;
-    int status = qemu_run(dom->space->driver, call, argv, TRUE, TOOL_MS, &output, error);
+    int status = yields ? qemu_run_for(dom, call, argv, TOOL_MS, &output, error)
+                        : qemu_run(dom->space->driver, call, argv, TRUE, TOOL_MS, &output, error);
 
     if (status > 0)
         qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s: %s", argv[0],
@@ -101,7 +104,7 @@ gboolean qemu_engine_make_overlay(QemuDomain *dom, vireo_call *call, const char 
         g_strdup_printf("%" G_GUINT64_FORMAT, (info->virtual_size + 511) / 512 * 512);
     const char *argv[] = { IMAGE_TOOL, "create", "-q", "-u", "-f", "qcow2", "-b", backing, "-F",
                            format_name(info), path, size, NULL };
-    gboolean made = run_tool(dom, call, argv, error);
+    gboolean made = run_tool(dom, FALSE, call, argv, error);
     take_back(dom);
     if (!made)
         qemu_engine_unlink(dom, path, NULL);
@@ -156,7 +159,7 @@ static gboolean extract(QemuDomain *dom, vireo_call *call, const QemuStep *step,
     memcpy(all, argv, n * sizeof *argv);
     all[n] = step->image;
     return qemu_engine_make_file(dom, step->image, step->other, error) &&
-           lend(dom, step->other, FALSE, error) && run_tool(dom, call, all, error);
+           lend(dom, step->other, FALSE, error) && run_tool(dom, FALSE, call, all, error);
 }
 
 /* The whole file with what is inside; then only what was asked for is left in it. */
@@ -166,7 +169,7 @@ static gboolean clone_image(QemuDomain *dom, vireo_call *call, const QemuStep *s
                            NULL };
 
     if (!qemu_engine_make_file(dom, step->image, step->other, error) ||
-        !lend(dom, step->other, FALSE, error) || !run_tool(dom, call, argv, error) ||
+        !lend(dom, step->other, FALSE, error) || !run_tool(dom, FALSE, call, argv, error) ||
         !qemu_snapshot_image_do(dom, call, step->image, 'a', step->tag, error))
         return FALSE;
     g_autoptr(QemuImageInfo) info = qemu_image_inspect(step->image, TRUE, error);
@@ -191,6 +194,69 @@ static gboolean make(QemuDomain *dom, vireo_call *call, const QemuStep *step, GE
     return made;
 }
 
+/* ---- merging: qemu-img, like QEMU, writes that an image does not need those below any more before
+ * all that it took from them is on disk. Noted down before, it is set right after an accident: the image
+ * reads the same on top of what it was based on. --------------------------------------------------- */
+
+static char *pull_key(QemuDomain *dom)
+{
+    return g_strdup_printf("pull/%s/%s", dom->space->key, dom->uuid_text);
+}
+
+static gboolean note_pull(QemuDomain *dom, const char *image, GError **error)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autofree char *key = pull_key(dom), *backing = qemu_engine_backing(image);
+    g_autoptr(QemuImageInfo) info = backing ? qemu_image_inspect(backing, FALSE, error) : NULL;
+
+    if (!info)
+        return !backing;
+    g_autoptr(JsonObject) object = vireo_json_new('s', "image", image, 's', "backing", backing, 's',
+                                                  "format", format_name(info), 0);
+    g_autofree char *text = vireo_json_text(object);
+    if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
+        return TRUE;
+    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot note down what happens to %s: %s", image,
+               g_strerror(errno));
+    return FALSE;
+}
+
+static void forget_pull(QemuDomain *dom)
+{
+    g_autofree char *key = pull_key(dom);
+
+    dom->space->driver->host->state_drop(dom->space->driver->core, key);
+}
+
+static void read_pull(const char *key, const void *data, size_t len, void *opaque)
+{
+    JsonObject **noted = opaque;
+
+    if (!*noted)
+        *noted = vireo_json_parse(data, (gssize)len, NULL);
+}
+
+gboolean qemu_engine_mend(QemuDomain *dom, GError **error)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autofree char *key = pull_key(dom);
+    g_autoptr(JsonObject) noted = NULL;
+
+    driver->host->state_each(driver->core, key, read_pull, &noted);
+    const char *image = vireo_json_string(noted, "image"), *backing = vireo_json_string(noted, "backing");
+    if (!image || !backing)
+        return TRUE;
+    g_autofree char *now = qemu_engine_backing(image);
+    const char *argv[] = { IMAGE_TOOL, "rebase", "-q", "-u", "-f", "qcow2", "-b", backing, "-F",
+                           vireo_json_string(noted, "format"), image, NULL };
+    gboolean mended = g_strcmp0(now, backing) == 0 || !g_file_test(backing, G_FILE_TEST_EXISTS) ||
+                      (lend(dom, image, TRUE, error) && run_tool(dom, FALSE, NULL, argv, error));
+    take_back(dom);
+    if (mended)
+        forget_pull(dom);
+    return mended;
+}
+
 static gboolean pull(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)
 {
     g_autoptr(QemuImageInfo) info =
@@ -205,8 +271,14 @@ static gboolean pull(QemuDomain *dom, vireo_call *call, const QemuStep *step, GE
         argv[7] = step->image;
         argv[8] = NULL;
     }
-    gboolean done = lend(dom, step->image, TRUE, error) && run_tool(dom, call, argv, error);
+    gboolean done = qemu_engine_mend(dom, error) && note_pull(dom, step->image, error) &&
+                    lend(dom, step->image, TRUE, error) &&
+                    run_tool(dom, TRUE, call, argv, error);
     take_back(dom);
+    if (done)
+        forget_pull(dom);
+    else
+        qemu_engine_mend(dom, NULL);
     return done;
 }
 

@@ -8,6 +8,7 @@
 #include "events.h"
 #include "launch.h"
 
+#define READY_MS 60000
 #define STORAGE_SUFFIX "-file" /* see qemu_disk_node_name */
 
 static gboolean is_storage(const char *driver)
@@ -216,6 +217,53 @@ static gboolean drop_point(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, con
     return done;
 }
 
+/* Of an earlier daemon, if it is still there. */
+static void end_job(QemuDomain *dom, VireoQmp *qmp, const char *id)
+{
+    g_autoptr(JsonNode) answer = vireo_qmp_call(qmp, "query-jobs", NULL, NULL, NULL);
+    JsonArray *jobs = vireo_json_node_array(answer);
+
+    for (guint i = 0; i < vireo_json_length(jobs); i++) {
+        if (g_strcmp0(vireo_json_string(vireo_json_element(jobs, i), "id"), id))
+            continue;
+        vireo_qmp_run(qmp, "job-cancel", vireo_json_new('s', "id", id, 0), NULL, NULL);
+        for (guint waited = 0; waited < READY_MS; waited += 5) {
+            if (vireo_qmp_run(qmp, "job-dismiss", vireo_json_new('s', "id", id, 0), NULL, NULL))
+                break;
+            g_usleep(5000);
+        }
+    }
+    qemu_job_forget(dom, id);
+}
+
+/* What QEMU keeps in mind of the image goes to disk: it writes that the image does not need those
+ * below any more before it has written where their data is now. Until then the job must not end, and
+ * until then again nothing may be unlinked. */
+static gboolean flush(VireoQmp *qmp, const char *node, GError **error)
+{
+    g_autofree char *line = g_strdup_printf("qemu-io %s flush", node);
+    g_autoptr(JsonNode) answer = vireo_qmp_call(
+        qmp, "human-monitor-command", vireo_json_new('s', "command-line", line, 0), NULL, error);
+    const char *said = answer && JSON_NODE_HOLDS_VALUE(answer) ? json_node_get_string(answer) : "";
+
+    if (answer && said && *said)
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "QEMU cannot flush %s: %s", node, said);
+    return answer && said && !*said;
+}
+
+static gboolean finalize(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *id,
+                         const char *node, GError **error)
+{
+    if (!qemu_job_pending(dom, call, qmp, id, error))
+        return FALSE;
+    if (!flush(qmp, node, error)) {
+        end_job(dom, qmp, id);
+        return FALSE;
+    }
+    return vireo_qmp_run(qmp, "job-finalize", vireo_json_new('s', "id", id, 0), NULL, error) &&
+           qemu_job_wait(dom, NULL, qmp, id, error) && flush(qmp, node, error);
+}
+
 static gboolean stream(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
                        const char *node, GError **error)
 {
@@ -224,12 +272,12 @@ static gboolean stream(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const Q
 
     if (step->other && !base)
         return FALSE;
-    qemu_job_forget(dom, id);
+    end_job(dom, qmp, id);
     return vireo_qmp_run(qmp, "block-stream",
                          vireo_json_new('s', "job-id", id, 's', "device", node, 's', "base-node", base,
-                                        'b', "auto-dismiss", FALSE, 0),
+                                        'b', "auto-finalize", FALSE, 'b', "auto-dismiss", FALSE, 0),
                          NULL, error) &&
-           qemu_job_wait(dom, call, qmp, id, error);
+           finalize(dom, call, qmp, id, node, error);
 }
 
 gboolean qemu_live_step(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,

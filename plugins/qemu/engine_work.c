@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "change.h"
+#include "coalesce.h"
 #include "images.h"
 
 typedef struct {
@@ -135,7 +136,7 @@ static gboolean set_current(QemuDomain *dom, const char *name, GError **error)
     return !snap || qemu_tree_set_current(dom, name, error);
 }
 
-static gboolean later_step(QemuWork *work, const QemuStep *step, GError **error)
+gboolean qemu_work_step(QemuWork *work, const QemuStep *step, GError **error)
 {
     QemuDomain *dom = work->dom;
     gboolean done = FALSE;
@@ -199,7 +200,7 @@ static gboolean finish(QemuWork *work, GError **error)
     guint i = work->plan->no_return;
 
     for (; i < work->plan->steps->len && is_bookkeeping(qemu_plan_step(work->plan, i)->kind); i++)
-        if (!later_step(work, qemu_plan_step(work->plan, i), error))
+        if (!qemu_work_step(work, qemu_plan_step(work->plan, i), error))
             return FALSE; /* the journal stays: the next start tries again */
     if (work->after_switch && !work->after_switch(work->opaque, error)) {
         journal_end(work->dom);
@@ -209,16 +210,18 @@ static gboolean finish(QemuWork *work, GError **error)
         const QemuStep *step = qemu_plan_step(work->plan, i);
         g_autoptr(GError) failure = NULL;
 
-        if (later_step(work, step, &failure))
+        if (step->kind == QEMU_STEP_PULL)
+            break; /* takes its time, and what follows needs it */
+        if (qemu_work_step(work, step, &failure))
             continue;
         driver->host->log(driver->core, VIREO_LOG_WARNING, work->dom->space->uri,
                           "domain '%s': step '%s' on %s of a snapshot operation is put off: %s",
                           work->dom->name, qemu_step_kind_name(step->kind), step->image,
                           failure->message);
-        if (step->kind == QEMU_STEP_PULL)
-            break; /* what lies below is still needed */
     }
     journal_end(work->dom);
+    if (i < work->plan->steps->len)
+        qemu_coalesce(work->dom);
     return TRUE;
 }
 
@@ -303,7 +306,7 @@ static void keep_overlays(QemuWork *work)
         if (step->kind == QEMU_STEP_SWITCH)
             switch_disk(work, step, NULL);
         if (step->kind == QEMU_STEP_POINT)
-            later_step(work, &drop, NULL);
+            qemu_work_step(work, &drop, NULL);
         if (step->kind == QEMU_STEP_STATE)
             qemu_engine_unlink(work->dom, step->image, NULL);
     }
@@ -324,6 +327,8 @@ void qemu_work_recover(QemuDomain *dom)
     g_auto(Journal) journal = { 0 };
     const char *what = "is undone";
 
+    if (!qemu_domain_active(dom))
+        qemu_engine_mend(dom, NULL);
     driver->host->state_each(driver->core, key, journal_read, &journal);
     if (!journal.plan)
         return;

@@ -321,8 +321,9 @@ void qemu_job_forget(QemuDomain *dom, const char *id)
     g_mutex_unlock(&dom->lock);
 }
 
-static gboolean job_concluded(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *id,
-                              GError **error)
+/* until: a state on the way; NULL: only the end. */
+static gboolean job_reached(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *id,
+                            const char *until, GError **error)
 {
     const struct vireo_host *host = dom->space->driver->host;
     gboolean asked = FALSE;
@@ -331,7 +332,8 @@ static gboolean job_concluded(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, 
     for (;;) {
         const char *status = g_hash_table_lookup(dom->jobs, id);
 
-        if (status && (g_str_equal(status, "concluded") || g_str_equal(status, "null")))
+        if (status && (g_str_equal(status, "concluded") || g_str_equal(status, "null") ||
+                       !g_strcmp0(status, until)))
             break;
         if (!vireo_qmp_is_open(qmp)) {
             g_mutex_unlock(&dom->lock);
@@ -340,7 +342,9 @@ static gboolean job_concluded(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, 
             return FALSE;
         }
         g_cond_wait_until(&dom->changed, &dom->lock, g_get_monotonic_time() + 200000);
-        if (call && !asked && host->cancelled(call)) {
+        gboolean yield = dom->yields && (dom->waiting || dom->merge.stop ||
+                                         g_atomic_int_get(&dom->space->driver->stopping));
+        if (!asked && ((call && host->cancelled(call)) || yield)) {
             /* It says itself when it has stopped; a job that cannot be stopped finishes. */
             vireo_qmp_send(qmp, "job-cancel", vireo_json_new('s', "id", id, 0), -1, NULL, NULL);
             asked = TRUE;
@@ -355,7 +359,7 @@ gboolean qemu_job_wait(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const c
 {
     g_autofree char *problem = NULL;
 
-    if (!job_concluded(dom, call, qmp, id, error))
+    if (!job_reached(dom, call, qmp, id, NULL, error))
         return FALSE;
     g_autoptr(JsonNode) list = vireo_qmp_call(qmp, "query-jobs", NULL, NULL, error);
     if (!list)
@@ -372,6 +376,21 @@ gboolean qemu_job_wait(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const c
     if (!problem)
         return TRUE;
     qemu_error(error, VIREO_ERR_OPERATION_FAILED, "QEMU: %s", problem);
+    return FALSE;
+}
+
+gboolean qemu_job_pending(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *id,
+                          GError **error)
+{
+    if (!job_reached(dom, call, qmp, id, "pending", error))
+        return FALSE;
+    g_mutex_lock(&dom->lock);
+    gboolean pending = !g_strcmp0(g_hash_table_lookup(dom->jobs, id), "pending");
+    g_mutex_unlock(&dom->lock);
+    if (pending)
+        return TRUE;
+    if (qemu_job_wait(dom, call, qmp, id, error))
+        qemu_error(error, VIREO_ERR_OPERATION_ABORTED, "the job was cancelled");
     return FALSE;
 }
 

@@ -12,6 +12,10 @@ void qemu_event_guest_off(QemuDomain *dom);
 /* Waits for a job of QEMU to conclude and dismisses it. TRUE when it succeeded. */
 gboolean qemu_job_wait(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *id,
                        GError **error);
+/* Waits until a job that is not finalized by itself is ready to be. FALSE: it failed or was cut
+ * short, and has been dismissed. */
+gboolean qemu_job_pending(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *id,
+                          GError **error);
 /* Forgets an old answer, before a job of that id is started. */
 void qemu_job_forget(QemuDomain *dom, const char *id);
 /* Waits until QEMU reported the device as gone. */

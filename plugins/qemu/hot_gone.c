@@ -123,7 +123,7 @@ static void gone_work(void *opaque)
     Gone *gone = opaque;
     QemuDomain *dom = gone->dom;
 
-    g_mutex_lock(&dom->job);
+    qemu_domain_take_job(dom);
     g_autoptr(VireoQmp) qmp = qemu_domain_monitor(dom, NULL);
     if (qmp)
         finish(dom, NULL, qmp, gone->alias);

@@ -99,22 +99,6 @@ int qemu_domain_get_messages(void *handle, vireo_call *call,
     return dom ? VIREO_OK : VIREO_FAIL; /* nothing taints a guest here */
 }
 
-int qemu_domain_get_job_stats(void *handle, vireo_call *call,
-                              const vireo_domain_get_job_stats_args *args,
-                              vireo_domain_get_job_stats_ret *ret)
-{
-    QemuConn *conn = qemu_conn(handle);
-    g_autoptr(QemuDomain) dom = qemu_domain_find(conn, call, &args->dom);
-    g_auto(QemuParams) params = { 0 };
-
-    if (!dom)
-        return VIREO_FAIL;
-    qemu_params_init(&params, conn->driver, call);
-    ret->type = VIREO_DOMAIN_JOB_NONE;
-    ret->params.val = qemu_params_take(&params, &ret->params.len);
-    return VIREO_OK;
-}
-
 /* ---- CPUs ---------------------------------------------------------------------- */
 
 int qemu_domain_get_vcpus(void *handle, vireo_call *call, const vireo_domain_get_vcpus_args *args,

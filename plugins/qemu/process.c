@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine.h"
 #include "events.h"
 #include "kit/file.h"
 #include "kit/process.h"
@@ -378,6 +379,8 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
         return FALSE;
     }
     wait_for_end(dom);
+    if (!qemu_engine_mend(dom, error))
+        return FALSE;
     qemu_alias_assign(doc);
     if (!qemu_command_build(launch, error) || !spawn(dom, launch, &child, error)) {
         qemu_image_take_back(driver, dom->uuid_text);
@@ -510,6 +513,7 @@ void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
     qemu_domain_publish(dom);
     tidy_up(dom, qmp, pidfd, watch);
     if (transient) {
+        qemu_files_drop(dom);
         qemu_tree_remove_all(dom, NULL); /* they are a transient domain's only as long as it runs */
         qemu_domain_forget(dom);
     }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "coalesce.h"
 #include "config.h"
 #include "images.h"
 #include "kit/file.h"
@@ -22,7 +23,7 @@ static void autostart_one(QemuDomain *dom)
     QemuDriver *driver = dom->space->driver;
     g_autoptr(GError) error = NULL;
 
-    g_mutex_lock(&dom->job);
+    qemu_domain_take_job(dom);
     if (dom->autostart && dom->config && !qemu_domain_active(dom) &&
         !qemu_process_start(dom, NULL, &how, &error))
         driver->host->log(driver->core, VIREO_LOG_ERROR, dom->space->uri,
@@ -105,6 +106,7 @@ static int qemu_init(const struct vireo_host *host, vireo_core *core, void **sel
     if (driver->no_user)
         host->log(core, VIREO_LOG_WARNING, "config", "no guest can be started: %s",
                   driver->no_user);
+    driver->coalescer = qemu_coalescer_new();
     qemu_image_recall(driver);
     open_space(driver, "qemu:///system");
     g_auto(GStrv) uris = qemu_live_uris(driver);
@@ -112,6 +114,7 @@ static int qemu_init(const struct vireo_host *host, vireo_core *core, void **sel
         if (!g_str_equal(uris[i], "qemu:///system"))
             open_space(driver, uris[i]);
     qemu_image_take_back_lost(driver, holder_alive, driver);
+    qemu_coalescer_start(driver->coalescer);
     *self = driver;
     return VIREO_OK;
 }
@@ -138,6 +141,8 @@ static void qemu_fini(void *self)
     GHashTableIter iter;
     gpointer space;
 
+    g_atomic_int_set(&driver->stopping, 1);
+    qemu_coalescer_free(driver->coalescer);
     g_hash_table_iter_init(&iter, driver->spaces);
     while (g_hash_table_iter_next(&iter, NULL, &space)) {
         g_autoptr(GPtrArray) all = qemu_domain_all(space);
@@ -256,6 +261,7 @@ static void qemu_fini(void *self)
     X(domain_get_security_label_list, qemu_domain_get_security_label_list, 0, 0, 0, 0)             \
     X(domain_get_messages, qemu_domain_get_messages, 0,                                            \
       VIREO_DOMAIN_MESSAGE_DEPRECATION | VIREO_DOMAIN_MESSAGE_TAINTING, 0, 0)                      \
+    X(domain_abort_job_flags, qemu_domain_abort_job_flags, 0, 0, 0, 0)                             \
     X(domain_get_job_stats, qemu_domain_get_job_stats, 0, 0, 0, 0)                                 \
     X(domain_get_vcpus, qemu_domain_get_vcpus, 0, 0, 0, 0)                                         \
     X(domain_get_vcpus_flags, qemu_domain_get_vcpus_flags, AFFECT | VIREO_DOMAIN_VCPU_MAXIMUM, 0,  \

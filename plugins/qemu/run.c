@@ -16,16 +16,22 @@
 #define P_PIDFD 3
 #endif
 
-static int wait_for(QemuDriver *driver, vireo_call *call, int pidfd, int timeout_ms, GError **error)
+static gboolean is_unwanted(QemuDriver *driver, QemuDomain *dom, vireo_call *call)
+{
+    return (call && driver->host->cancelled(call)) || (dom && qemu_domain_must_yield(dom));
+}
+
+static int wait_for(QemuDriver *driver, QemuDomain *dom, vireo_call *call, int pidfd, int timeout_ms,
+                    GError **error)
 {
     gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
 
     for (;;) {
         gint64 left = (deadline - g_get_monotonic_time()) / 1000;
 
-        if (vireo_process_wait(pidfd, (int)CLAMP(left, 0, 100)))
+        if (vireo_process_wait(pidfd, (int)CLAMP(left, 0, dom ? 20 : 100)))
             return 0;
-        if (call && driver->host->cancelled(call)) {
+        if (is_unwanted(driver, dom, call)) {
             qemu_error(error, VIREO_ERR_OPERATION_ABORTED, "the request was cancelled");
             return -1;
         }
@@ -56,8 +62,8 @@ static char *read_output(int fd)
     return g_strchomp(text);
 }
 
-int qemu_run(QemuDriver *driver, vireo_call *call, const char *const *argv, gboolean as_qemu,
-             int timeout_ms, char **output, GError **error)
+static int run(QemuDriver *driver, QemuDomain *dom, vireo_call *call, const char *const *argv,
+               gboolean as_qemu, int timeout_ms, char **output, GError **error)
 {
     int fd = memfd_create("output", MFD_CLOEXEC);
     struct vireo_spawn spawn = { .size = sizeof spawn, .argv = argv, .in = -1, .out = fd, .err = fd };
@@ -74,7 +80,7 @@ int qemu_run(QemuDriver *driver, vireo_call *call, const char *const *argv, gboo
         close(fd);
         return -1;
     }
-    int waited = wait_for(driver, call, child.pidfd, timeout_ms, error);
+    int waited = wait_for(driver, dom, call, child.pidfd, timeout_ms, error);
     if (waited < 0) {
         vireo_process_signal(child.pidfd, SIGKILL);
         vireo_process_wait(child.pidfd, 5000);
@@ -89,4 +95,16 @@ int qemu_run(QemuDriver *driver, vireo_call *call, const char *const *argv, gboo
     if (output)
         *output = g_steal_pointer(&text);
     return status;
+}
+
+int qemu_run(QemuDriver *driver, vireo_call *call, const char *const *argv, gboolean as_qemu,
+             int timeout_ms, char **output, GError **error)
+{
+    return run(driver, NULL, call, argv, as_qemu, timeout_ms, output, error);
+}
+
+int qemu_run_for(QemuDomain *dom, vireo_call *call, const char *const *argv, int timeout_ms,
+                 char **output, GError **error)
+{
+    return run(dom->space->driver, dom, call, argv, TRUE, timeout_ms, output, error);
 }

@@ -9,3 +9,6 @@
  * outputs, caller frees; may be NULL. call may be NULL. */
 int qemu_run(QemuDriver *driver, vireo_call *call, const char *const *argv, gboolean as_qemu,
              int timeout_ms, char **output, GError **error);
+/* The same for a domain whose job is held; gives way when it is to (qemu_domain_must_yield). */
+int qemu_run_for(QemuDomain *dom, vireo_call *call, const char *const *argv, int timeout_ms,
+                 char **output, GError **error);

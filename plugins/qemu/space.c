@@ -7,6 +7,7 @@
 
 #include "kit/file.h"
 #include "livestate.h"
+#include "coalesce.h"
 #include "engine.h"
 #include "snapshot.h"
 
@@ -138,6 +139,7 @@ static void space_load(QemuSpace *space)
         qemu_tree_load(dom);
         qemu_revert_recover(dom);
         qemu_work_recover(dom);
+        qemu_coalesce_rest(dom);
         qemu_domain_publish_quiet(dom);
         qemu_tree_publish(dom);
     }

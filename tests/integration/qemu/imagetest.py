@@ -2,6 +2,7 @@
 """What the tests of snapshots share: a directory that is looked at, images and what is in them."""
 import os
 import subprocess
+import time
 
 import qemutest
 from qemutest import disk_xml
@@ -47,8 +48,24 @@ class Case(qemutest.Case):
     def files(self):
         return sorted(os.listdir(self.dir))
 
+    def idle(self):
+        """Waits until nothing is merged in the background."""
+        def is_idle():
+            before = self.files()
+            if "None" not in self.virsh("domjobinfo", "a"):
+                return False
+            time.sleep(0.15)
+            return before == self.files()
+        qemutest.wait_until(is_idle, 60, "nothing left to merge")
+
+    def left(self, count):
+        """So many files, soon."""
+        self.idle()
+        qemutest.wait_until(lambda: len(self.files()) == count, 5, f"{count} files are left of {self.files()}")
+
     def healthy(self):
         """Every image is whole and can be read down to its base."""
+        self.idle()
         for name in self.files():
             if name.endswith(".mem"):
                 continue

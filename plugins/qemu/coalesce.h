@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "driver.h"
+
+/* What deleted snapshots leave behind is merged and removed in the background: one thread per driver,
+ * one image at a time. Whatever else is to be done to a domain comes first: the work is cut short for
+ * it and taken up again afterwards, where it was. */
+
+QemuCoalescer *qemu_coalescer_new(void);
+/* Before, whatever is to be done waits. */
+void qemu_coalescer_start(QemuCoalescer *coalescer);
+/* Ends the thread; what it was doing is cut short. */
+void qemu_coalescer_free(QemuCoalescer *coalescer);
+/* Soon, and again until nothing is left to do or the client's wish is to stop. */
+void qemu_coalesce(QemuDomain *dom);
+/* At start: when anything was left over. */
+void qemu_coalesce_rest(QemuDomain *dom);

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Space that deleted snapshots leave comes back in the background: seen, cut short, taken up again, and never in the
+way of anything else."""
+import os
+import signal
+import subprocess
+import time
+
+import qemutest
+from imagetest import Case
+from qemutest import disk_xml, wait_until
+
+SIZE = "96M"
+
+
+class Merge(Case):
+    """A disk, two snapshots, plenty of data between them."""
+
+    def setUp(self):
+        super().setUp()
+        self.base = self.image("d.qcow2", size=SIZE)
+        self.define("a", disks=[disk_xml(self.base, "vda")])
+        self.write_all(1)
+        self.virsh("snapshot-create-as", "a", "s1", "--diskspec", "vda,snapshot=external")
+        self.write_all(2)
+        self.virsh("snapshot-create-as", "a", "s2", "--diskspec", "vda,snapshot=external")
+        self.fill(3)
+        self.addCleanup(self.let_go)
+        self.held = None
+
+    def top(self):
+        return self.targets("a")["vda"]
+
+    def write_all(self, pattern):
+        subprocess.run(["qemu-io", "-c", f"write -P {pattern} 0 {SIZE}", self.top()], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def copier(self):
+        """The process that copies, or None."""
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            words = qemutest.cmdline(int(entry))
+            if "rebase" in words[1:2] and any(word.startswith(self.dir) for word in words):
+                return int(entry)
+        return None
+
+    def hold(self):
+        """Deletes s2 and holds the process that copies."""
+        self.virsh("snapshot-delete", "a", "s2")
+        self.held = wait_until(self.copier, 10, "a process copies")
+        os.kill(self.held, signal.SIGSTOP)
+
+    def let_go(self):
+        if self.held:
+            try:
+                os.kill(self.held, signal.SIGCONT)
+            except ProcessLookupError:
+                pass
+
+    def job(self):
+        pairs = (row.partition(":") for row in self.virsh("domjobinfo", "a").splitlines() if ":" in row)
+        return {key.strip(): value.strip() for key, _, value in pairs}
+
+    def merged(self):
+        """The data of s2's overlay is in the disk's image, which is based on the first."""
+        wait_until(lambda: self.files() == ["d.qcow2", "d.s2"], 20, "it is merged")
+        self.healthy()
+        self.reads(3, self.top())
+        for offset in "64k", "50M":
+            done = subprocess.run(["qemu-io", "-r", "-U", "-c", f"read -P 2 {offset} 64k", self.top()], check=True,
+                                  capture_output=True, text=True)
+            self.assertNotIn("verification failed", done.stdout)
+        self.reads(1, self.base)
+
+    def test_it_can_be_seen(self):
+        self.hold()
+        job = self.job()
+        self.assertEqual((job["Job type"], job["Operation"]), ("Bounded", "Snapshot delete"))
+        self.assertEqual(int(float(job["Data total"].split()[0])), 96)
+        self.let_go()
+        self.merged()
+
+    def test_deleting_does_not_take_longer(self):
+        self.fill(4)
+        before = time.monotonic()
+        self.hold()
+        self.assertLess(time.monotonic() - before, 2)
+        self.assertEqual(self.names("snapshot-list", "a", "--name"), ["s1"])
+
+    def test_another_snapshot_in_between(self):
+        self.hold()
+        self.virsh("snapshot-create-as", "a", "s3", "--diskspec", "vda,snapshot=external")
+        self.virsh("snapshot-delete", "a", "s3")
+        self.idle()
+        self.healthy()
+        self.reads(3, self.top())
+        self.assertEqual(self.files(), ["d.qcow2", "d.s3"])
+
+    def test_start_in_between(self):
+        """The guest does not wait; QEMU goes on with what qemu-img began."""
+        self.hold()
+        before = time.monotonic()
+        self.virsh("start", "a")
+        self.assertLess(time.monotonic() - before, 5)
+        self.assertIsNone(self.copier())
+        self.idle()
+        wait_until(lambda: self.files() == ["d.qcow2", "d.s2"], 20, "QEMU has merged it")
+        self.virsh("destroy", "a")
+        self.merged()
+
+    def test_abort(self):
+        self.hold()
+        self.virsh("domjobabort", "a")
+        wait_until(lambda: self.job()["Job type"] == "None", 10, "it is aborted")
+        self.assertIn("no job", self.virsh_fails("domjobabort", "a"))
+        time.sleep(0.5)
+        self.assertIsNone(self.copier())
+        self.assertEqual(len(self.files()), 3)
+        self.healthy()
+        self.reads(3, self.top())
+        # The next operation brings it back.
+        self.virsh("snapshot-create-as", "a", "s3", "--diskspec", "vda,snapshot=external")
+        self.virsh("snapshot-delete", "a", "s3")
+        self.left(2)
+
+    def test_daemon_dies(self):
+        self.hold()
+        self.daemon.kill()
+        self.let_go()
+        wait_until(lambda: not self.copier(), 20, "nobody copies any more")
+        self.daemon.start_vireod()
+        self.merged()
+
+    def test_daemon_is_stopped(self):
+        self.hold()
+        before = time.monotonic()
+        self.daemon.restart()
+        self.assertLess(time.monotonic() - before, 10)
+        self.merged()
+
+    def test_undefined_in_between(self):
+        self.hold()
+        self.virsh("undefine", "a", "--snapshots-metadata")
+        self.reads(3, os.path.join(self.dir, "d.s2"))
+        self.virsh("list")
+
+
+class Live(Merge):
+    """The same while the guest runs."""
+
+    def hold(self):
+        self.virsh("start", "a")
+        self.virsh("snapshot-delete", "a", "s2")
+
+    def merged(self):
+        self.left(2)
+        self.virsh("destroy", "a")
+        super().merged()
+
+    def test_it_can_be_seen(self):
+        self.virsh("start", "a")
+        job = {}
+
+        def is_seen():
+            job.update(self.job())
+            return "Operation" in job or len(self.files()) == 2
+        self.virsh("snapshot-delete", "a", "s2")
+        wait_until(is_seen, 10, "the job")
+        self.merged()
+
+    def test_others_are_served(self):
+        self.hold()
+        for _ in range(5):
+            self.virsh("suspend", "a")
+            self.virsh("resume", "a")
+        self.merged()
+
+    def test_guest_ends_in_between(self):
+        self.hold()
+        self.virsh("destroy", "a")
+        super().merged()
+
+    def test_qemu_is_killed(self):
+        self.hold()
+        os.kill(self.pid("a"), signal.SIGKILL)
+        self.wait_state("a", "shut off")
+        super().merged()
+
+    def test_daemon_dies(self):
+        self.hold()
+        self.daemon.kill()
+        self.daemon.start_vireod()
+        self.merged()
+
+    def test_daemon_is_stopped(self):
+        self.hold()
+        self.daemon.restart()
+        self.merged()
+
+    def test_abort(self):
+        self.hold()
+        self.virsh_raw("domjobabort", "a")    # it may be over already
+        self.virsh("destroy", "a")
+        self.idle()
+        self.healthy()
+        self.reads(3, self.top())
+
+    def test_another_snapshot_in_between(self):
+        self.hold()
+        self.virsh("snapshot-create-as", "a", "s3", "--disk-only")
+        self.virsh("snapshot-delete", "a", "s3")
+        self.left(2)
+        self.virsh("destroy", "a")
+        self.healthy()
+        self.reads(3, self.top())
+
+    def test_start_in_between(self):
+        self.skipTest("it runs already")
+
+    def test_deleting_does_not_take_longer(self):
+        self.skipTest("seen while it is off")
+
+    def test_undefined_in_between(self):
+        self.hold()
+        self.virsh("undefine", "a", "--snapshots-metadata")
+        self.virsh("destroy", "a")
+        self.reads(3, os.path.join(self.dir, "d.s2"))
+
+
+if __name__ == "__main__":
+    if qemutest.vireotest.USE_LIBVIRTD:
+        qemutest.skip_file("tests of Vireo's own driver")
+    qemutest.main()
