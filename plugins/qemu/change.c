@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "change.h"
 
+#include "blockjob.h"
 #include "livestate.h"
 
 gboolean qemu_change_config(QemuDomain *dom, QemuChange change, const void *opaque, GError **error)
@@ -19,6 +20,7 @@ void qemu_change_live_to(QemuDomain *dom, VireoDomain *doc)
 {
     QemuDef *def = qemu_def_new(doc), *old = def;
 
+    qemu_chains_look(dom, doc);
     g_mutex_lock(&dom->lock);
     if (dom->id != -1) {
         old = dom->live;

@@ -155,6 +155,10 @@ static Outcome collect(QemuDomain *dom)
 
     if (!g_mutex_trylock(&dom->job))
         return LATER;
+    if (!qemu_blockjobs_none(dom, NULL, NULL)) {
+        g_mutex_unlock(&dom->job);
+        return LATER;
+    }
     g_mutex_lock(&dom->lock);
     dom->yields = TRUE;
     g_mutex_unlock(&dom->lock);

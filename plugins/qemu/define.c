@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "blockjob.h"
 #include "kit/file.h"
 #include "launch.h"
 #include "engine.h"
@@ -248,6 +249,8 @@ int qemu_domain_get_xml_desc(void *handle, vireo_call *call,
     if (dom->balloon_kib && !inactive)
         doc->current_memory = dom->balloon_kib;
     g_mutex_unlock(&dom->lock);
+    if (!inactive)
+        qemu_blockjobs_show(dom, doc);
     g_autofree char *xml = vireo_domain_format(doc, format);
     ret->xml = conn->driver->host->strdup(call, xml);
     return VIREO_OK;

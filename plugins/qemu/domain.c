@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "blockjob.h"
 #include "kit/file.h"
 #include "snapshot.h"
 
@@ -25,6 +26,9 @@ QemuDomain *qemu_domain_new(QemuSpace *space, const guint8 uuid[16], const char 
     dom->vcpu_tids = g_array_new(FALSE, FALSE, sizeof(gint));
     dom->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     dom->removed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    dom->block_jobs = qemu_blockjobs_new();
+    dom->chains =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     dom->tree = qemu_tree_new();
     g_mutex_init(&dom->job);
     g_mutex_init(&dom->agent);
@@ -53,6 +57,8 @@ void qemu_domain_unref(QemuDomain *dom)
     g_array_unref(dom->vcpu_tids);
     g_hash_table_unref(dom->jobs);
     g_hash_table_unref(dom->removed);
+    g_hash_table_unref(dom->block_jobs);
+    g_hash_table_unref(dom->chains);
     g_free(dom->log_path);
     g_free(dom->merge.image);
     g_free(dom->found_status);

@@ -119,6 +119,8 @@ struct QemuDomain {
     gboolean quiet_states;    /* a job stops and continues the guest: publish nothing meanwhile */
     GArray *vcpu_tids;        /* gint */
     GHashTable *jobs;         /* QEMU job id -> status text */
+    GHashTable *block_jobs;   /* disk target -> QemuBlockJob: see blockjob.h */
+    GHashTable *chains;       /* disk target -> GPtrArray of QemuImage, as last looked at */
     GHashTable *removed;      /* device ids QEMU reported as gone */
     char *log_path;
     guint64 log_start;          /* length of the log when the process began */
@@ -203,6 +205,8 @@ gboolean qemu_domain_persistent(QemuDomain *dom, const char *why, GError **error
 /* Which definitions an AFFECT_* mask means now: checked against state and persistence. */
 gboolean qemu_domain_impact(QemuDomain *dom, guint flags, gboolean *live, gboolean *config,
                             GError **error);
+/* Refuses with BLOCK_COPY_ACTIVE while a disk (NULL: any) has a block job. */
+gboolean qemu_blockjobs_none(QemuDomain *dom, const char *dev, GError **error);
 
 /* Writes the stored definition, then shares it. */
 gboolean qemu_domain_store(QemuDomain *dom, QemuDef *def, GError **error);

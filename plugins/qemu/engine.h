@@ -55,6 +55,11 @@ gboolean qemu_engine_unlink(QemuDomain *dom, const char *path, GError **error);
 
 /* QEMU's node of an image file; NULL: it has not opened it. Caller frees. */
 char *qemu_live_node(VireoQmp *qmp, const char *path, GError **error);
+/* A name no node has, for an image of that disk. Caller frees. */
+char *qemu_live_new_name(VireoQmp *qmp, const char *dev, GError **error);
+/* What QEMU still holds of an image's tables is on disk afterwards. A job that moves data into an image
+ * does not see to that, and QEMU may be killed. */
+gboolean qemu_live_flush(VireoQmp *qmp, const char *node, GError **error);
 /* Opens an overlay whose file is there already, for disk slot. */
 gboolean qemu_live_open(QemuDomain *dom, VireoQmp *qmp, const VireoDomainDisk *disk,
                         const char *path, GError **error);

@@ -61,7 +61,7 @@ static char *need_node(VireoQmp *qmp, const char *path, GError **error)
     return node;
 }
 
-/* A name no node has; QEMU allows 31 characters. */
+/* QEMU allows 31 characters. */
 static char *new_name(JsonNode *nodes, const char *dev)
 {
     JsonArray *list = vireo_json_node_array(nodes);
@@ -75,6 +75,13 @@ static char *new_name(JsonNode *nodes, const char *dev)
         if (!taken)
             return g_steal_pointer(&name);
     }
+}
+
+char *qemu_live_new_name(VireoQmp *qmp, const char *dev, GError **error)
+{
+    g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
+
+    return nodes ? new_name(nodes, dev) : NULL;
 }
 
 gboolean qemu_live_open(QemuDomain *dom, VireoQmp *qmp, const VireoDomainDisk *disk,
@@ -239,7 +246,7 @@ static void end_job(QemuDomain *dom, VireoQmp *qmp, const char *id)
 /* What QEMU keeps in mind of the image goes to disk: it writes that the image does not need those
  * below any more before it has written where their data is now. Until then the job must not end, and
  * until then again nothing may be unlinked. */
-static gboolean flush(VireoQmp *qmp, const char *node, GError **error)
+gboolean qemu_live_flush(VireoQmp *qmp, const char *node, GError **error)
 {
     g_autofree char *line = g_strdup_printf("qemu-io %s flush", node);
     g_autoptr(JsonNode) answer = vireo_qmp_call(
@@ -256,12 +263,12 @@ static gboolean finalize(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const
 {
     if (!qemu_job_pending(dom, call, qmp, id, error))
         return FALSE;
-    if (!flush(qmp, node, error)) {
+    if (!qemu_live_flush(qmp, node, error)) {
         end_job(dom, qmp, id);
         return FALSE;
     }
     return vireo_qmp_run(qmp, "job-finalize", vireo_json_new('s', "id", id, 0), NULL, error) &&
-           qemu_job_wait(dom, NULL, qmp, id, error) && flush(qmp, node, error);
+           qemu_job_wait(dom, NULL, qmp, id, error) && qemu_live_flush(qmp, node, error);
 }
 
 static gboolean stream(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "blockjob.h"
 #include "hotplug.h"
 #include "livestate.h"
 #include "process.h"
@@ -176,6 +177,17 @@ static void on_job(QemuDomain *dom, JsonObject *data)
     g_hash_table_insert(dom->jobs, g_strdup(id), g_strdup(status));
     g_cond_broadcast(&dom->changed);
     g_mutex_unlock(&dom->lock);
+    qemu_blockjob_status(dom, id, status);
+}
+
+static void on_block_job_completed(QemuDomain *dom, JsonObject *data)
+{
+    qemu_blockjob_over(dom, data, FALSE);
+}
+
+static void on_block_job_cancelled(QemuDomain *dom, JsonObject *data)
+{
+    qemu_blockjob_over(dom, data, TRUE);
 }
 
 static void on_rtc_change(QemuDomain *dom, JsonObject *data)
@@ -278,6 +290,8 @@ void qemu_event(VireoQmp *qmp, const char *name, JsonObject *data, gint64 usec, 
         { "DEVICE_UNPLUG_GUEST_ERROR", on_unplug_refused },
         { "DEVICE_TRAY_MOVED", on_tray },
         { "JOB_STATUS_CHANGE", on_job },
+        { "BLOCK_JOB_COMPLETED", on_block_job_completed },
+        { "BLOCK_JOB_CANCELLED", on_block_job_cancelled },
         { "RTC_CHANGE", on_rtc_change },
         { "WATCHDOG", on_watchdog },
         { "BLOCK_IO_ERROR", on_io_error },

@@ -240,7 +240,8 @@ static gboolean resize(QemuDomain *dom, vireo_call *call,
     const VireoDomainDisk *disk;
     guint64 size = args->size;
 
-    if (!qmp || !live || !(disk = qemu_find_disk(live->doc, args->disk, error)))
+    if (!qmp || !live || !(disk = qemu_find_disk(live->doc, args->disk, error)) ||
+        !qemu_blockjobs_none(dom, disk->target->dev, error))
         return FALSE;
     if (disk->readonly || !qemu_disk_path(disk)) {
         qemu_error(error, VIREO_ERR_OPERATION_INVALID, "disk '%s' is %s", disk->target->dev,

@@ -364,7 +364,8 @@ static gboolean live_detach(QemuHot *hot, const VireoDomainDevices *device, GErr
         const VireoDomainDisk *disk = devices->disks.items[at];
         if (disk->target->bus == VIREO_DOMAIN_DISK_BUS_VIRTIO ||
             disk->target->bus == VIREO_DOMAIN_DISK_BUS_SCSI)
-            return qemu_hot_unplug(hot, disk->alias, error);
+            return qemu_blockjobs_none(hot->dom, disk->target->dev, error) &&
+                   qemu_hot_unplug(hot, disk->alias, error);
         qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
                    "a disk on the %s bus cannot be detached while the guest runs",
                    vireo_domain_disk_bus_to_string(disk->target->bus));

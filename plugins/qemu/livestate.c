@@ -8,6 +8,7 @@
 
 #include "kit/file.h"
 #include "kit/process.h"
+#include "blockjob.h"
 #include "events.h"
 #include "hotplug.h"
 #include "process.h"
@@ -31,7 +32,8 @@ static char *live_text(QemuDomain *dom)
         's', "uri", dom->space->uri, 's', "uuid", dom->uuid_text, 's', "name", dom->name, 'i', "id",
         (gint64)dom->id, 'i', "pid", (gint64)dom->pid, 'i', "start", (gint64)dom->start_time, 'i',
         "state", (gint64)dom->state, 'i', "reason", (gint64)dom->reason, 'i', "balloon",
-        (gint64)dom->balloon_kib, 's', "log", dom->log_path, 'b', "autodestroy", dom->autodestroy, 's', "xml", xml, 0);
+        (gint64)dom->balloon_kib, 's', "log", dom->log_path, 'b', "autodestroy", dom->autodestroy, 's',
+        "xml", xml, 'a', "block_jobs", qemu_blockjobs_saved(dom), 0);
     g_mutex_unlock(&dom->lock);
     return vireo_json_text(saved);
 }
@@ -207,6 +209,7 @@ static void reattach_one(QemuSpace *space, const char *key, JsonObject *saved)
     dom->reason = (int)vireo_json_int(saved, "reason", 0);
     dom->balloon_kib = (guint64)vireo_json_int(saved, "balloon", 0);
     dom->log_path = g_strdup(vireo_json_string(saved, "log"));
+    qemu_blockjobs_restore(dom, vireo_json_array(saved, "block_jobs"));
     driver->next_id = MAX(driver->next_id, dom->id);
     dom->generation++;
     dom->pidfd = vireo_process_open(dom->pid, dom->start_time);
@@ -223,6 +226,7 @@ static void reattach_one(QemuSpace *space, const char *key, JsonObject *saved)
         qemu_process_kill(dom, VIREO_DOMAIN_SHUTOFF_DESTROYED);
         return;
     }
+    qemu_chains_look(dom, live->doc);
     ask_again(dom);
     qemu_process_watch(dom);
     /* It powered itself off meanwhile and waits for somebody to notice. */

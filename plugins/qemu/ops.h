@@ -86,6 +86,13 @@ vireo_domain_detach_device_flags_fn qemu_domain_detach_device_flags;
 vireo_domain_detach_device_alias_fn qemu_domain_detach_device_alias;
 vireo_domain_update_device_flags_fn qemu_domain_update_device_flags;
 vireo_domain_block_resize_fn qemu_domain_block_resize;
+/* blockjob_ops.c, blockpull.c, blockcopy.c */
+vireo_domain_get_block_job_info_fn qemu_domain_get_block_job_info;
+vireo_domain_block_job_set_speed_fn qemu_domain_block_job_set_speed;
+vireo_domain_block_job_abort_fn qemu_domain_block_job_abort;
+vireo_domain_block_rebase_fn qemu_domain_block_rebase;
+vireo_domain_block_commit_fn qemu_domain_block_commit;
+vireo_domain_block_copy_fn qemu_domain_block_copy;
 /* save.c */
 vireo_domain_save_flags_fn qemu_domain_save_flags;
 vireo_domain_restore_flags_fn qemu_domain_restore_flags;

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "blockjob.h"
 #include "engine.h"
 #include "events.h"
 #include "kit/file.h"
@@ -360,6 +361,9 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
                             GError **error)
 {
     QemuDriver *driver = dom->space->driver;
+
+    wait_for_end(dom);
+    qemu_blockjobs_settle(dom); /* of the process before: where its disks are */
     g_autoptr(QemuDef) def = how->def ? qemu_def_ref(how->def) : qemu_domain_config(dom);
     g_autoptr(VireoDomain) doc = def ? vireo_domain_copy(def->doc) : NULL;
     g_autofree char *path = qemu_process_qmp_path(dom);
@@ -378,7 +382,6 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
         qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s", driver->no_user);
         return FALSE;
     }
-    wait_for_end(dom);
     if (!qemu_engine_mend(dom, error))
         return FALSE;
     qemu_alias_assign(doc);
@@ -395,6 +398,7 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
         vireo_qmp_unref(qmp);
         return FALSE;
     }
+    qemu_chains_look(dom, doc);
     announce(dom, &child, qmp, g_steal_pointer(&doc), how);
     if (!qemu_live_save(dom, error)) {
         qemu_process_kill(dom, VIREO_DOMAIN_SHUTOFF_FAILED);
@@ -511,6 +515,7 @@ void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
     g_mutex_unlock(&dom->lock);
 
     qemu_domain_publish(dom);
+    qemu_blockjobs_ended(dom);
     tidy_up(dom, qmp, pidfd, watch);
     if (transient) {
         qemu_files_drop(dom);

@@ -300,6 +300,30 @@ static void qemu_fini(void *self)
     X(domain_detach_device_alias, qemu_domain_detach_device_alias, AFFECT, 0, 0, 0)                \
     X(domain_update_device_flags, qemu_domain_update_device_flags,                                 \
       AFFECT | VIREO_DOMAIN_DEVICE_MODIFY_FORCE, 0, 0, 0)                                          \
-    X(domain_block_resize, qemu_domain_block_resize, VIREO_DOMAIN_BLOCK_RESIZE_BYTES, 0, 0, 0)
+    X(domain_block_resize, qemu_domain_block_resize, VIREO_DOMAIN_BLOCK_RESIZE_BYTES, 0, 0, 0)     \
+    QEMU_OPS_BLOCK(X)
+
+#define QEMU_OPS_BLOCK(X)                                                                          \
+    X(domain_get_block_job_info, qemu_domain_get_block_job_info,                                   \
+      VIREO_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES, 0, 0, 0)                                        \
+    X(domain_block_job_set_speed, qemu_domain_block_job_set_speed,                                 \
+      VIREO_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES, 0, 0, 0)                                       \
+    X(domain_block_job_abort, qemu_domain_block_job_abort,                                         \
+      VIREO_DOMAIN_BLOCK_JOB_ABORT_ASYNC | VIREO_DOMAIN_BLOCK_JOB_ABORT_PIVOT, 0, 0, 0)            \
+    X(domain_block_rebase, qemu_domain_block_rebase,                                               \
+      VIREO_DOMAIN_BLOCK_REBASE_SHALLOW | VIREO_DOMAIN_BLOCK_REBASE_REUSE_EXT |                    \
+          VIREO_DOMAIN_BLOCK_REBASE_COPY_RAW | VIREO_DOMAIN_BLOCK_REBASE_COPY |                    \
+          VIREO_DOMAIN_BLOCK_REBASE_RELATIVE | VIREO_DOMAIN_BLOCK_REBASE_COPY_DEV |                \
+          VIREO_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES,                                               \
+      0, 0, 0)                                                                                     \
+    X(domain_block_commit, qemu_domain_block_commit,                                               \
+      VIREO_DOMAIN_BLOCK_COMMIT_SHALLOW | VIREO_DOMAIN_BLOCK_COMMIT_DELETE |                       \
+          VIREO_DOMAIN_BLOCK_COMMIT_ACTIVE | VIREO_DOMAIN_BLOCK_COMMIT_RELATIVE |                  \
+          VIREO_DOMAIN_BLOCK_COMMIT_BANDWIDTH_BYTES,                                               \
+      0, 0, 0)                                                                                     \
+    X(domain_block_copy, qemu_domain_block_copy,                                                   \
+      VIREO_DOMAIN_BLOCK_COPY_SHALLOW | VIREO_DOMAIN_BLOCK_COPY_REUSE_EXT |                        \
+          VIREO_DOMAIN_BLOCK_COPY_TRANSIENT_JOB | VIREO_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES,      \
+      0, 0, 0)
 
 VIREO_DRIVER(qemu, "0.1.0", "qemu", VIREO_PARALLEL, QEMU_OPS, qemu_init, qemu_fini)

@@ -140,7 +140,7 @@ static gboolean save_to(QemuDomain *dom, vireo_call *call, const char *path, con
     g_autofree char *temp = g_strconcat(path, ".partial", NULL);
     gboolean was_running = dom->state == VIREO_DOMAIN_RUNNING, running = was_running;
 
-    if (!qmp || !live)
+    if (!qmp || !live || !qemu_blockjobs_none(dom, NULL, error))
         return FALSE;
     if (flags & VIREO_DOMAIN_SAVE_RUNNING)
         running = TRUE;

@@ -66,6 +66,9 @@ int qemu_domain_snapshot_delete(void *handle, vireo_call *call,
 
     if (!dom)
         return VIREO_FAIL;
+    if (!(args->flags & VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY) &&
+        !qemu_blockjobs_none(dom, NULL, &error))
+        return qemu_fail(conn->driver, call, error);
     QemuSnap *snap = qemu_tree_find(dom->tree, args->snap.name);
     if (!snap)
         return conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN_SNAPSHOT,

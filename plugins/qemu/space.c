@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "blockjob.h"
 #include "kit/file.h"
 #include "livestate.h"
 #include "coalesce.h"
@@ -139,6 +140,7 @@ static void space_load(QemuSpace *space)
         qemu_tree_load(dom);
         qemu_revert_recover(dom);
         qemu_work_recover(dom);
+        qemu_blockjobs_recover(dom);
         qemu_coalesce_rest(dom);
         qemu_domain_publish_quiet(dom);
         qemu_tree_publish(dom);

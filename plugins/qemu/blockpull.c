@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Shorter chains: pull moves data up into the disk's image, commit down into a lower one. */
+#include "blockjob.h"
+#include "ops.h"
+
+#include "blockcopy.h"
+#include "engine.h"
+#include "images.h"
+
+/* An image to name in a header, as QEMU would not: it writes how it opened it. */
+static char *name_for(GPtrArray *chain, guint from, guint to, gboolean relative, GError **error)
+{
+    return relative ? qemu_chain_relative(chain, from, to, error)
+                    : g_strdup(((QemuImage *)chain->pdata[to])->path);
+}
+
+static gboolean holds_points(const char *path, const char *why, GError **error)
+{
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, TRUE, error);
+
+    if (!info)
+        return TRUE;
+    if (!info->snapshots->len)
+        return FALSE;
+    qemu_error(error, VIREO_ERR_OPERATION_INVALID, "image %s holds internal snapshot '%s', which %s: "
+               "delete it first", path, ((QemuImageSnapshot *)info->snapshots->pdata[0])->name, why);
+    return TRUE;
+}
+
+static char *node_of(VireoQmp *qmp, GPtrArray *chain, guint place, GError **error)
+{
+    const char *path = ((QemuImage *)chain->pdata[place])->path;
+    g_autofree char *real = qemu_real_path(path);
+    g_autoptr(GError) failure = NULL;
+    char *node = real ? qemu_live_node(qmp, real, &failure) : NULL;
+
+    if (failure)
+        g_propagate_error(error, g_steal_pointer(&failure));
+    else if (!node)
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "QEMU has not opened image %s", path);
+    return node;
+}
+
+/* ---- pull ----------------------------------------------------------------------------- */
+
+static gboolean pull(QemuDomain *dom, vireo_call *call, const vireo_domain_block_rebase_args *args,
+                     GError **error)
+{
+    g_autoptr(VireoQmp) qmp = qemu_domain_monitor(dom, error);
+    g_autoptr(QemuDef) live = qmp ? qemu_domain_live(dom) : NULL;
+    const VireoDomainDisk *disk = live ? qemu_block_disk(dom, live->doc, args->path, error) : NULL;
+    g_autoptr(GPtrArray) chain = disk ? qemu_image_chain(disk, error) : NULL;
+    gboolean relative = (args->flags & VIREO_DOMAIN_BLOCK_REBASE_RELATIVE) != 0;
+    g_autofree char *top = NULL, *base = NULL, *name = NULL;
+    gint64 speed;
+    int place;
+
+    if (!chain || !qemu_block_speed(args->bandwidth,
+                                    (args->flags & VIREO_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES) != 0,
+                                    &speed, error))
+        return FALSE;
+    if (relative && !args->base) {
+        qemu_error(error, VIREO_ERR_INVALID_ARG, "RELATIVE is about the image that stays below: name a "
+                   "base");
+        return FALSE;
+    }
+    if (chain->len > 1 &&
+        holds_points(qemu_disk_path(disk), "needs what lies below the image", error))
+        return FALSE;
+    if (!(top = node_of(qmp, chain, 0, error)))
+        return FALSE;
+    if (args->base) {
+        if ((place = qemu_chain_find(chain, disk->target->dev, args->base, error)) < 0)
+            return FALSE;
+        if (!place) {
+            qemu_error(error, VIREO_ERR_INVALID_ARG, "base %s is the image of disk '%s' itself",
+                       args->base, disk->target->dev);
+            return FALSE;
+        }
+        if (!(base = node_of(qmp, chain, (guint)place, error)) ||
+            !(name = name_for(chain, 0, (guint)place, relative, error)))
+            return FALSE;
+    }
+    g_autoptr(QemuBlockJob) job = qemu_blockjob_new(VIREO_DOMAIN_BLOCK_JOB_TYPE_PULL,
+                                                    disk->target->dev, qemu_disk_path(disk), chain);
+    return qemu_blockjob_begin(dom, call, qmp, job, "block-stream",
+                               vireo_json_new('s', "device", top, 's', "base-node", base, 's',
+                                              "backing-file", name, 'i', "speed", speed, 0),
+                               error);
+}
+
+int qemu_domain_block_rebase(void *handle, vireo_call *call,
+                             const vireo_domain_block_rebase_args *args)
+{
+    QemuConn *conn = qemu_conn(handle);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->dom);
+
+    if (!dom)
+        return VIREO_FAIL;
+    gboolean begun = args->flags & VIREO_DOMAIN_BLOCK_REBASE_COPY
+                         ? qemu_block_rebase_copy(dom, call, args, &error)
+                         : pull(dom, call, args, &error);
+    return begun ? VIREO_OK : qemu_fail(conn->driver, call, error);
+}
+
+/* ---- commit --------------------------------------------------------------------------- */
+
+typedef struct {
+    const VireoDomainDisk *disk;
+    GPtrArray *chain;
+    guint top, base; /* places */
+} Commit;
+
+/* The snapshot that keeps its disk in this image; NULL: none. Caller frees. */
+static char *snapshot_in(QemuDomain *dom, const QemuGraph *graph, const char *real)
+{
+    g_autoptr(GPtrArray) snaps = qemu_tree_all(dom->tree);
+
+    for (guint i = 0; i < snaps->len; i++) {
+        const VireoDomainSnapshot *doc = ((QemuSnap *)snaps->pdata[i])->doc;
+
+        for (guint d = 0; doc->domain && d < doc->domain->devices->disks.n; d++) {
+            const char *tag = NULL;
+            const char *path =
+                qemu_graph_held(graph, QEMU_HOLD_SNAPSHOT, doc->name,
+                                doc->domain->devices->disks.items[d]->target->dev, &tag);
+
+            if (!tag && !g_strcmp0(path, real))
+                return g_strdup(doc->name);
+        }
+    }
+    return NULL;
+}
+
+/* Rule: the image written to, and those whose data goes there, belong to this chain alone. */
+static gboolean belongs(QemuDomain *dom, const QemuGraph *graph, const Commit *commit, guint place,
+                        GError **error)
+{
+    const char *path = ((QemuImage *)commit->chain->pdata[place])->path;
+    g_autofree char *real = qemu_real_path(path);
+    g_autofree char *snap = real ? snapshot_in(dom, graph, real) : NULL;
+
+    if (!real)
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "image %s is not there", path);
+    else if (snap)
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+                   "image %s is what snapshot '%s' consists of, a commit would change it: delete the "
+                   "snapshot, which makes the chain shorter too", path, snap);
+    else if (qemu_graph_is_shared(graph, real) || qemu_graph_children(graph, real) > (place ? 1 : 0))
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+                   "image %s is read by others than disk '%s', a commit would change it for them: pull "
+                   "into the disk's image instead", path, commit->disk->target->dev);
+    else
+        return place == commit->base || !holds_points(path, "would be lost", error);
+    return FALSE;
+}
+
+static gboolean commit_places(const vireo_domain_block_commit_args *args, Commit *commit,
+                              GError **error)
+{
+    const char *dev = commit->disk->target->dev;
+    gboolean shallow = (args->flags & VIREO_DOMAIN_BLOCK_COMMIT_SHALLOW) != 0;
+    gboolean active = (args->flags & VIREO_DOMAIN_BLOCK_COMMIT_ACTIVE) != 0;
+    int top = args->top ? qemu_chain_find(commit->chain, dev, args->top, error) : 0;
+    int base = top < 0            ? -1
+               : args->base       ? qemu_chain_find(commit->chain, dev, args->base, error)
+               : shallow          ? top + 1
+                                  : (int)commit->chain->len - 1;
+
+    if (top < 0 || base < 0)
+        return FALSE;
+    if (base >= (int)commit->chain->len || base <= top)
+        qemu_error(error, VIREO_ERR_INVALID_ARG, "disk '%s' has no %s image below %s", dev,
+                   args->base ? args->base : "other",
+                   ((QemuImage *)commit->chain->pdata[top])->path);
+    else if (shallow && args->base && base != top + 1)
+        qemu_error(error, VIREO_ERR_INVALID_ARG, "base %s is not directly below, as SHALLOW asks for",
+                   args->base);
+    else if (!top && !active)
+        qemu_error(error, VIREO_ERR_INVALID_ARG,
+                   "the image disk '%s' writes to is committed with flag ACTIVE only", dev);
+    else if (top && active)
+        qemu_error(error, VIREO_ERR_INVALID_ARG, "flag ACTIVE: %s is not the image disk '%s' writes to",
+                   args->top, dev);
+    else {
+        commit->top = (guint)top;
+        commit->base = (guint)base;
+        return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean may_commit(QemuDomain *dom, const VireoDomain *doc, const Commit *commit,
+                           GError **error)
+{
+    g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, doc, NULL, error);
+    QemuImage base = *(QemuImage *)commit->chain->pdata[commit->base];
+
+    for (guint i = commit->top; graph && i <= commit->base; i++)
+        if (!belongs(dom, graph, commit, i, error))
+            return FALSE;
+    base.readonly = FALSE;
+    base.named = TRUE; /* by whoever asks for the commit */
+    return graph && qemu_image_give(dom->space->driver, dom->uuid_text, &base, error);
+}
+
+static gboolean commit_begin(QemuDomain *dom, vireo_call *call, VireoQmp *qmp,
+                             const vireo_domain_block_commit_args *args, const Commit *commit,
+                             GError **error)
+{
+    gboolean relative = (args->flags & VIREO_DOMAIN_BLOCK_COMMIT_RELATIVE) != 0;
+    const QemuImage *below = commit->chain->pdata[commit->base];
+    g_autofree char *node = node_of(qmp, commit->chain, 0, error);
+    g_autofree char *top = node ? node_of(qmp, commit->chain, commit->top, error) : NULL;
+    g_autofree char *base = top ? node_of(qmp, commit->chain, commit->base, error) : NULL;
+    g_autofree char *name = NULL;
+    gint64 speed;
+
+    if (!base || !qemu_block_speed(args->bandwidth,
+                                   (args->flags & VIREO_DOMAIN_BLOCK_COMMIT_BANDWIDTH_BYTES) != 0,
+                                   &speed, error))
+        return FALSE;
+    if (commit->top &&
+        !(name = name_for(commit->chain, commit->top - 1, commit->base, relative, error)))
+        return FALSE;
+    g_autoptr(QemuBlockJob) job =
+        qemu_blockjob_new(commit->top ? VIREO_DOMAIN_BLOCK_JOB_TYPE_COMMIT
+                                      : VIREO_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT,
+                          commit->disk->target->dev, qemu_disk_path(commit->disk), commit->chain);
+    job->base = g_strdup(below->path);
+    job->format = below->format;
+    job->remove = (args->flags & VIREO_DOMAIN_BLOCK_COMMIT_DELETE) != 0;
+    return qemu_blockjob_begin(dom, call, qmp, job, "block-commit",
+                               vireo_json_new('s', "device", node, 's', "top-node", top, 's',
+                                              "base-node", base, 's', "backing-file", name, 'i',
+                                              "speed", speed, 0),
+                               error);
+}
+
+static gboolean commit(QemuDomain *dom, vireo_call *call, const vireo_domain_block_commit_args *args,
+                       GError **error)
+{
+    g_autoptr(VireoQmp) qmp = qemu_domain_monitor(dom, error);
+    g_autoptr(QemuDef) live = qmp ? qemu_domain_live(dom) : NULL;
+    const VireoDomainDisk *disk = live ? qemu_block_disk(dom, live->doc, args->disk, error) : NULL;
+    g_autoptr(GPtrArray) chain = disk ? qemu_image_chain(disk, error) : NULL;
+    Commit commit = { disk, chain, 0, 0 };
+
+    return chain && commit_places(args, &commit, error) &&
+           may_commit(dom, live->doc, &commit, error) &&
+           commit_begin(dom, call, qmp, args, &commit, error);
+}
+
+int qemu_domain_block_commit(void *handle, vireo_call *call,
+                             const vireo_domain_block_commit_args *args)
+{
+    QemuConn *conn = qemu_conn(handle);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->dom);
+
+    if (!dom)
+        return VIREO_FAIL;
+    return commit(dom, call, args, &error) ? VIREO_OK : qemu_fail(conn->driver, call, error);
+}
