@@ -300,6 +300,8 @@ static int finish(const Waiting *waiting, int status)
         status = waiting->run(waiting->conn, waiting->call, waiting->args, waiting->ret);
     if (waiting->rule.harm)
         test_harm_do(waiting->rule.harm, waiting->op, waiting->ret);
+    if (waiting->rule.harm == TEST_HARM_SILENCE)
+        status = VIREO_FAIL;
     job_end(waiting, status);
     return status;
 }

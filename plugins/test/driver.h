@@ -42,6 +42,7 @@ typedef enum {
     TEST_HARM_FLOOD,
     TEST_HARM_LEAK,
     TEST_HARM_CLOSE,
+    TEST_HARM_SILENCE, /* failure without an error */
 } TestHarm;
 /* TEST_HARM_NONE: there is none of that name. */
 TestHarm test_harm_parse(const char *text);

@@ -13,7 +13,7 @@
 #define LEAKED_THREADS 50
 
 static const char *const names[] = {"",        "segfault", "abort", "exit", "hang",
-                                    "pointer", "garbage",  "flood", "leak", "close"};
+                                    "pointer", "garbage",  "flood", "leak", "close", "silence"};
 
 TestHarm test_harm_parse(const char *text)
 {

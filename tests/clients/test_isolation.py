@@ -199,6 +199,23 @@ class Crashes(IsolationCase):
         self.check_healed()
 
 
+    def test_failure_without_an_error(self):
+        self.assertIn("domain_suspend failed without giving a reason", self.fails("suspend", "test", query="harm.domain_suspend=silence"))
+        self.assertEqual(self.driver()["pid"], self.before["pid"])
+
+    def test_stopped_process(self):
+        """One that does nothing at all: what is published is answered, and the daemon can end."""
+        domain = self.open().lookupByName("test")
+        os.kill(self.before["pid"], signal.SIGSTOP)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            self.virsh("suspend", "test", timeout=2)
+        self.assertEqual(domain.state()[0], libvirt.VIR_DOMAIN_RUNNING)
+        self.daemon.restart()
+        self.pid = self.daemon.process.pid
+        self.assertFalse(is_alive(self.before["pid"]))
+        self.assertEqual(self.ok("list", "--name"), "test")
+
+
 class Survivors(IsolationCase):
     """What clients had before is theirs after."""
 
@@ -426,6 +443,51 @@ class Confinement(IsolationCase):
         self.daemon.restart()
         self.assertLess(time.monotonic() - begin, 5)
         self.assertFalse(is_alive(before))
+
+
+class Liars(unittest.TestCase):
+    """Modules with faults of their own are named for them, as in the daemon's process."""
+
+    FAULTS = {
+        "good": ("ACTIVE", ""),
+        "duplicate-op": ("REFUSED_ABI", "has operation domain-undefine-flags twice"),
+        "lacks-open": ("REFUSED_ABI", "lacks operation conn-open"),
+        "twice-flag": ("REFUSED_ABI", "flag NVRAM of domain-undefine-flags both native and trivial"),
+        "other-op": ("REFUSED_ABI", "row 1 is conn-close in its note, domain-create in its table"),
+        "other-mask": ("REFUSED_ABI", "its note and its table have other flags for domain-undefine-flags"),
+        "null-slot": ("REFUSED_ABI", "domain-undefine-flags has no function"),
+        "undefined-symbol": ("FAILED_LINK", "undefined symbol: nobody_defines_this"),
+        "missing-library": ("FAILED_LINK", "libvireo-test-gone.so.9"),
+        "init-exits": ("FAILED_INIT", "init called exit(7)"),
+        "init-fails": ("FAILED_INIT", "did not start"),
+    }
+
+    def test_each_is_named(self):
+        work = vireotest.make_work_dir()
+        self.addCleanup(shutil.rmtree, work)
+        modules = os.path.join(work, "modules")
+        os.mkdir(modules, 0o755)
+        for name in self.FAULTS:
+            shutil.copy(os.path.join(vireotest.BUILD, "tests", "unit", "loader", "modules", name + ".so"), modules)
+        vireotest.FILES.update({"vireod.conf": "[vireod]\ndefault_isolation = process\n"})
+        vireotest.ARGS[:] = ["--driver-dir", modules]
+        self.addCleanup(vireotest.ARGS.clear)
+        daemon = vireotest.Daemon()
+        self.addCleanup(shutil.rmtree, daemon.work, ignore_errors=True)
+        self.addCleanup(daemon.stop)
+        command = [VIREO, "--socket", os.path.join(daemon.root, "run", "vireo", "vireo-sock"), "--json"]
+        found = json.loads(subprocess.check_output([*command, "drivers"], text=True))
+        self.assertEqual(len(found), len(self.FAULTS))
+        for driver in found:
+            if driver["schemes"]:
+                subprocess.run([*command, "-c", driver["schemes"].split(",")[0] + ":///", "list"], check=False,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)
+        for driver in json.loads(subprocess.check_output([*command, "drivers"], text=True)):
+            state, words = self.FAULTS[os.path.basename(driver["path"])[:-3]]
+            with self.subTest(driver["path"]):
+                self.assertEqual(driver["state"], state)
+                self.assertIn(words, driver["reason"])
+                self.assertEqual(bool(driver["pid"]), state == "ACTIVE")
 
 
 class Mistakes(unittest.TestCase):
