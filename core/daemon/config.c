@@ -79,10 +79,7 @@ static const char *read_text(const char *text, gint64 low, gint64 high, gpointer
 
 static const char *read_isolation(const char *text, gint64 low, gint64 high, gpointer at)
 {
-    g_autoptr(VireoSettings) trial = vireo_settings_new();
-
-    *(char **)at = g_strdup(text);
-    return vireo_settings_set_default(trial, text) ? NULL : "in-process or process";
+    return vireo_settings_read_isolation(text, at) ? NULL : "in-process or process";
 }
 
 static const char *read_words(const char *text, gint64 low, gint64 high, gpointer at)
@@ -125,7 +122,7 @@ static const struct {
     {"log_filters", read_text, AT(log_filters), 0, 0},
     {"default_uri", read_text, AT(default_uri), 0, 0},
     {"masked_drivers", read_words, AT(masked_drivers), 0, 0},
-    {"default_isolation", read_isolation, AT(default_isolation), 0, 0},
+    {"default_isolation", read_isolation, AT(isolate_drivers), 0, 0},
 #undef AT
 };
 
@@ -251,8 +248,7 @@ VireoDaemonConfig *vireo_daemon_config_load(const char *path, const char *driver
     config->drivers = vireo_settings_new();
     if (!read_file(config, path, driver, error))
         return NULL;
-    if (config->default_isolation)
-        vireo_settings_set_default(config->drivers, config->default_isolation);
+    vireo_settings_set_default(config->drivers, config->isolate_drivers);
     return g_steal_pointer(&config);
 }
 
@@ -264,7 +260,6 @@ void vireo_daemon_config_free(VireoDaemonConfig *config)
     g_free(config->log_filters);
     g_free(config->default_uri);
     g_strfreev(config->masked_drivers);
-    g_free(config->default_isolation);
     vireo_settings_unref(config->drivers);
     g_free(config);
 }

@@ -16,13 +16,14 @@ typedef struct {
     char *log_outputs, *log_filters; /* NULL: not set */
     char *default_uri;               /* NULL: not set */
     GStrv masked_drivers;            /* NULL: none */
-    char *default_isolation;         /* NULL: not set */
+    gboolean isolate_drivers;        /* those whose section does not say */
     VireoSettings *drivers;
 } VireoDaemonConfig;
 
 /* Reads the file; without one the defaults hold. What [vireod] says holds for every daemon, and
- * [vireod NAME] overrides it in the daemon of that driver. [driver NAME] says how a driver is run. Every mistake, also in a section about
- * another daemon, is an error that names file, key and what was expected. */
+ * [vireod NAME] overrides it in the daemon of that driver. [driver NAME] says how a driver is run. Every
+ * mistake, also in a section about another daemon, is an error that names file, key and what was
+ * expected. */
 VireoDaemonConfig *vireo_daemon_config_load(const char *path, const char *driver, GError **error);
 void vireo_daemon_config_free(VireoDaemonConfig *config);
 

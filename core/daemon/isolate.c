@@ -18,6 +18,7 @@
 #define BACKOFF_MAX  60    /* seconds */
 #define HEALTHY_SECONDS 60 /* after which it has a clean record again */
 #define GROUPS_MAX   64
+#define PASSWD_MAX   16384
 #define CHANNEL_FD   3
 
 struct VireoIsolate {
@@ -32,6 +33,7 @@ struct VireoIsolate {
     struct vireo_child child; /* pid 0: none */
     gint64 since, ready_at;
     guint starts, failures;
+    guint delay;             /* seconds until the next start */
     gboolean ready, settled; /* settled: the first start has come out well or not */
     gboolean lost, late, stopping, added;
     gboolean refused; /* the driver itself said no */
@@ -42,17 +44,18 @@ struct VireoIsolate {
 
 static gboolean find_user(const char *name, struct vireo_spawn *spec, gid_t *groups, GError **error)
 {
-    const struct passwd *user = getpwnam(name);
+    struct passwd user, *found = NULL;
+    char buffer[PASSWD_MAX];
     int n = GROUPS_MAX;
 
-    if (!user) {
+    if (getpwnam_r(name, &user, buffer, sizeof buffer, &found) != 0 || !found) {
         g_set_error(error, VIREO_ERROR, VIREO_ERR_CONFIG_UNSUPPORTED, "there is no user '%s'", name);
         return FALSE;
     }
     spec->flags |= VIREO_SPAWN_SET_USER;
-    spec->uid = user->pw_uid;
-    spec->gid = user->pw_gid;
-    if (getgrouplist(name, user->pw_gid, groups, &n) < 0)
+    spec->uid = user.pw_uid;
+    spec->gid = user.pw_gid;
+    if (getgrouplist(name, user.pw_gid, groups, &n) < 0)
         n = 0;
     spec->groups = groups;
     spec->n_groups = (guint32)n;
@@ -180,32 +183,40 @@ static char *describe_end(const siginfo_t *how)
     return g_strdup_printf("its process ended with status %d", how->si_status);
 }
 
-/* With the lock held: seconds until the next start, longer each time. */
-static guint next_delay(VireoIsolate *isolate)
+/* With the lock held: a driver that was healthy for a while has a clean record. */
+static void set_delay(VireoIsolate *isolate)
 {
-    gboolean healthy = isolate->ready && g_get_monotonic_time() - isolate->ready_at > HEALTHY_SECONDS * G_USEC_PER_SEC;
+    gint64 served = isolate->ready ? g_get_monotonic_time() - isolate->ready_at : 0;
 
-    isolate->failures = healthy ? 1 : isolate->failures + 1;
-    return MIN(1u << MIN(isolate->failures - 1, 6), BACKOFF_MAX);
-}
-
-static void settle(VireoIsolate *isolate)
-{
-    isolate->settled = TRUE;
-    g_cond_broadcast(&isolate->news);
+    isolate->failures = served > HEALTHY_SECONDS * G_USEC_PER_SEC ? 1 : isolate->failures + 1;
+    isolate->delay = MIN(1u << MIN(isolate->failures - 1, 6), BACKOFF_MAX);
 }
 
 /* Takes the driver out of service; what callers are told. */
 static char *quarantine(VireoIsolate *isolate, const char *why, const char *during)
 {
-    g_autofree char *words = NULL;
+    char *words;
 
     g_mutex_lock(&isolate->lock);
+    set_delay(isolate);
     words = g_strdup_printf("%s%s%s; starts again in %u s", why, during ? " " : "", during ? during : "",
-                            next_delay(isolate));
+                            isolate->delay);
     g_mutex_unlock(&isolate->lock);
     vireo_module_quarantine(isolate->module, words);
-    return g_steal_pointer(&words);
+    return words;
+}
+
+/* There is no process any more. */
+static void settle_lost(VireoIsolate *isolate, const char *words, gboolean refused)
+{
+    g_mutex_lock(&isolate->lock);
+    g_free(isolate->words);
+    isolate->words = g_strdup(words);
+    isolate->refused = refused;
+    isolate->lost = isolate->settled = TRUE;
+    isolate->ready = FALSE;
+    g_cond_broadcast(&isolate->news);
+    g_mutex_unlock(&isolate->lock);
 }
 
 static char *why_lost(VireoIsolate *isolate, const VireoFarLoss *loss, const siginfo_t *how, gboolean willing)
@@ -249,16 +260,11 @@ static char *lost(VireoFarClient *client, const VireoFarLoss *loss, gpointer opa
     g_mutex_unlock(&isolate->lock);
     willing = reap(isolate, stopping ? STOP_MS : END_MS, &how);
     why = why_lost(isolate, loss, &how, willing);
+    if (stopping && (!willing || how.si_code != CLD_EXITED || how.si_status != 0))
+        g_log("vireo", G_LOG_LEVEL_WARNING, "driver '%s': %s", isolate->info->name, why);
     refused = !stopping && has_refused(isolate, loss);
     words = stopping ? g_strdup("the daemon is ending") : refused ? g_strdup(why) : quarantine(isolate, why, loss->during);
-    g_mutex_lock(&isolate->lock);
-    isolate->refused = refused;
-    g_free(isolate->words);
-    isolate->words = g_strdup(words);
-    isolate->lost = TRUE;
-    isolate->ready = FALSE;
-    settle(isolate);
-    g_mutex_unlock(&isolate->lock);
+    settle_lost(isolate, words, refused);
     return words;
 }
 
@@ -325,7 +331,8 @@ static void ready(VireoFarClient *client, gpointer opaque)
     if (again)
         vireo_module_resume(isolate->module);
     g_mutex_lock(&isolate->lock);
-    settle(isolate);
+    isolate->settled = TRUE;
+    g_cond_broadcast(&isolate->news);
     g_mutex_unlock(&isolate->lock);
 }
 
@@ -349,13 +356,14 @@ static void await_loss(VireoIsolate *isolate)
     }
 }
 
-/* With the lock held. */
-static void await_turn(VireoIsolate *isolate)
+/* With the lock held. FALSE: there is to be no further start. */
+static gboolean await_turn(VireoIsolate *isolate)
 {
-    gint64 end = g_get_monotonic_time() + (gint64)MIN(1u << MIN(isolate->failures - 1, 6), BACKOFF_MAX) * G_USEC_PER_SEC;
+    gint64 end = g_get_monotonic_time() + (gint64)isolate->delay * G_USEC_PER_SEC;
 
-    while (!isolate->stopping && g_cond_wait_until(&isolate->news, &isolate->lock, end))
+    while (!isolate->refused && !isolate->stopping && g_cond_wait_until(&isolate->news, &isolate->lock, end))
         continue;
+    return !isolate->refused && !isolate->stopping;
 }
 
 /* Asked to stop while there was no channel yet to be cut. */
@@ -377,23 +385,16 @@ static gpointer watch_over(gpointer opaque)
 
     while (on) {
         g_autoptr(GError) error = NULL;
-        gboolean launched = launch(isolate, &error);
 
-        if (!launched)
-            g_free(quarantine(isolate, error->message, NULL));
+        if (!launch(isolate, &error)) {
+            g_autofree char *words = quarantine(isolate, error->message, NULL);
+
+            settle_lost(isolate, words, FALSE);
+        }
         cut_when_stopping(isolate);
         g_mutex_lock(&isolate->lock);
-        if (launched) {
-            await_loss(isolate);
-        } else {
-            g_free(isolate->words);
-            isolate->words = g_strdup(error->message);
-            settle(isolate);
-        }
-        on = !isolate->stopping && !isolate->refused;
-        if (on)
-            await_turn(isolate);
-        on = on && !isolate->stopping;
+        await_loss(isolate);
+        on = await_turn(isolate);
         g_mutex_unlock(&isolate->lock);
     }
     return NULL;

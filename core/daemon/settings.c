@@ -69,15 +69,15 @@ static Section *section_of(VireoSettings *settings, const char *driver)
     return section;
 }
 
-static gboolean read_isolation(const char *text, gboolean *process)
+gboolean vireo_settings_read_isolation(const char *text, gboolean *process)
 {
     *process = strcmp(text, "process") == 0;
     return *process || strcmp(text, "in-process") == 0;
 }
 
-gboolean vireo_settings_set_default(VireoSettings *settings, const char *isolation)
+void vireo_settings_set_default(VireoSettings *settings, gboolean process)
 {
-    return read_isolation(isolation, &settings->process);
+    settings->process = process;
 }
 
 /* ---- keys ---- */
@@ -85,7 +85,9 @@ gboolean vireo_settings_set_default(VireoSettings *settings, const char *isolati
 static char *set_isolation(Section *section, const char *text)
 {
     section->isolation_set = TRUE;
-    return read_isolation(text, &section->set.process) ? NULL : g_strdup_printf("'%s' is not in-process or process", text);
+    return vireo_settings_read_isolation(text, &section->set.process)
+               ? NULL
+               : g_strdup_printf("'%s' is not in-process or process", text);
 }
 
 static char *set_user(Section *section, const char *text)

@@ -10,8 +10,10 @@ VireoSettings *vireo_settings_new(void);
 VireoSettings *vireo_settings_ref(VireoSettings *settings);
 void vireo_settings_unref(VireoSettings *settings); /* NULL allowed */
 
-/* What holds for drivers without a setting of their own: "in-process" or "process". FALSE: it is neither. */
-gboolean vireo_settings_set_default(VireoSettings *settings, const char *isolation);
+/* Whether the text says "process"; FALSE when it does not say "in-process" either. */
+gboolean vireo_settings_read_isolation(const char *text, gboolean *process);
+/* What holds for drivers without a setting of their own. */
+void vireo_settings_set_default(VireoSettings *settings, gboolean process);
 /* Sets a key of a driver's section; NULL, or what is wrong with it (free with g_free). */
 char *vireo_settings_set(VireoSettings *settings, const char *driver, const char *key, const char *text);
 /* Of a driver; lives as long as the settings. */

@@ -69,6 +69,10 @@ class IsolationCase(unittest.TestCase):
     def end(cls):
         if cls.daemon.stop():
             raise AssertionError("vireod did not end in good order")
+        with open(cls.daemon.log, encoding="utf-8") as stream:
+            found = re.search(r"(Address|Leak)Sanitizer.*|.*runtime error:.*", stream.read())
+        if found:
+            raise AssertionError(f"a driver's process: {found[0]}")
 
     def setUp(self):
         self.daemon.restart()       # the delay before a start grows with every death
