@@ -13,13 +13,13 @@
 #include "far/client.h"
 #include "util/error.h"
 
-#define END_MS       1500  /* for a process whose channel has ended to end as well */
-#define STOP_MS      8000  /* the same when it was asked to */
-#define BACKOFF_MAX  60    /* seconds */
-#define HEALTHY_SECONDS 60 /* after which it has a clean record again */
-#define GROUPS_MAX   64
-#define PASSWD_MAX   16384
-#define CHANNEL_FD   3
+#define END_MS          1500 /* for a process whose channel has ended to end as well */
+#define STOP_MS         8000 /* the same when it was asked to */
+#define BACKOFF_MAX     60   /* seconds */
+#define HEALTHY_SECONDS 60   /* after which it has a clean record again */
+#define GROUPS_MAX      64
+#define PASSWD_MAX      16384
+#define CHANNEL_FD      3
 
 struct VireoIsolate {
     VireoIsolateConfig config;
@@ -49,7 +49,8 @@ static gboolean find_user(const char *name, struct vireo_spawn *spec, gid_t *gro
     int n = GROUPS_MAX;
 
     if (getpwnam_r(name, &user, buffer, sizeof buffer, &found) != 0 || !found) {
-        g_set_error(error, VIREO_ERROR, VIREO_ERR_CONFIG_UNSUPPORTED, "there is no user '%s'", name);
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_CONFIG_UNSUPPORTED, "there is no user '%s'",
+                    name);
         return FALSE;
     }
     spec->flags |= VIREO_SPAWN_SET_USER;
@@ -69,7 +70,8 @@ static void hand_over_dirs(VireoIsolate *isolate, const struct vireo_spawn *spec
         const char *dir = vireo_host_services.dir(isolate->core, which);
 
         if (lchown(dir, spec->uid, spec->gid) != 0)
-            g_warning("%s cannot be given to user '%s': %s", dir, isolate->config.settings->user, g_strerror(errno));
+            g_warning("%s cannot be given to user '%s': %s", dir, isolate->config.settings->user,
+                      g_strerror(errno));
     }
 }
 
@@ -77,9 +79,10 @@ static GPtrArray *command_line(const VireoIsolate *isolate)
 {
     const VireoIsolateConfig *config = &isolate->config;
     const char *const pairs[][2] = {
-        { "--driver", isolate->info->path },  { "--name", isolate->info->name }, { "--config", config->dirs->config },
-        { "--state", config->dirs->state },   { "--run", config->dirs->run },    { "--log", config->dirs->log },
-        { "--cache", config->dirs->cache },
+        {"--driver", isolate->info->path},  {"--name", isolate->info->name},
+        {"--config", config->dirs->config}, {"--state", config->dirs->state},
+        {"--run", config->dirs->run},       {"--log", config->dirs->log},
+        {"--cache", config->dirs->cache},
     };
     GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
 
@@ -102,7 +105,7 @@ static GPtrArray *command_line(const VireoIsolate *isolate)
 static gboolean spawn(VireoIsolate *isolate, int channel, GError **error)
 {
     g_autoptr(GPtrArray) argv = command_line(isolate);
-    struct vireo_fd_map map = { channel, CHANNEL_FD };
+    struct vireo_fd_map map = {channel, CHANNEL_FD};
     gid_t groups[GROUPS_MAX];
     struct vireo_child child;
     struct vireo_spawn spec = {
@@ -123,8 +126,8 @@ static gboolean spawn(VireoIsolate *isolate, int channel, GError **error)
         hand_over_dirs(isolate, &spec);
     }
     if (vireo_host_services.spawn(isolate->core, &spec, &child) != 0) {
-        g_set_error(error, VIREO_ERROR, VIREO_ERR_SYSTEM_ERROR, "%s cannot be started: %s", isolate->config.program,
-                    g_strerror(errno));
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_SYSTEM_ERROR, "%s cannot be started: %s",
+                    isolate->config.program, g_strerror(errno));
         return FALSE;
     }
     g_mutex_lock(&isolate->lock);
@@ -143,7 +146,8 @@ static gboolean launch(VireoIsolate *isolate, GError **error)
     gboolean started;
 
     if (!vireo_far_socketpair(ends)) {
-        g_set_error(error, VIREO_ERROR, VIREO_ERR_SYSTEM_ERROR, "no channel: %s", g_strerror(errno));
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_SYSTEM_ERROR, "no channel: %s",
+                    g_strerror(errno));
         return FALSE;
     }
     started = spawn(isolate, ends[1], error);
@@ -158,7 +162,7 @@ static gboolean launch(VireoIsolate *isolate, GError **error)
 /* Waits for the process, and ends it when it takes too long. FALSE: it had to be. */
 static gboolean reap(VireoIsolate *isolate, int ms, siginfo_t *how)
 {
-    struct pollfd wait = { isolate->child.pidfd, POLLIN, 0 };
+    struct pollfd wait = {isolate->child.pidfd, POLLIN, 0};
     gboolean willing = poll(&wait, 1, ms) > 0;
 
     if (!willing)
@@ -199,8 +203,8 @@ static char *quarantine(VireoIsolate *isolate, const char *why, const char *duri
 
     g_mutex_lock(&isolate->lock);
     set_delay(isolate);
-    words = g_strdup_printf("%s%s%s; starts again in %u s", why, during ? " " : "", during ? during : "",
-                            isolate->delay);
+    words = g_strdup_printf("%s%s%s; starts again in %u s", why, during ? " " : "",
+                            during ? during : "", isolate->delay);
     g_mutex_unlock(&isolate->lock);
     vireo_module_quarantine(isolate->module, words);
     return words;
@@ -219,7 +223,8 @@ static void settle_lost(VireoIsolate *isolate, const char *words, gboolean refus
     g_mutex_unlock(&isolate->lock);
 }
 
-static char *why_lost(VireoIsolate *isolate, const VireoFarLoss *loss, const siginfo_t *how, gboolean willing)
+static char *why_lost(VireoIsolate *isolate, const VireoFarLoss *loss, const siginfo_t *how,
+                      gboolean willing)
 {
     if (isolate->late)
         return g_strdup_printf("init has not returned after %u s, so its process was ended",
@@ -228,10 +233,12 @@ static char *why_lost(VireoIsolate *isolate, const VireoFarLoss *loss, const sig
         return g_strdup_printf("its process was cut off: it %s", loss->violation);
     if (loss->goodbye)
         return g_strdup(loss->goodbye);
-    return willing ? describe_end(how) : g_strdup("its process closed the channel and did not end, so it was ended");
+    return willing ? describe_end(how)
+                   : g_strdup("its process closed the channel and did not end, so it was ended");
 }
 
-/* The driver itself said no before it ever served: one in this process would not be asked again either. */
+/* The driver itself said no before it ever served: one in this process would not be asked again
+ * either. */
 static gboolean has_refused(VireoIsolate *isolate, const VireoFarLoss *loss)
 {
     static const VireoModuleState states[] = {
@@ -242,7 +249,8 @@ static gboolean has_refused(VireoIsolate *isolate, const VireoFarLoss *loss)
 
     if (isolate->added || isolate->late || loss->violation || !loss->goodbye)
         return FALSE;
-    vireo_module_fail(isolate->module, states[MIN(loss->stage, G_N_ELEMENTS(states) - 1)], loss->goodbye);
+    vireo_module_fail(isolate->module, states[MIN(loss->stage, G_N_ELEMENTS(states) - 1)],
+                      loss->goodbye);
     return TRUE;
 }
 
@@ -263,7 +271,9 @@ static char *lost(VireoFarClient *client, const VireoFarLoss *loss, gpointer opa
     if (stopping && (!willing || how.si_code != CLD_EXITED || how.si_status != 0))
         g_log("vireo", G_LOG_LEVEL_WARNING, "driver '%s': %s", isolate->info->name, why);
     refused = !stopping && has_refused(isolate, loss);
-    words = stopping ? g_strdup("the daemon is ending") : refused ? g_strdup(why) : quarantine(isolate, why, loss->during);
+    words = stopping  ? g_strdup("the daemon is ending")
+            : refused ? g_strdup(why)
+                      : quarantine(isolate, why, loss->during);
     settle_lost(isolate, words, refused);
     return words;
 }
@@ -274,15 +284,17 @@ static gboolean same_row(VireoIsolate *isolate, const VireoFarRow *row)
 {
     const struct vireo_op *own = vireo_module_op(isolate->module, row->id);
 
-    return own && own->native == row->native && own->trivial == row->trivial && own->active == row->active &&
-           own->inactive == row->inactive;
+    return own && own->native == row->native && own->trivial == row->trivial &&
+           own->active == row->active && own->inactive == row->inactive;
 }
 
 /* It must be what its note said when the module was found. */
-static gboolean hello(VireoFarClient *client, const VireoFarHello *hello, gpointer opaque, GError **error)
+static gboolean hello(VireoFarClient *client, const VireoFarHello *hello, gpointer opaque,
+                      GError **error)
 {
     VireoIsolate *isolate = opaque;
-    gboolean same = strcmp(hello->name, isolate->info->name) == 0 && hello->threads == isolate->info->threads;
+    gboolean same =
+        strcmp(hello->name, isolate->info->name) == 0 && hello->threads == isolate->info->threads;
     guint n = 0;
 
     for (guint i = 0; i < vireo_n_ops; i++)
@@ -292,7 +304,8 @@ static gboolean hello(VireoFarClient *client, const VireoFarHello *hello, gpoint
         same = same_row(isolate, &hello->rows.val[i]);
     if (!same)
         g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_INVALID,
-                    "has another table than the module had when it was found (a restart of the daemon takes the new one)");
+                    "has another table than the module had when it was found (a restart of the "
+                    "daemon takes the new one)");
     return same;
 }
 
@@ -326,8 +339,8 @@ static void ready(VireoFarClient *client, gpointer opaque)
     isolate->ready_at = g_get_monotonic_time();
     g_mutex_unlock(&isolate->lock);
     if (first)
-        vireo_router_add_far(isolate->config.router, info->name, info->schemes, info->threads, row_of, trouble_of,
-                             isolate, vireo_far_client_call, isolate->client);
+        vireo_router_add_far(isolate->config.router, info->name, info->schemes, info->threads,
+                             row_of, trouble_of, isolate, vireo_far_client_call, isolate->client);
     if (again)
         vireo_module_resume(isolate->module);
     g_mutex_lock(&isolate->lock);
@@ -336,19 +349,21 @@ static void ready(VireoFarClient *client, gpointer opaque)
     g_mutex_unlock(&isolate->lock);
 }
 
-static const VireoFarClientHandler handler = { hello, ready, lost };
+static const VireoFarClientHandler handler = {hello, ready, lost};
 
 /* ---- watching over it ---- */
 
 /* With the lock held. */
 static void await_loss(VireoIsolate *isolate)
 {
-    gint64 deadline = g_get_monotonic_time() + (gint64)isolate->config.settings->init_timeout * G_USEC_PER_SEC;
+    gint64 deadline =
+        g_get_monotonic_time() + (gint64)isolate->config.settings->init_timeout * G_USEC_PER_SEC;
 
     while (!isolate->lost) {
         if (isolate->ready || isolate->late) {
             g_cond_wait(&isolate->news, &isolate->lock);
-        } else if (!g_cond_wait_until(&isolate->news, &isolate->lock, deadline) && !isolate->ready && !isolate->lost) {
+        } else if (!g_cond_wait_until(&isolate->news, &isolate->lock, deadline) &&
+                   !isolate->ready && !isolate->lost) {
             isolate->late = TRUE;
             if (isolate->child.pid)
                 kill(isolate->child.pid, SIGKILL);
@@ -361,7 +376,8 @@ static gboolean await_turn(VireoIsolate *isolate)
 {
     gint64 end = g_get_monotonic_time() + (gint64)isolate->delay * G_USEC_PER_SEC;
 
-    while (!isolate->refused && !isolate->stopping && g_cond_wait_until(&isolate->news, &isolate->lock, end))
+    while (!isolate->refused && !isolate->stopping &&
+           g_cond_wait_until(&isolate->news, &isolate->lock, end))
         continue;
     return !isolate->refused && !isolate->stopping;
 }
@@ -458,6 +474,6 @@ void vireo_isolate_free(VireoIsolate *isolate)
 void vireo_isolate_info(VireoIsolate *isolate, VireoIsolateInfo *info)
 {
     g_mutex_lock(&isolate->lock);
-    *info = (VireoIsolateInfo){ isolate->child.pid, isolate->starts, isolate->since };
+    *info = (VireoIsolateInfo){isolate->child.pid, isolate->starts, isolate->since};
     g_mutex_unlock(&isolate->lock);
 }

@@ -94,7 +94,9 @@ static char *set_user(Section *section, const char *text)
 {
     g_free(section->set.user);
     section->set.user = *text ? g_strdup(text) : NULL;
-    return !*text || getpwnam(text) ? NULL : g_strdup_printf("'%s' is not the name of a user that exists", text);
+    return !*text || getpwnam(text)
+               ? NULL
+               : g_strdup_printf("'%s' is not the name of a user that exists", text);
 }
 
 static char *set_memory(Section *section, const char *text)
@@ -110,7 +112,9 @@ static char *set_memory(Section *section, const char *text)
 static char *set_no_new_privs(Section *section, const char *text)
 {
     section->set.no_new_privs = strcmp(text, "yes") == 0;
-    return section->set.no_new_privs || strcmp(text, "no") == 0 ? NULL : g_strdup_printf("'%s' is not yes or no", text);
+    return section->set.no_new_privs || strcmp(text, "no") == 0
+               ? NULL
+               : g_strdup_printf("'%s' is not yes or no", text);
 }
 
 static char *set_deny(Section *section, const char *text)
@@ -146,12 +150,12 @@ static const struct {
     const char *key;
     char *(*set)(Section *section, const char *text);
 } keys[] = {
-    { "isolation", set_isolation },       { "user", set_user }, { "memory_max", set_memory },
-    { "no_new_privs", set_no_new_privs }, { "deny", set_deny },
-    { "init_timeout", set_init_timeout },
+    {"isolation", set_isolation},       {"user", set_user}, {"memory_max", set_memory},
+    {"no_new_privs", set_no_new_privs}, {"deny", set_deny}, {"init_timeout", set_init_timeout},
 };
 
-char *vireo_settings_set(VireoSettings *settings, const char *driver, const char *key, const char *text)
+char *vireo_settings_set(VireoSettings *settings, const char *driver, const char *key,
+                         const char *text)
 {
     for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
         if (strcmp(keys[i].key, key) == 0)

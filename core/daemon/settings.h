@@ -15,7 +15,8 @@ gboolean vireo_settings_read_isolation(const char *text, gboolean *process);
 /* What holds for drivers without a setting of their own. */
 void vireo_settings_set_default(VireoSettings *settings, gboolean process);
 /* Sets a key of a driver's section; NULL, or what is wrong with it (free with g_free). */
-char *vireo_settings_set(VireoSettings *settings, const char *driver, const char *key, const char *text);
+char *vireo_settings_set(VireoSettings *settings, const char *driver, const char *key,
+                         const char *text);
 /* Of a driver; lives as long as the settings. */
 const VireoDriverSettings *vireo_settings_of(VireoSettings *settings, const char *driver);
 

@@ -114,10 +114,10 @@ static gboolean put(int fd, const Packet *packet, int flags)
         char bytes[CMSG_SPACE(sizeof packet->fds)];
     } control;
     struct iovec parts[] = {
-        { (void *)&packet->header, sizeof packet->header },
-        { (void *)packet->body, packet->body ? packet->header.size : 0 },
+        {(void *)&packet->header, sizeof packet->header},
+        {(void *)packet->body, packet->body ? packet->header.size : 0},
     };
-    struct msghdr message = { .msg_iov = parts, .msg_iovlen = packet->body ? 2 : 1 };
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = packet->body ? 2 : 1};
     gsize size = packet->n_fds * sizeof(int);
     ssize_t n;
 
@@ -125,7 +125,7 @@ static gboolean put(int fd, const Packet *packet, int flags)
         message.msg_control = control.bytes;
         message.msg_controllen = CMSG_SPACE(size);
         memset(control.bytes, 0, message.msg_controllen);
-        control.align = (struct cmsghdr){ CMSG_LEN(size), SOL_SOCKET, SCM_RIGHTS };
+        control.align = (struct cmsghdr){CMSG_LEN(size), SOL_SOCKET, SCM_RIGHTS};
         memcpy(CMSG_DATA(&control.align), packet->fds, size);
     }
     do
@@ -227,10 +227,11 @@ static int memory_file(const GByteArray *body)
     return fd;
 }
 
-gboolean vireo_far_channel_send(VireoFarChannel *channel, VireoFarKind kind, guint32 serial, guint32 id,
-                                const GByteArray *body, const int *fds, guint n_fds)
+gboolean vireo_far_channel_send(VireoFarChannel *channel, VireoFarKind kind, guint32 serial,
+                                guint32 id, const GByteArray *body, const int *fds, guint n_fds)
 {
-    Packet packet = { { body ? body->len : 0, kind, 0, serial, id }, body ? body->data : NULL, { 0 }, n_fds };
+    Packet packet = {
+        {body ? body->len : 0, kind, 0, serial, id}, body ? body->data : NULL, {0}, n_fds};
     int file;
     gboolean sent;
 
@@ -251,8 +252,8 @@ gboolean vireo_far_channel_send(VireoFarChannel *channel, VireoFarKind kind, gui
     return sent;
 }
 
-gboolean vireo_far_channel_tell(VireoFarChannel *channel, VireoFarKind kind, guint32 serial, guint32 id,
-                                const VireoWireType *type, gconstpointer body)
+gboolean vireo_far_channel_tell(VireoFarChannel *channel, VireoFarKind kind, guint32 serial,
+                                guint32 id, const VireoWireType *type, gconstpointer body)
 {
     g_autoptr(GByteArray) bytes = g_byte_array_new();
 
@@ -290,7 +291,9 @@ static gboolean take_fds(struct msghdr *header, int *fds, guint *n_fds)
 
     *n_fds = 0;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
-        gsize n = c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+        gsize n = c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS
+                      ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int)
+                      : 0;
         const unsigned char *data = CMSG_DATA(c);
 
         for (gsize i = 0; i < n; i++) {
@@ -331,7 +334,8 @@ static gboolean read_file(VireoFarMessage *message, int fd, gsize size, GError *
     return TRUE;
 }
 
-static gboolean understand(VireoFarMessage *message, gsize n, int flags, const int *fds, guint n_fds, GError **error)
+static gboolean understand(VireoFarMessage *message, gsize n, int flags, const int *fds,
+                           guint n_fds, GError **error)
 {
     Header header;
     gboolean in_file;
@@ -359,14 +363,15 @@ static gboolean understand(VireoFarMessage *message, gsize n, int flags, const i
     return read_file(message, fds[n_fds - 1], header.size, error);
 }
 
-gboolean vireo_far_channel_receive(VireoFarChannel *channel, VireoFarMessage *message, GError **error)
+gboolean vireo_far_channel_receive(VireoFarChannel *channel, VireoFarMessage *message,
+                                   GError **error)
 {
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE((VIREO_FAR_FDS_MAX + 1) * sizeof(int))];
     } control;
-    struct iovec part = { NULL, sizeof(Header) + INLINE_MAX };
-    struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
+    struct iovec part = {NULL, sizeof(Header) + INLINE_MAX};
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
     int fds[VIREO_FAR_FDS_MAX + 1];
     guint n_fds;
     gboolean ok;
@@ -390,8 +395,8 @@ gboolean vireo_far_channel_receive(VireoFarChannel *channel, VireoFarMessage *me
     return ok;
 }
 
-gboolean vireo_far_message_read(const VireoFarMessage *message, const VireoWireType *type, VireoArena *arena,
-                                gpointer out, gsize *rest, GError **error)
+gboolean vireo_far_message_read(const VireoFarMessage *message, const VireoWireType *type,
+                                VireoArena *arena, gpointer out, gsize *rest, GError **error)
 {
     gsize used = 0;
 

@@ -9,7 +9,8 @@
 #include "ops/codec.h"
 #include "util/error.h"
 
-VireoFarClient *vireo_far_client_new(vireo_core *core, const VireoFarClientHandler *handler, gpointer opaque)
+VireoFarClient *vireo_far_client_new(vireo_core *core, const VireoFarClientHandler *handler,
+                                     gpointer opaque)
 {
     VireoFarClient *client = g_new0(VireoFarClient, 1);
 
@@ -89,7 +90,8 @@ guint vireo_far_client_n_conns(VireoFarClient *client)
 
 static int fail(VireoFarClient *client, vireo_call *call, const char *why)
 {
-    return vireo_call_fail(call, VIREO_ERR_OPERATION_FAILED, "driver '%s': %s", vireo_core_name(client->core), why);
+    return vireo_call_fail(call, VIREO_ERR_OPERATION_FAILED, "driver '%s': %s",
+                           vireo_core_name(client->core), why);
 }
 
 /* With the lock held: the number by which the answer will be known. */
@@ -97,11 +99,13 @@ static void enter(VireoFarClient *client, VireoFarPending *pending)
 {
     do
         pending->serial = ++client->last_serial;
-    while (!pending->serial || g_hash_table_contains(client->pending, GUINT_TO_POINTER(pending->serial)));
+    while (!pending->serial ||
+           g_hash_table_contains(client->pending, GUINT_TO_POINTER(pending->serial)));
     g_hash_table_insert(client->pending, GUINT_TO_POINTER(pending->serial), pending);
 }
 
-/* Something to send, kept apart from its call: that may be ended by the loss of the channel before it is sent. */
+/* Something to send, kept apart from its call: that may be ended by the loss of the channel before
+ * it is sent. */
 typedef struct {
     VireoFarChannel *channel;
     VireoFarKind kind;
@@ -124,7 +128,8 @@ static void pack(VireoFarClient *client, VireoFarPending *pending, GByteArray *b
     const vireo_call *call = pending->call;
 
     enter(client, pending);
-    *parcel = (Parcel){ .channel = channel_of(client), .serial = pending->serial, .body = g_byte_array_ref(body) };
+    *parcel = (Parcel){
+        .channel = channel_of(client), .serial = pending->serial, .body = g_byte_array_ref(body)};
     parcel->kind = pending->opens ? VIREO_FAR_OPEN : VIREO_FAR_CALL;
     if (pending->opens)
         return;
@@ -134,14 +139,16 @@ static void pack(VireoFarClient *client, VireoFarPending *pending, GByteArray *b
         memcpy(parcel->fds, call->fds, parcel->n_fds * sizeof(int));
 }
 
-/* Without it. FALSE when it cannot be sent although there is a channel; what waits at a channel that is cut
- * learns that otherwise. */
+/* Without it. FALSE when it cannot be sent although there is a channel; what waits at a channel
+ * that is cut learns that otherwise. */
 static gboolean post(VireoFarClient *client, const Parcel *parcel)
 {
-    if (!parcel->channel || vireo_far_channel_send(parcel->channel, parcel->kind, parcel->serial, parcel->id,
-                                                   parcel->body, parcel->fds, parcel->n_fds))
+    if (!parcel->channel ||
+        vireo_far_channel_send(parcel->channel, parcel->kind, parcel->serial, parcel->id,
+                               parcel->body, parcel->fds, parcel->n_fds))
         return TRUE;
-    return vireo_far_channel_is_cut(parcel->channel) || !vireo_far_client_take(client, parcel->serial);
+    return vireo_far_channel_is_cut(parcel->channel) ||
+           !vireo_far_client_take(client, parcel->serial);
 }
 
 static void on_cancel(vireo_call *call, gpointer opaque)
@@ -174,7 +181,7 @@ static gboolean claim(VireoFarConn *conn, Parcel *parcel)
     if (conn->state != VIREO_FAR_CONN_CLOSED || !conn->client->ready)
         return FALSE;
     conn->state = VIREO_FAR_CONN_OPENING;
-    conn->again = (VireoFarPending){ .conn = conn, .opens = TRUE };
+    conn->again = (VireoFarPending){.conn = conn, .opens = TRUE};
     pack(conn->client, &conn->again, conn->open, parcel);
     return TRUE;
 }
@@ -207,7 +214,7 @@ void vireo_far_client_reopen(VireoFarClient *client)
 static GByteArray *encode_call(const VireoFarConn *conn, const vireo_call *call, GError **error)
 {
     g_autoptr(GByteArray) body = g_byte_array_sized_new(256);
-    VireoFarCall head = { .conn = conn->number };
+    VireoFarCall head = {.conn = conn->number};
 
     if (call->deadline)
         head.timeout_us = (guint64)MAX(call->deadline - g_get_monotonic_time(), 1);
@@ -220,8 +227,10 @@ static GByteArray *encode_call(const VireoFarConn *conn, const vireo_call *call,
     return NULL;
 }
 
-/* With the lock held: packs what is to be sent now, if anything. FALSE: there is no far end; with the reason. */
-static gboolean place(VireoFarConn *conn, VireoFarPending *pending, GByteArray *body, Parcel *parcel)
+/* With the lock held: packs what is to be sent now, if anything. FALSE: there is no far end; with
+ * the reason. */
+static gboolean place(VireoFarConn *conn, VireoFarPending *pending, GByteArray *body,
+                      Parcel *parcel)
 {
     VireoFarClient *client = conn->client;
 
@@ -243,7 +252,7 @@ static int forward(VireoFarConn *conn, vireo_call *call)
     VireoFarClient *client = conn->client;
     g_autoptr(GError) error = NULL;
     g_autoptr(GByteArray) body = encode_call(conn, call, &error);
-    g_auto(Parcel) parcel = { 0 };
+    g_auto(Parcel) parcel = {0};
     g_autofree char *reason = NULL;
     VireoFarPending *pending;
 
@@ -266,11 +275,13 @@ void vireo_far_conn_flush(VireoFarConn *conn)
     VireoFarClient *client = conn->client;
 
     for (;;) {
-        g_auto(Parcel) parcel = { 0 };
+        g_auto(Parcel) parcel = {0};
         VireoFarPending *pending;
 
         g_mutex_lock(&client->lock);
-        pending = client->channel && conn->state == VIREO_FAR_CONN_OPEN ? g_queue_pop_head(&conn->waiting) : NULL;
+        pending = client->channel && conn->state == VIREO_FAR_CONN_OPEN
+                      ? g_queue_pop_head(&conn->waiting)
+                      : NULL;
         if (pending) {
             pack(client, pending, pending->body, &parcel);
             g_clear_pointer(&pending->body, g_byte_array_unref);
@@ -279,7 +290,8 @@ void vireo_far_conn_flush(VireoFarConn *conn)
         if (!pending)
             return;
         if (!post(client, &parcel))
-            vireo_call_finish(pending->call, fail(client, pending->call, "the call cannot be sent"));
+            vireo_call_finish(pending->call,
+                              fail(client, pending->call, "the call cannot be sent"));
     }
 }
 
@@ -288,7 +300,7 @@ void vireo_far_conn_flush(VireoFarConn *conn)
 static GByteArray *encode_open(guint32 number, const vireo_call *call, GError **error)
 {
     const vireo_conn_open_args *args = call->args;
-    VireoFarOpen open = { .conn = number, .readonly = args->readonly, .uri = args->uri };
+    VireoFarOpen open = {.conn = number, .readonly = args->readonly, .uri = args->uri};
     VireoFarPair pairs[16];
     g_autoptr(GByteArray) body = g_byte_array_new();
 
@@ -297,15 +309,16 @@ static GByteArray *encode_open(guint32 number, const vireo_call *call, GError **
         const char *value = call->identity_get(call->identity, *name);
 
         if (value && open.identity.len < G_N_ELEMENTS(pairs))
-            pairs[open.identity.len++] = (VireoFarPair){ (char *)*name, (char *)value };
+            pairs[open.identity.len++] = (VireoFarPair){(char *)*name, (char *)value};
     }
-    return vireo_wire_encode(&vireo_far_type_open, &open, body, error) ? g_steal_pointer(&body) : NULL;
+    return vireo_wire_encode(&vireo_far_type_open, &open, body, error) ? g_steal_pointer(&body)
+                                                                       : NULL;
 }
 
 static int open_conn(VireoFarClient *client, vireo_call *call)
 {
     VireoFarConn *conn = g_new0(VireoFarConn, 1);
-    g_auto(Parcel) parcel = { 0 };
+    g_auto(Parcel) parcel = {0};
     g_autoptr(GError) error = NULL;
     g_autofree char *reason = NULL;
     VireoFarPending *pending = pending_new(conn, call);

@@ -32,17 +32,33 @@ static const struct {
     const char *group;
     int number;
 } calls[] = {
-    { "clock", SYS_clock_settime }, { "clock", SYS_settimeofday },   { "clock", SYS_adjtimex },
-    { "clock", SYS_clock_adjtime }, { "kexec", SYS_kexec_load },
+    {"clock", SYS_clock_settime},
+    {"clock", SYS_settimeofday},
+    {"clock", SYS_adjtimex},
+    {"clock", SYS_clock_adjtime},
+    {"kexec", SYS_kexec_load},
 #ifdef SYS_kexec_file_load
-    { "kexec", SYS_kexec_file_load },
+    {"kexec", SYS_kexec_file_load},
 #endif
-    { "modules", SYS_init_module }, { "modules", SYS_finit_module }, { "modules", SYS_delete_module },
-    { "mount", SYS_mount },         { "mount", SYS_umount2 },        { "mount", SYS_pivot_root },
-    { "mount", SYS_move_mount },    { "mount", SYS_fsmount },        { "mount", SYS_fsopen },
-    { "mount", SYS_open_tree },     { "ptrace", SYS_ptrace },        { "ptrace", SYS_process_vm_readv },
-    { "ptrace", SYS_process_vm_writev },                             { "reboot", SYS_reboot },
-    { "swap", SYS_swapon },         { "swap", SYS_swapoff },
+    {"modules", SYS_init_module},
+    {"modules", SYS_finit_module},
+    {"modules", SYS_delete_module},
+    {"mount", SYS_mount},
+    {"mount", SYS_umount2},
+    {"mount", SYS_pivot_root},
+    {"mount", SYS_move_mount},
+    {"mount", SYS_fsmount},
+    {"mount", SYS_fsopen},
+    {"mount", SYS_open_tree},
+#ifdef SYS_mount_setattr
+    {"mount", SYS_mount_setattr},
+#endif
+    {"ptrace", SYS_ptrace},
+    {"ptrace", SYS_process_vm_readv},
+    {"ptrace", SYS_process_vm_writev},
+    {"reboot", SYS_reboot},
+    {"swap", SYS_swapon},
+    {"swap", SYS_swapoff},
 };
 
 char *vireo_confine_groups(void)
@@ -81,10 +97,12 @@ static gboolean install(const char *const *deny, GError **error)
     g_autoptr(GArray) program = g_array_new(FALSE, FALSE, sizeof(struct sock_filter));
     struct sock_fprog whole;
 
-    add(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
+    add(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                                              offsetof(struct seccomp_data, arch)));
     add(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0));
     add(program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse));
-    add(program, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
+    add(program,
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
 #ifdef __x86_64__
     add(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1));
     add(program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse));
@@ -92,13 +110,16 @@ static gboolean install(const char *const *deny, GError **error)
     for (guint i = 0; i < G_N_ELEMENTS(calls); i++) {
         if (!g_strv_contains(deny, calls[i].group))
             continue;
-        add(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (guint32)calls[i].number, 0, 1));
+        add(program, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+                                                  (guint32)calls[i].number, 0, 1));
         add(program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, refuse));
     }
     add(program, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-    whole = (struct sock_fprog){ (unsigned short)program->len, (struct sock_filter *)(void *)program->data };
+    whole = (struct sock_fprog){(unsigned short)program->len,
+                                (struct sock_filter *)(void *)program->data};
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole) == 0 ||
-           fail(error, "system calls cannot be denied (without the right to, no_new_privs is needed)");
+           fail(error,
+                "system calls cannot be denied (without the right to, no_new_privs is needed)");
 }
 #else
 static gboolean install(const char *const *deny, GError **error)

@@ -5,8 +5,8 @@
 #include <glib.h>
 
 typedef struct {
-    gboolean no_new_privs;  /* programs it starts gain no rights from setuid bits */
-    guint64 memory_max;     /* bytes of data; its children are free of it again. 0: no limit */
+    gboolean no_new_privs;   /* programs it starts gain no rights from setuid bits */
+    guint64 memory_max;      /* bytes of data; its children are free of it again. 0: no limit */
     const char *const *deny; /* groups of system calls that fail with EPERM; NULL terminated */
 } VireoConfine;
 

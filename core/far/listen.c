@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The near end: what comes in. A far end that breaks the rules is cut off, with words for what it did. */
+/* The near end: what comes in. A far end that breaks the rules is cut off, with words for what it
+ * did. */
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -101,7 +102,8 @@ static void opened_again(Listening *listening, VireoFarConn *conn, int code, con
     g_mutex_unlock(&client->lock);
     vireo_far_mirror_settle(client->mirror, conn->space, !why);
     if (why) {
-        g_log("vireo", G_LOG_LEVEL_WARNING, "driver '%s': a connection could not be opened again: %s",
+        g_log("vireo", G_LOG_LEVEL_WARNING,
+              "driver '%s': a connection could not be opened again: %s",
               vireo_core_name(client->core), why);
         fail_waiting(conn, code, why);
     } else if (!unwanted) {
@@ -113,12 +115,12 @@ static void opened_again(Listening *listening, VireoFarConn *conn, int code, con
         vireo_far_conn_free(conn);
 }
 
-static gboolean answer_open(Listening *listening, VireoFarPending *pending, const VireoFarReply *head,
-                            const VireoFarMessage *rest, GError **error)
+static gboolean answer_open(Listening *listening, VireoFarPending *pending,
+                            const VireoFarReply *head, const VireoFarMessage *rest, GError **error)
 {
     g_autoptr(VireoArena) arena = vireo_arena_new();
     VireoFarConn *conn = pending->conn;
-    VireoFarOpened told = { 0 };
+    VireoFarOpened told = {0};
     vireo_space *space = NULL;
     gboolean good = head->status == VIREO_OK;
 
@@ -128,7 +130,9 @@ static gboolean answer_open(Listening *listening, VireoFarPending *pending, cons
     if (good && told.space && !space)
         good = wrong(error, "opens a connection in space %u, which it has not named", told.space);
     if (*error || !good) {
-        const char *why = *error ? (*error)->message : head->message ? head->message : "no reason was given";
+        const char *why = *error          ? (*error)->message
+                          : head->message ? head->message
+                                          : "no reason was given";
         int code = *error ? VIREO_ERR_INTERNAL_ERROR : head->code;
 
         if (!pending->call) {
@@ -158,15 +162,18 @@ static gboolean can_stream(int fd)
 {
     struct stat about;
 
-    return fstat(fd, &about) == 0 && (S_ISREG(about.st_mode) || S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode) ||
-                                      S_ISCHR(about.st_mode) || S_ISBLK(about.st_mode));
+    return fstat(fd, &about) == 0 &&
+           (S_ISREG(about.st_mode) || S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode) ||
+            S_ISCHR(about.st_mode) || S_ISBLK(about.st_mode));
 }
 
-static gboolean take_stream(vireo_call *call, const VireoFarReply *head, VireoFarMessage *message, GError **error)
+static gboolean take_stream(vireo_call *call, const VireoFarReply *head, VireoFarMessage *message,
+                            GError **error)
 {
     int fd = message->n_fds ? message->fds[message->n_fds - 1] : -1;
 
-    if (call->op->stream == VIREO_STREAM_NONE || head->how & ~STREAM_HOW || fd < 0 || !can_stream(fd))
+    if (call->op->stream == VIREO_STREAM_NONE || head->how & ~STREAM_HOW || fd < 0 ||
+        !can_stream(fd))
         return wrong(error, "answers %s with a stream that is none", call->op->name);
     message->n_fds--;
     call->stream_fd = fd;
@@ -176,13 +183,14 @@ static gboolean take_stream(vireo_call *call, const VireoFarReply *head, VireoFa
     return TRUE;
 }
 
-static gboolean take_result(vireo_call *call, const VireoFarReply *head, VireoFarMessage *message, gsize at,
-                            GError **error)
+static gboolean take_result(vireo_call *call, const VireoFarReply *head, VireoFarMessage *message,
+                            gsize at, GError **error)
 {
     const VireoWireType *type = call->op->ret;
     gsize used = 0;
 
-    if (!vireo_wire_decode(type, message->body + at, message->size - at, call->arena, call->ret, &used, error))
+    if (!vireo_wire_decode(type, message->body + at, message->size - at, call->arena, call->ret,
+                           &used, error))
         return FALSE;
     if (at + used != message->size)
         return wrong(error, "answers %s with more than its result", call->op->name);
@@ -196,8 +204,8 @@ static gboolean take_result(vireo_call *call, const VireoFarReply *head, VireoFa
     return TRUE;
 }
 
-static gboolean answer_call(VireoFarPending *pending, const VireoFarReply *head, VireoFarMessage *message, gsize at,
-                            GError **error)
+static gboolean answer_call(VireoFarPending *pending, const VireoFarReply *head,
+                            VireoFarMessage *message, gsize at, GError **error)
 {
     vireo_call *call = pending->call;
     VireoFarClient *client = pending->conn->client;
@@ -205,7 +213,8 @@ static gboolean answer_call(VireoFarPending *pending, const VireoFarReply *head,
     if (head->status == VIREO_OK && take_result(call, head, message, at, error)) {
         vireo_call_finish(call, VIREO_OK);
     } else if (*error) {
-        g_autofree char *why = g_strdup_printf("driver '%s': it %s", vireo_core_name(client->core), (*error)->message);
+        g_autofree char *why =
+            g_strdup_printf("driver '%s': it %s", vireo_core_name(client->core), (*error)->message);
 
         end_call(client, call, VIREO_ERR_INTERNAL_ERROR, why);
     } else {
@@ -262,8 +271,8 @@ static gboolean on_progress(Listening *listening, const VireoFarMessage *message
 
 static gboolean on_log(Listening *listening, const VireoFarMessage *message, GError **error)
 {
-    static const GLogLevelFlags levels[] = { G_LOG_LEVEL_DEBUG, G_LOG_LEVEL_INFO, G_LOG_LEVEL_WARNING,
-                                             G_LOG_LEVEL_WARNING };
+    static const GLogLevelFlags levels[] = {G_LOG_LEVEL_DEBUG, G_LOG_LEVEL_INFO,
+                                            G_LOG_LEVEL_WARNING, G_LOG_LEVEL_WARNING};
     g_autoptr(VireoArena) arena = vireo_arena_new();
     gint64 now = g_get_monotonic_time();
     VireoFarLog told;
@@ -272,8 +281,8 @@ static gboolean on_log(Listening *listening, const VireoFarMessage *message, GEr
         return FALSE;
     if (now - listening->log_since > LOG_SECONDS * G_USEC_PER_SEC) {
         if (listening->log_lines > LOG_LINES)
-            g_log("vireo", G_LOG_LEVEL_WARNING, "%s: %u lines were left out", vireo_core_name(listening->client->core),
-                  listening->log_lines - LOG_LINES);
+            g_log("vireo", G_LOG_LEVEL_WARNING, "%s: %u lines were left out",
+                  vireo_core_name(listening->client->core), listening->log_lines - LOG_LINES);
         listening->log_since = now;
         listening->log_lines = 0;
     }
@@ -295,8 +304,8 @@ static gboolean on_hello(Listening *listening, const VireoFarMessage *message, G
     if (!vireo_far_message_read(message, &vireo_far_type_hello, arena, &hello, NULL, error))
         return FALSE;
     if (hello.protocol != VIREO_FAR_PROTOCOL)
-        return wrong(error, "is of version %s and speaks protocol %u; this daemon speaks %u", hello.core, hello.protocol,
-                     VIREO_FAR_PROTOCOL);
+        return wrong(error, "is of version %s and speaks protocol %u; this daemon speaks %u",
+                     hello.core, hello.protocol, VIREO_FAR_PROTOCOL);
     if (hello.threads > VIREO_PARALLEL)
         return wrong(error, "has thread model %u, which is unknown", hello.threads);
     listening->greeted = TRUE;
@@ -366,7 +375,8 @@ static gboolean handle(Listening *listening, VireoFarMessage *message, GError **
 
 static gint by_serial(gconstpointer a, gconstpointer b)
 {
-    guint32 left = (*(VireoFarPending *const *)a)->serial, right = (*(VireoFarPending *const *)b)->serial;
+    guint32 left = (*(VireoFarPending *const *)a)->serial,
+            right = (*(VireoFarPending *const *)b)->serial;
 
     return left < right ? -1 : left > right;
 }
@@ -375,12 +385,14 @@ static gint by_serial(gconstpointer a, gconstpointer b)
 static char *describe(const vireo_call *call)
 {
     g_autofree char *name = g_strdelimit(g_strdup(call->op->name), "_", '-');
-    const VireoWireType *ref = call->op->object != VIREO_CLASS_NONE ? call->op->args->fields[0].type : NULL;
+    const VireoWireType *ref =
+        call->op->object != VIREO_CLASS_NONE ? call->op->args->fields[0].type : NULL;
     const VireoWireField *field = ref ? vireo_wire_field(ref, "name") : NULL;
     const char *object = NULL;
 
     if (field && field->kind == VIREO_WIRE_STRING && field->form == VIREO_WIRE_ONE)
-        object = *(char *const *)((const char *)call->args + call->op->object_offset + field->offset);
+        object =
+            *(char *const *)((const char *)call->args + call->op->object_offset + field->offset);
     return object ? g_strdup_printf("%s of '%s'", name, object) : g_steal_pointer(&name);
 }
 
@@ -454,9 +466,10 @@ static void lose(Listening *listening, const char *violation)
     VireoFarClient *client = listening->client;
     g_autoptr(GPtrArray) orphans = let_go(client);
     g_autofree char *during = describe_all(orphans);
-    VireoFarLoss loss = { violation, listening->goodbye, listening->stage, during };
+    VireoFarLoss loss = {violation, listening->goodbye, listening->stage, during};
     g_autofree char *reason = client->handler->lost(client, &loss, client->opaque);
-    g_autofree char *why = g_strdup_printf("driver '%s': %s", vireo_core_name(client->core), reason);
+    g_autofree char *why =
+        g_strdup_printf("driver '%s': %s", vireo_core_name(client->core), reason);
 
     g_mutex_lock(&client->lock);
     client->reason = g_steal_pointer(&reason);
@@ -471,11 +484,12 @@ gpointer vireo_far_client_listen(gpointer opaque)
 {
     VireoFarClient *client = opaque;
     g_autoptr(VireoFarChannel) channel = vireo_far_channel_ref(client->channel);
-    Listening listening = { .client = client, .channel = channel };
-    g_auto(VireoFarMessage) message = { 0 };
+    Listening listening = {.client = client, .channel = channel};
+    g_auto(VireoFarMessage) message = {0};
     g_autoptr(GError) error = NULL;
 
-    while (vireo_far_channel_receive(channel, &message, &error) && handle(&listening, &message, &error))
+    while (vireo_far_channel_receive(channel, &message, &error) &&
+           handle(&listening, &message, &error))
         continue;
     vireo_far_channel_cut(channel);
     lose(&listening, error ? error->message : NULL);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What two cores tell each other about one driver: the near one, whose clients call, and the far one,
- * in whose process the driver is. Both directions share one channel (channel.h).
+ * What two cores tell each other about one driver: the near one, whose clients call, and the far
+ * one, in whose process the driver is. Both directions share one channel (channel.h).
  *
- * A message is a kind, a serial, an id and a body: the kind's struct below in XDR, and behind it, for
- * calls, replies and events, the struct of the operation itself as the catalogue describes it.
+ * A message is a kind, a serial, an id and a body: the kind's struct below in XDR, and behind it,
+ * for calls, replies and events, the struct of the operation itself as the catalogue describes it.
  *
- * The far end begins: HELLO, SYNC_BEGIN, whatever is published, SYNC_END. From then on it takes OPEN
- * and CALL. What an operation published is sent before its reply.
+ * The far end begins: HELLO, SYNC_BEGIN, whatever is published, SYNC_END. From then on it takes
+ * OPEN and CALL. What an operation published is sent before its reply.
  */
 #pragma once
 
@@ -81,8 +81,8 @@ typedef struct {
 typedef struct {
     gint32 status; /* enum vireo_status: VIREO_OK or VIREO_FAIL */
     gint32 code;
-    char *message;  /* optional; the error's */
-    gint32 how;     /* enum vireo_stream_how; 0: no stream. Its descriptor is the message's last. */
+    char *message; /* optional; the error's */
+    gint32 how;    /* enum vireo_stream_how; 0: no stream. Its descriptor is the message's last. */
     guint64 offset, length;
 } VireoFarReply;
 
@@ -127,11 +127,13 @@ typedef struct {
 
 typedef enum { VIREO_FAR_NOT_LINKED = 1, VIREO_FAR_NOT_VALID } VireoFarStage;
 
-extern const VireoWireType vireo_far_type_hello, vireo_far_type_open, vireo_far_type_opened, vireo_far_type_call,
-    vireo_far_type_reply, vireo_far_type_space, vireo_far_type_object, vireo_far_type_withdraw, vireo_far_type_tree,
-    vireo_far_type_event, vireo_far_type_progress, vireo_far_type_log, vireo_far_type_goodbye;
+extern const VireoWireType vireo_far_type_hello, vireo_far_type_open, vireo_far_type_opened,
+    vireo_far_type_call, vireo_far_type_reply, vireo_far_type_space, vireo_far_type_object,
+    vireo_far_type_withdraw, vireo_far_type_tree, vireo_far_type_event, vireo_far_type_progress,
+    vireo_far_type_log, vireo_far_type_goodbye;
 
-#define VIREO_FAR_TEXT_MAX 65536 /* of an error, a line of the log: longer ones are cut off by the sender */
+#define VIREO_FAR_TEXT_MAX                                                                         \
+    65536 /* of an error, a line of the log: longer ones are cut off by the sender */
 
 /* "HELLO", "PUBLISH" ...; "unknown". */
 const char *vireo_far_kind_name(guint kind);

@@ -9,15 +9,17 @@
 
 #define SPACES_MAX  4096
 #define OBJECTS_MAX 262144 /* of all spaces */
-#define OBJECT_FLAGS                                                                                         \
-    (VIREO_OBJECT_PERSISTENT | VIREO_OBJECT_AUTOSTART | VIREO_OBJECT_UPDATED | VIREO_OBJECT_MANAGED_SAVE |   \
-     VIREO_OBJECT_ACTIVE | VIREO_OBJECT_QUIET)
+#define OBJECT_FLAGS                                                                               \
+    (VIREO_OBJECT_PERSISTENT | VIREO_OBJECT_AUTOSTART | VIREO_OBJECT_UPDATED |                     \
+     VIREO_OBJECT_MANAGED_SAVE | VIREO_OBJECT_ACTIVE | VIREO_OBJECT_QUIET)
 
 typedef struct {
     vireo_space *space;
-    GHashTable *seen; /* marks of what was named since the far end began; NULL: nothing is to be swept */
+    GHashTable
+        *seen; /* marks of what was named since the far end began; NULL: nothing is to be swept */
     guint awaited;
-    gboolean unsure; /* a connection could not be opened again: who knows what it would have shown */
+    gboolean
+        unsure; /* a connection could not be opened again: who knows what it would have shown */
 } Space;
 
 struct VireoFarMirror {
@@ -94,7 +96,7 @@ static gboolean is_marked(const Space *space, guint klass, const char *name)
 
 static void sweep_trees(const Space *space, const VireoObject *domain)
 {
-    static const guint classes[] = { VIREO_CLASS_DOMAIN_SNAPSHOT, VIREO_CLASS_DOMAIN_CHECKPOINT };
+    static const guint classes[] = {VIREO_CLASS_DOMAIN_SNAPSHOT, VIREO_CLASS_DOMAIN_CHECKPOINT};
     char text[VIREO_UUID_TEXT];
 
     vireo_uuid_format(domain->uuid, text);
@@ -115,7 +117,8 @@ static void sweep(VireoFarMirror *mirror, Space *space)
                 sweep_trees(space, object);
                 continue;
             }
-            vireo_space_withdraw(space->space, klass, object->name, vireo_object_has_uuid(object) ? object->uuid : NULL);
+            vireo_space_withdraw(space->space, klass, object->name,
+                                 vireo_object_has_uuid(object) ? object->uuid : NULL);
             mirror->n_objects--;
         }
     }
@@ -191,7 +194,8 @@ vireo_space *vireo_far_mirror_space(VireoFarMirror *mirror, guint32 number)
 
 /* ---- messages ---- */
 
-static gboolean take_space(VireoFarMirror *mirror, const VireoFarMessage *message, VireoArena *arena, GError **error)
+static gboolean take_space(VireoFarMirror *mirror, const VireoFarMessage *message,
+                           VireoArena *arena, GError **error)
 {
     VireoFarSpace told;
     Space *space;
@@ -217,8 +221,8 @@ static gboolean is_object_class(guint klass)
     return klass >= VIREO_CLASS_DOMAIN && klass <= VIREO_CLASS_ADMIN_CLIENT;
 }
 
-static gboolean take_object(VireoFarMirror *mirror, Space *space, const VireoFarMessage *message, VireoArena *arena,
-                            GError **error)
+static gboolean take_object(VireoFarMirror *mirror, Space *space, const VireoFarMessage *message,
+                            VireoArena *arena, GError **error)
 {
     struct vireo_object object;
     g_autoptr(VireoObject) before = NULL;
@@ -226,13 +230,14 @@ static gboolean take_object(VireoFarMirror *mirror, Space *space, const VireoFar
     if (!vireo_far_message_read(message, &vireo_far_type_object, arena, &object, NULL, error))
         return FALSE;
     if (!is_object_class(object.klass) || !*object.name || object.flags & ~(guint32)OBJECT_FLAGS)
-        return senseless(error, "publishes what is no object (class %u, name '%s', flags 0x%x)", object.klass,
-                         object.name, object.flags);
+        return senseless(error, "publishes what is no object (class %u, name '%s', flags 0x%x)",
+                         object.klass, object.name, object.flags);
     before = vireo_space_by_name(space->space, object.klass, object.name);
     if (!before && ++mirror->n_objects > OBJECTS_MAX)
         return senseless(error, "publishes more than %u objects", OBJECTS_MAX);
     object.size = sizeof object;
-    /* Quiet for a far end that starts; but who is here already wants to know what changed meanwhile. */
+    /* Quiet for a far end that starts; but who is here already wants to know what changed
+     * meanwhile. */
     if (space->seen)
         object.flags &= ~(guint32)VIREO_OBJECT_QUIET;
     mark_object(space, object.klass, object.name);
@@ -240,8 +245,8 @@ static gboolean take_object(VireoFarMirror *mirror, Space *space, const VireoFar
     return TRUE;
 }
 
-static gboolean take_withdrawal(VireoFarMirror *mirror, Space *space, const VireoFarMessage *message,
-                                VireoArena *arena, GError **error)
+static gboolean take_withdrawal(VireoFarMirror *mirror, Space *space,
+                                const VireoFarMessage *message, VireoArena *arena, GError **error)
 {
     VireoFarWithdraw what;
 
@@ -259,10 +264,11 @@ static gboolean take_withdrawal(VireoFarMirror *mirror, Space *space, const Vire
 static gboolean is_forest(const VireoFarTree *tree)
 {
     g_autoptr(GHashTable) by_name = g_hash_table_new(g_str_hash, g_str_equal); /* -> index + 1 */
-    g_autofree guint *seen = g_new0(guint, tree->nodes.len + 1);              /* in which walk */
+    g_autofree guint *seen = g_new0(guint, tree->nodes.len + 1);               /* in which walk */
 
     for (guint i = 0; i < tree->nodes.len; i++)
-        if (!*tree->nodes.val[i].name || !g_hash_table_insert(by_name, (char *)tree->nodes.val[i].name, GUINT_TO_POINTER(i + 1)))
+        if (!*tree->nodes.val[i].name ||
+            !g_hash_table_insert(by_name, (char *)tree->nodes.val[i].name, GUINT_TO_POINTER(i + 1)))
             return FALSE;
     for (guint i = 0; i < tree->nodes.len; i++) {
         guint at = i + 1;
@@ -279,14 +285,18 @@ static gboolean is_forest(const VireoFarTree *tree)
     return TRUE;
 }
 
-static gboolean take_tree(Space *space, const VireoFarMessage *message, VireoArena *arena, GError **error)
+static gboolean take_tree(Space *space, const VireoFarMessage *message, VireoArena *arena,
+                          GError **error)
 {
     VireoFarTree tree;
 
     if (!vireo_far_message_read(message, &vireo_far_type_tree, arena, &tree, NULL, error))
         return FALSE;
-    if ((tree.klass != VIREO_CLASS_DOMAIN_SNAPSHOT && tree.klass != VIREO_CLASS_DOMAIN_CHECKPOINT) || !is_forest(&tree))
-        return senseless(error, "publishes a tree of class %u with %u nodes that is none", tree.klass, tree.nodes.len);
+    if ((tree.klass != VIREO_CLASS_DOMAIN_SNAPSHOT &&
+         tree.klass != VIREO_CLASS_DOMAIN_CHECKPOINT) ||
+        !is_forest(&tree))
+        return senseless(error, "publishes a tree of class %u with %u nodes that is none",
+                         tree.klass, tree.nodes.len);
     for (guint i = 0; i < tree.nodes.len; i++)
         tree.nodes.val[i].size = sizeof *tree.nodes.val;
     mark_tree(space, tree.klass, tree.uuid);
@@ -294,7 +304,8 @@ static gboolean take_tree(Space *space, const VireoFarMessage *message, VireoAre
     return TRUE;
 }
 
-static gboolean take_event(VireoFarMirror *mirror, const VireoFarMessage *message, VireoArena *arena, GError **error)
+static gboolean take_event(VireoFarMirror *mirror, const VireoFarMessage *message,
+                           VireoArena *arena, GError **error)
 {
     const VireoOp *op = vireo_op_by_id(message->id);
     VireoFarEvent head;
@@ -307,16 +318,19 @@ static gboolean take_event(VireoFarMirror *mirror, const VireoFarMessage *messag
     if (!vireo_far_message_read(message, &vireo_far_type_event, arena, &head, &used, error))
         return FALSE;
     msg = vireo_arena_alloc(arena, op->ret->size);
-    if (!vireo_wire_decode(op->ret, message->body + used, message->size - used, arena, msg, &more, error))
+    if (!vireo_wire_decode(op->ret, message->body + used, message->size - used, arena, msg, &more,
+                           error))
         return FALSE;
     space = vireo_far_mirror_space(mirror, head.space);
     if (!space || used + more != message->size)
-        return senseless(error, "raises %s in space %u, which it has not named", op->name, head.space);
+        return senseless(error, "raises %s in space %u, which it has not named", op->name,
+                         head.space);
     vireo_space_event(space, message->id, msg);
     return TRUE;
 }
 
-gboolean vireo_far_mirror_take(VireoFarMirror *mirror, const VireoFarMessage *message, GError **error)
+gboolean vireo_far_mirror_take(VireoFarMirror *mirror, const VireoFarMessage *message,
+                               GError **error)
 {
     g_autoptr(VireoArena) arena = vireo_arena_new();
     Space *space;

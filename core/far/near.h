@@ -7,7 +7,8 @@
 
 typedef struct VireoFarConn VireoFarConn;
 
-/* What waits for a REPLY. Lives in the arena of its call; that of an opening-again, in its connection. */
+/* What waits for a REPLY. Lives in the arena of its call; that of an opening-again, in its
+ * connection. */
 typedef struct {
     VireoFarConn *conn;
     vireo_call *call; /* NULL: nobody asked, the connection is opened again */
@@ -16,7 +17,11 @@ typedef struct {
     GByteArray *body; /* until it is sent */
 } VireoFarPending;
 
-typedef enum { VIREO_FAR_CONN_CLOSED, VIREO_FAR_CONN_OPENING, VIREO_FAR_CONN_OPEN } VireoFarConnState;
+typedef enum {
+    VIREO_FAR_CONN_CLOSED,
+    VIREO_FAR_CONN_OPENING,
+    VIREO_FAR_CONN_OPEN
+} VireoFarConnState;
 
 /* A connection of the router's; the far end's dies with the channel and is opened again. */
 struct VireoFarConn {
@@ -38,7 +43,7 @@ struct VireoFarClient {
     VireoFarMirror *mirror; /* the thread's */
     GThread *thread;
     gint last_conn;
-    GMutex lock; /* what follows */
+    GMutex lock;              /* what follows */
     VireoFarChannel *channel; /* NULL: none */
     gboolean ready;
     char *reason; /* while there is no channel; NULL: not known yet */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A few threads receive on a channel, and whichever gets a call carries it out: no hand-over between
- * threads. One of them always keeps receiving, so that a call which blocks holds back nobody; when there
- * are no more to be had, calls go to the workers instead.
+ * A few threads receive on a channel, and whichever gets a call carries it out: no hand-over
+ * between threads. One of them always keeps receiving, so that a call which blocks holds back
+ * nobody; when there are no more to be had, calls go to the workers instead.
  */
 #include "far/serve.h"
 
@@ -23,7 +23,7 @@ typedef struct {
     VireoFarChannel *channel;
     VireoFarServed served;
     gpointer opaque;
-    GMutex lock; /* what follows */
+    GMutex lock;       /* what follows */
     GHashTable *conns; /* number -> Conn */
     GHashTable *calls; /* serial -> vireo_call */
     guint32 early[EARLY_MAX];
@@ -90,8 +90,8 @@ static void cut(Service *service, const char *why)
 
 /* ---- replies ---- */
 
-static void reply(Service *service, guint32 serial, const VireoFarReply *head, const VireoWireType *type,
-                  gconstpointer what, const int *fds, guint n_fds)
+static void reply(Service *service, guint32 serial, const VireoFarReply *head,
+                  const VireoWireType *type, gconstpointer what, const int *fds, guint n_fds)
 {
     g_autoptr(GByteArray) body = g_byte_array_new();
     g_autoptr(GError) error = NULL;
@@ -101,28 +101,32 @@ static void reply(Service *service, guint32 serial, const VireoFarReply *head, c
         vireo_far_channel_send(service->channel, VIREO_FAR_REPLY, serial, 0, body, fds, n_fds);
         return;
     }
-    vireo_far_channel_tell(service->channel, VIREO_FAR_REPLY, serial, 0, &vireo_far_type_reply,
-                           &(VireoFarReply){ .status = VIREO_FAIL,
-                                             .code = VIREO_ERR_INTERNAL_ERROR,
-                                             .message = error ? error->message : "the result is too large" });
+    vireo_far_channel_tell(
+        service->channel, VIREO_FAR_REPLY, serial, 0, &vireo_far_type_reply,
+        &(VireoFarReply){.status = VIREO_FAIL,
+                         .code = VIREO_ERR_INTERNAL_ERROR,
+                         .message = error ? error->message : "the result is too large"});
 }
 
 static void refuse(Service *service, guint32 serial, int code, const char *message)
 {
-    g_autofree char *text = g_utf8_make_valid(message, (gssize)MIN(strlen(message), VIREO_FAR_TEXT_MAX / 4));
-    VireoFarReply head = { .status = VIREO_FAIL, .code = code ? code : VIREO_ERR_INTERNAL_ERROR, .message = text };
+    g_autofree char *text =
+        g_utf8_make_valid(message, (gssize)MIN(strlen(message), VIREO_FAR_TEXT_MAX / 4));
+    VireoFarReply head = {
+        .status = VIREO_FAIL, .code = code ? code : VIREO_ERR_INTERNAL_ERROR, .message = text};
 
     reply(service, serial, &head, NULL, NULL, NULL, 0);
 }
 
 static void reply_success(const Request *request, const vireo_call *call)
 {
-    VireoFarReply head = { .status = VIREO_OK };
+    VireoFarReply head = {.status = VIREO_OK};
     int fds[VIREO_FAR_FDS_MAX];
     guint n = call->reply_fds ? call->reply_fds->len : 0;
 
     if (n >= VIREO_FAR_FDS_MAX) {
-        refuse(request->service, request->serial, VIREO_ERR_INTERNAL_ERROR, "too many descriptors in the reply");
+        refuse(request->service, request->serial, VIREO_ERR_INTERNAL_ERROR,
+               "too many descriptors in the reply");
         return;
     }
     if (n)
@@ -145,7 +149,8 @@ static void finished(vireo_call *call, int status, gpointer opaque)
     if (status == VIREO_OK)
         reply_success(request, call);
     else
-        refuse(service, request->serial, call->error_code, call->error_message ? call->error_message : "no reason was given");
+        refuse(service, request->serial, call->error_code,
+               call->error_message ? call->error_message : "no reason was given");
     g_mutex_lock(&service->lock);
     g_hash_table_remove(service->calls, GUINT_TO_POINTER(request->serial));
     g_mutex_unlock(&service->lock);
@@ -159,7 +164,7 @@ static void finished(vireo_call *call, int status, gpointer opaque)
 static void progress(vireo_call *call, guint64 done, guint64 total, const char *what)
 {
     const Request *request = call->on_progress_opaque;
-    VireoFarProgress told = { done, total, (char *)what };
+    VireoFarProgress told = {done, total, (char *)what};
 
     vireo_far_channel_tell(request->service->channel, VIREO_FAR_PROGRESS, request->serial, 0,
                            &vireo_far_type_progress, &told);
@@ -171,10 +176,10 @@ static void open_conn(gpointer opaque)
 {
     Request *request = opaque;
     Service *service = request->service;
-    VireoConnCaller caller = { request->open.readonly != 0, identity_of, &request->open };
+    VireoConnCaller caller = {request->open.readonly != 0, identity_of, &request->open};
     g_autoptr(GError) error = NULL;
     VireoConn *opened = vireo_conn_open(service->router, request->open.uri, &caller, &error);
-    VireoFarOpened told = { 0 };
+    VireoFarOpened told = {0};
     g_autofree char *uri = opened ? g_strdup(vireo_conn_uri(opened)) : NULL;
     guint32 serial = request->serial;
     gboolean ended;
@@ -187,7 +192,7 @@ static void open_conn(gpointer opaque)
         return;
     }
     conn = vireo_arena_alloc(request->arena, sizeof *conn);
-    *conn = (Conn){ 1, opened, request->arena, &request->open };
+    *conn = (Conn){1, opened, request->arena, &request->open};
     told.space = vireo_far_server_space(service->server, vireo_conn_space(opened));
     told.uri = uri;
     g_mutex_lock(&service->lock);
@@ -198,7 +203,8 @@ static void open_conn(gpointer opaque)
     if (ended)
         conn_unref(conn);
     else
-        reply(service, serial, &(VireoFarReply){ .status = VIREO_OK }, &vireo_far_type_opened, &told, NULL, 0);
+        reply(service, serial, &(VireoFarReply){.status = VIREO_OK}, &vireo_far_type_opened, &told,
+              NULL, 0);
     service_unref(service);
 }
 
@@ -208,7 +214,8 @@ static void on_open(Service *service, const VireoFarMessage *message, gboolean m
     Request *request = vireo_arena_alloc(arena, sizeof *request);
     g_autoptr(GError) error = NULL;
 
-    if (!vireo_far_message_read(message, &vireo_far_type_open, arena, &request->open, NULL, &error)) {
+    if (!vireo_far_message_read(message, &vireo_far_type_open, arena, &request->open, NULL,
+                                &error)) {
         cut(service, error->message);
         vireo_arena_free(arena);
         return;
@@ -220,7 +227,8 @@ static void on_open(Service *service, const VireoFarMessage *message, gboolean m
     if (may_block)
         open_conn(request);
     else
-        vireo_workers_push(vireo_host_workers(vireo_router_host(service->router)), TRUE, open_conn, request);
+        vireo_workers_push(vireo_host_workers(vireo_router_host(service->router)), TRUE, open_conn,
+                           request);
 }
 
 static void on_close(Service *service, guint32 number)
@@ -270,14 +278,16 @@ static gboolean begin(Service *service, Request *request, guint32 number, vireo_
     return request->conn && !twice;
 }
 
-static gboolean decode_call(const VireoFarMessage *message, VireoFarCall *head, vireo_call *call, GError **error)
+static gboolean decode_call(const VireoFarMessage *message, VireoFarCall *head, vireo_call *call,
+                            GError **error)
 {
     const VireoWireType *type = call->op->args;
     gsize used, more = 0;
 
     call->args = type ? vireo_arena_alloc(call->arena, type->size) : NULL;
     if (!vireo_far_message_read(message, &vireo_far_type_call, call->arena, head, &used, error) ||
-        !vireo_wire_decode(type, message->body + used, message->size - used, call->arena, call->args, &more, error))
+        !vireo_wire_decode(type, message->body + used, message->size - used, call->arena,
+                           call->args, &more, error))
         return FALSE;
     if (used + more == message->size)
         return TRUE;
@@ -293,8 +303,10 @@ static void on_call(Service *service, VireoFarMessage *message, gboolean may_blo
     vireo_call *call;
     Request *request;
 
-    if (!op || op->kind != VIREO_OP_CALL || op->id == VIREO_OP_conn_open || op->id == VIREO_OP_conn_close) {
-        refuse(service, message->serial, VIREO_ERR_NO_SUPPORT, "the far end does not know the operation");
+    if (!op || op->kind != VIREO_OP_CALL || op->id == VIREO_OP_conn_open ||
+        op->id == VIREO_OP_conn_close) {
+        refuse(service, message->serial, VIREO_ERR_NO_SUPPORT,
+               "the far end does not know the operation");
         return;
     }
     call = vireo_call_new(op, vireo_arena_new(), NULL);
@@ -307,7 +319,8 @@ static void on_call(Service *service, VireoFarMessage *message, gboolean may_blo
         return;
     }
     if (!begin(service, request, head.conn, call)) {
-        refuse(service, message->serial, VIREO_ERR_INTERNAL_ERROR, "the far end does not know the connection");
+        refuse(service, message->serial, VIREO_ERR_INTERNAL_ERROR,
+               "the far end does not know the connection");
         vireo_call_unref(call);
         return;
     }
@@ -318,7 +331,8 @@ static void on_call(Service *service, VireoFarMessage *message, gboolean may_blo
     message->n_fds = 0;
     call->identity_get = identity_of;
     call->identity = request->conn->asked;
-    call->deadline = head.timeout_us ? g_get_monotonic_time() + (gint64)MIN(head.timeout_us, G_MAXINT64 / 2) : 0;
+    call->deadline =
+        head.timeout_us ? g_get_monotonic_time() + (gint64)MIN(head.timeout_us, G_MAXINT64 / 2) : 0;
     call->relayed = TRUE;
     call->may_block = may_block;
     call->on_progress = progress;
@@ -440,7 +454,7 @@ static void end(Service *service)
 static gpointer receive(gpointer opaque)
 {
     Service *service = opaque;
-    g_auto(VireoFarMessage) message = { 0 };
+    g_auto(VireoFarMessage) message = {0};
     g_autoptr(GError) error = NULL;
     gboolean in = TRUE, last;
 
@@ -460,8 +474,8 @@ static gpointer receive(gpointer opaque)
     return NULL;
 }
 
-void vireo_far_serve(VireoFarServer *server, VireoRouter *router, VireoFarChannel *channel, VireoFarServed served,
-                     gpointer opaque)
+void vireo_far_serve(VireoFarServer *server, VireoRouter *router, VireoFarChannel *channel,
+                     VireoFarServed served, gpointer opaque)
 {
     Service *service = g_new0(Service, 1);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The far end: near ends, and what all of them are told. What one of them asks for is in serve.c. */
+/* The far end: near ends, and what all of them are told. What one of them asks for is in serve.c.
+ */
 #include "far/server.h"
 
 #include <string.h>
@@ -38,7 +39,8 @@ typedef struct {
 } Near;
 
 /* space 0: to everybody. Sending does not block, so the lock may be held. */
-static void tell(VireoFarServer *server, VireoFarKind kind, guint32 id, guint32 space, const GByteArray *body)
+static void tell(VireoFarServer *server, VireoFarKind kind, guint32 id, guint32 space,
+                 const GByteArray *body)
 {
     g_mutex_lock(&server->lock);
     for (guint i = 0; i < server->nears->len; i++) {
@@ -50,8 +52,8 @@ static void tell(VireoFarServer *server, VireoFarKind kind, guint32 id, guint32 
     g_mutex_unlock(&server->lock);
 }
 
-static void tell_struct(VireoFarServer *server, VireoFarKind kind, guint32 space, const VireoWireType *type,
-                        gconstpointer what)
+static void tell_struct(VireoFarServer *server, VireoFarKind kind, guint32 space,
+                        const VireoWireType *type, gconstpointer what)
 {
     g_autoptr(GByteArray) body = g_byte_array_new();
     g_autoptr(GError) error = NULL;
@@ -59,8 +61,8 @@ static void tell_struct(VireoFarServer *server, VireoFarKind kind, guint32 space
     if (vireo_wire_encode(type, what, body, &error))
         tell(server, kind, space, space, body);
     else
-        g_log("vireo", G_LOG_LEVEL_WARNING, "driver '%s': %s cannot be passed on: %s", server->hello.name,
-              vireo_far_kind_name(kind), error->message);
+        g_log("vireo", G_LOG_LEVEL_WARNING, "driver '%s': %s cannot be passed on: %s",
+              server->hello.name, vireo_far_kind_name(kind), error->message);
 }
 
 /* ---- connections ---- */
@@ -100,26 +102,29 @@ static void published(vireo_space *space, const struct vireo_object *object, gpo
     tell_struct(tapped->server, VIREO_FAR_PUBLISH, tapped->number, &vireo_far_type_object, object);
 }
 
-static void withdrawn(vireo_space *space, guint klass, const char *name, const guint8 *uuid, gpointer opaque)
+static void withdrawn(vireo_space *space, guint klass, const char *name, const guint8 *uuid,
+                      gpointer opaque)
 {
     const Tapped *tapped = opaque;
-    VireoFarWithdraw what = { .klass = klass, .name = (char *)name, .has_uuid = uuid != NULL };
+    VireoFarWithdraw what = {.klass = klass, .name = (char *)name, .has_uuid = uuid != NULL};
 
     if (uuid)
         memcpy(what.uuid, uuid, sizeof what.uuid);
-    tell_struct(tapped->server, VIREO_FAR_WITHDRAW, tapped->number, &vireo_far_type_withdraw, &what);
+    tell_struct(tapped->server, VIREO_FAR_WITHDRAW, tapped->number, &vireo_far_type_withdraw,
+                &what);
 }
 
-static VireoFarTree tree_message(guint klass, const guint8 *uuid, guint n, const struct vireo_tree_node *nodes)
+static VireoFarTree tree_message(guint klass, const guint8 *uuid, guint n,
+                                 const struct vireo_tree_node *nodes)
 {
-    VireoFarTree tree = { .klass = klass, .nodes = { n, (struct vireo_tree_node *)nodes } };
+    VireoFarTree tree = {.klass = klass, .nodes = {n, (struct vireo_tree_node *)nodes}};
 
     memcpy(tree.uuid, uuid, sizeof tree.uuid);
     return tree;
 }
 
-static void tree(vireo_space *space, guint klass, const guint8 *uuid, guint n, const struct vireo_tree_node *nodes,
-                 gpointer opaque)
+static void tree(vireo_space *space, guint klass, const guint8 *uuid, guint n,
+                 const struct vireo_tree_node *nodes, gpointer opaque)
 {
     const Tapped *tapped = opaque;
     VireoFarTree what = tree_message(klass, uuid, n, nodes);
@@ -135,7 +140,7 @@ static void event(vireo_space *space, guint32 id, gconstpointer msg, gpointer op
     g_autoptr(GError) error = NULL;
 
     if (!op || op->kind != VIREO_OP_EVENT ||
-        !vireo_wire_encode(&vireo_far_type_event, &(VireoFarEvent){ tapped->number }, body, &error) ||
+        !vireo_wire_encode(&vireo_far_type_event, &(VireoFarEvent){tapped->number}, body, &error) ||
         !vireo_wire_encode(op->ret, msg, body, &error)) {
         g_log("vireo", G_LOG_LEVEL_WARNING, "driver '%s': event %u cannot be passed on: %s",
               tapped->server->hello.name, id, error ? error->message : "there is no such event");
@@ -144,12 +149,12 @@ static void event(vireo_space *space, guint32 id, gconstpointer msg, gpointer op
     tell(tapped->server, VIREO_FAR_EVENT, id, tapped->number, body);
 }
 
-static const VireoSpaceTap tap = { published, withdrawn, tree, event };
+static const VireoSpaceTap tap = {published, withdrawn, tree, event};
 
 /* With the lock held. */
 static void name_space(Near *near, guint32 number, const vireo_space *space)
 {
-    VireoFarSpace what = { (char *)vireo_space_name(space) };
+    VireoFarSpace what = {(char *)vireo_space_name(space)};
 
     g_hash_table_add(near->told, GUINT_TO_POINTER(number));
     vireo_far_channel_tell(near->channel, VIREO_FAR_SPACE, 0, number, &vireo_far_type_space, &what);
@@ -162,7 +167,7 @@ static void space_made(vireo_space *space, gpointer opaque)
 
     g_mutex_lock(&server->lock);
     g_ptr_array_add(server->spaces, tapped);
-    *tapped = (Tapped){ server, space, server->spaces->len };
+    *tapped = (Tapped){server, space, server->spaces->len};
     vireo_space_set_tap(space, &tap, tapped);
     for (guint i = 0; i < server->nears->len; i++)
         name_space(server->nears->pdata[i], tapped->number, space);
@@ -178,13 +183,15 @@ typedef struct {
 
 static void tell_object(const Telling *telling, const VireoObject *object)
 {
-    static const guint tree_classes[] = { VIREO_CLASS_DOMAIN_SNAPSHOT, VIREO_CLASS_DOMAIN_CHECKPOINT };
+    static const guint tree_classes[] = {VIREO_CLASS_DOMAIN_SNAPSHOT,
+                                         VIREO_CLASS_DOMAIN_CHECKPOINT};
     VireoFarChannel *channel = telling->near->channel;
     struct vireo_object what;
 
     vireo_object_describe(object, &what);
     what.flags |= VIREO_OBJECT_QUIET;
-    vireo_far_channel_tell(channel, VIREO_FAR_PUBLISH, 0, telling->number, &vireo_far_type_object, &what);
+    vireo_far_channel_tell(channel, VIREO_FAR_PUBLISH, 0, telling->number, &vireo_far_type_object,
+                           &what);
     for (guint i = 0; i < G_N_ELEMENTS(tree_classes); i++) {
         VireoTree *own = vireo_object_tree(object, tree_classes[i]);
         g_autoptr(GArray) nodes = own ? vireo_tree_describe(own) : NULL;
@@ -192,8 +199,10 @@ static void tell_object(const Telling *telling, const VireoObject *object)
 
         if (!own)
             continue;
-        message = tree_message(tree_classes[i], object->uuid, nodes->len, (struct vireo_tree_node *)(void *)nodes->data);
-        vireo_far_channel_tell(channel, VIREO_FAR_TREE, 0, telling->number, &vireo_far_type_tree, &message);
+        message = tree_message(tree_classes[i], object->uuid, nodes->len,
+                               (struct vireo_tree_node *)(void *)nodes->data);
+        vireo_far_channel_tell(channel, VIREO_FAR_TREE, 0, telling->number, &vireo_far_type_tree,
+                               &message);
     }
 }
 
@@ -251,7 +260,8 @@ static void gone(VireoFarChannel *channel, gboolean last, gpointer opaque)
         server->gone(server, left, server->opaque);
 }
 
-/* A new near end learns what there is, space by space; what changes meanwhile in the others comes later. */
+/* A new near end learns what there is, space by space; what changes meanwhile in the others comes
+ * later. */
 static void introduce(VireoFarServer *server, Near *near)
 {
     g_autoptr(GPtrArray) spaces = g_ptr_array_new();
@@ -265,7 +275,7 @@ static void introduce(VireoFarServer *server, Near *near)
     for (guint i = 0; i < spaces->len; i++) {
         const Tapped *tapped = spaces->pdata[i];
 
-        vireo_space_hold(tapped->space, tell_space, &(Telling){ near, tapped->number });
+        vireo_space_hold(tapped->space, tell_space, &(Telling){near, tapped->number});
     }
     g_mutex_lock(&server->lock);
     near->synced = TRUE;
@@ -315,14 +325,14 @@ void vireo_far_server_goodbye(VireoFarServer *server, const char *reason)
 {
     g_autofree char *text = cut_off(reason);
 
-    tell_struct(server, VIREO_FAR_GOODBYE, 0, &vireo_far_type_goodbye, &(VireoFarGoodbye){ 0, text });
+    tell_struct(server, VIREO_FAR_GOODBYE, 0, &vireo_far_type_goodbye, &(VireoFarGoodbye){0, text});
 }
 
 void vireo_far_server_log(VireoFarServer *server, int prio, const char *text)
 {
     g_autofree char *line = cut_off(text);
 
-    tell_struct(server, VIREO_FAR_LOG, 0, &vireo_far_type_log, &(VireoFarLog){ prio, line });
+    tell_struct(server, VIREO_FAR_LOG, 0, &vireo_far_type_log, &(VireoFarLog){prio, line});
 }
 
 /* ---- from beginning to end ---- */
@@ -333,15 +343,17 @@ static void list_rows(VireoFarHello *hello, VireoBackendRow row, gconstpointer t
     hello->rows.len = 0;
     hello->rows.val = g_new0(VireoFarRow, vireo_n_ops);
     for (guint i = 0; i < vireo_n_ops; i++) {
-        const struct vireo_op *from = vireo_ops[i].kind == VIREO_OP_CALL ? row(table, vireo_ops[i].id) : NULL;
+        const struct vireo_op *from =
+            vireo_ops[i].kind == VIREO_OP_CALL ? row(table, vireo_ops[i].id) : NULL;
 
         if (from)
             hello->rows.val[hello->rows.len++] =
-                (VireoFarRow){ from->id, from->native, from->trivial, from->active, from->inactive };
+                (VireoFarRow){from->id, from->native, from->trivial, from->active, from->inactive};
     }
 }
 
-VireoFarServer *vireo_far_server_new(VireoRouter *router, VireoFarServerGone report, gpointer opaque)
+VireoFarServer *vireo_far_server_new(VireoRouter *router, VireoFarServerGone report,
+                                     gpointer opaque)
 {
     VireoFarServer *server = g_new0(VireoFarServer, 1);
 
@@ -357,8 +369,8 @@ VireoFarServer *vireo_far_server_new(VireoRouter *router, VireoFarServerGone rep
 }
 
 void vireo_far_server_set_driver(VireoFarServer *server, const char *core_version, const char *name,
-                                 const char *version, const char *schemes, guint threads, VireoBackendRow row,
-                                 gconstpointer table)
+                                 const char *version, const char *schemes, guint threads,
+                                 VireoBackendRow row, gconstpointer table)
 {
     server->hello.protocol = VIREO_FAR_PROTOCOL;
     server->hello.core = (char *)core_version;

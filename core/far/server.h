@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The far end: one driver of this process for cores in others. Each near end has a channel of its own;
- * whatever the driver publishes goes to all of them.
+ * The far end: one driver of this process for cores in others. Each near end has a channel of its
+ * own; whatever the driver publishes goes to all of them.
  */
 #pragma once
 
@@ -15,14 +15,15 @@ typedef void (*VireoFarServerGone)(VireoFarServer *server, guint left, gpointer 
 
 /* Before the router's host starts a driver; both must outlive the server. */
 VireoFarServer *vireo_far_server_new(VireoRouter *router, VireoFarServerGone gone, gpointer opaque);
-/* Cuts every channel and waits until none of its threads runs. Calls under way are cancelled; they may
- * end later. */
+/* Cuts every channel and waits until none of its threads runs. Calls under way are cancelled; they
+ * may end later. */
 void vireo_far_server_free(VireoFarServer *server); /* NULL allowed */
 
-/* Which driver it is; before the first channel. Strings are borrowed for as long as the server lives. */
+/* Which driver it is; before the first channel. Strings are borrowed for as long as the server
+ * lives. */
 void vireo_far_server_set_driver(VireoFarServer *server, const char *core_version, const char *name,
-                                 const char *version, const char *schemes, guint threads, VireoBackendRow row,
-                                 gconstpointer table);
+                                 const char *version, const char *schemes, guint threads,
+                                 VireoBackendRow row, gconstpointer table);
 
 /* Serves a near end on a connected socket, which is taken: tells it who is here and what has been
  * published. Any thread, any time. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vireo-driver-host: one driver in a process of its own. vireod starts it with a channel as descriptor 3;
- * it ends when the channel does.
+ * vireo-driver-host: one driver in a process of its own. vireod starts it with a channel as
+ * descriptor 3; it ends when the channel does.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,23 +34,27 @@ static struct {
     char *driver, *name, *config, *state, *run, *log, *cache, *deny;
     int workers, memory_mib;
     gboolean verbose, no_new_privs, version;
-} options = { .workers = 20 };
+} options = {.workers = 20};
 
 static const GOptionEntry entries[] = {
-    { "driver", 0, 0, G_OPTION_ARG_FILENAME, &options.driver, "The module's file", "FILE" },
-    { "name", 0, 0, G_OPTION_ARG_STRING, &options.name, "The driver's name", "NAME" },
-    { "config", 0, 0, G_OPTION_ARG_FILENAME, &options.config, "Directory of settings", "DIR" },
-    { "state", 0, 0, G_OPTION_ARG_FILENAME, &options.state, "Directory of state", "DIR" },
-    { "run", 0, 0, G_OPTION_ARG_FILENAME, &options.run, "Directory of what lasts until the next boot", "DIR" },
-    { "log", 0, 0, G_OPTION_ARG_FILENAME, &options.log, "Directory of logs", "DIR" },
-    { "cache", 0, 0, G_OPTION_ARG_FILENAME, &options.cache, "Directory of caches", "DIR" },
-    { "workers", 0, 0, G_OPTION_ARG_INT, &options.workers, "Worker threads at most", "N" },
-    { "memory-max", 0, 0, G_OPTION_ARG_INT, &options.memory_mib, "Limit of its memory (0: none)", "MIB" },
-    { "no-new-privs", 0, 0, G_OPTION_ARG_NONE, &options.no_new_privs, "Gain no rights from setuid programs", NULL },
-    { "deny", 0, 0, G_OPTION_ARG_STRING, &options.deny, "Groups of system calls that are refused", "GROUP[,GROUP]" },
-    { "verbose", 'v', 0, G_OPTION_ARG_NONE, &options.verbose, "Report everything", NULL },
-    { "version", 'V', 0, G_OPTION_ARG_NONE, &options.version, "Print the version", NULL },
-    { NULL },
+    {"driver", 0, 0, G_OPTION_ARG_FILENAME, &options.driver, "The module's file", "FILE"},
+    {"name", 0, 0, G_OPTION_ARG_STRING, &options.name, "The driver's name", "NAME"},
+    {"config", 0, 0, G_OPTION_ARG_FILENAME, &options.config, "Directory of settings", "DIR"},
+    {"state", 0, 0, G_OPTION_ARG_FILENAME, &options.state, "Directory of state", "DIR"},
+    {"run", 0, 0, G_OPTION_ARG_FILENAME, &options.run,
+     "Directory of what lasts until the next boot", "DIR"},
+    {"log", 0, 0, G_OPTION_ARG_FILENAME, &options.log, "Directory of logs", "DIR"},
+    {"cache", 0, 0, G_OPTION_ARG_FILENAME, &options.cache, "Directory of caches", "DIR"},
+    {"workers", 0, 0, G_OPTION_ARG_INT, &options.workers, "Worker threads at most", "N"},
+    {"memory-max", 0, 0, G_OPTION_ARG_INT, &options.memory_mib, "Limit of its memory (0: none)",
+     "MIB"},
+    {"no-new-privs", 0, 0, G_OPTION_ARG_NONE, &options.no_new_privs,
+     "Gain no rights from setuid programs", NULL},
+    {"deny", 0, 0, G_OPTION_ARG_STRING, &options.deny, "Groups of system calls that are refused",
+     "GROUP[,GROUP]"},
+    {"verbose", 'v', 0, G_OPTION_ARG_NONE, &options.verbose, "Report everything", NULL},
+    {"version", 'V', 0, G_OPTION_ARG_NONE, &options.version, "Print the version", NULL},
+    {NULL},
 };
 
 static struct {
@@ -68,7 +72,8 @@ static gboolean parse_options(int *argc, char ***argv)
     g_autoptr(GOptionContext) context = g_option_context_new(NULL);
     g_autoptr(GError) error = NULL;
 
-    g_option_context_set_summary(context, "One driver in a process of its own. vireod starts this.");
+    g_option_context_set_summary(context,
+                                 "One driver in a process of its own. vireod starts this.");
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, argc, argv, &error)) {
         g_printerr("vireo-driver-host: %s\n", error->message);
@@ -76,9 +81,11 @@ static gboolean parse_options(int *argc, char ***argv)
     }
     if (options.version)
         return TRUE;
-    if (*argc > 1 || !options.driver || !options.name || !options.config || !options.state || !options.run ||
-        !options.log || !options.cache || options.workers < 1 || options.memory_mib < 0) {
-        g_printerr("vireo-driver-host: it needs --driver, --name and the five directories; vireod gives them\n");
+    if (*argc > 1 || !options.driver || !options.name || !options.config || !options.state ||
+        !options.run || !options.log || !options.cache || options.workers < 1 ||
+        options.memory_mib < 0) {
+        g_printerr("vireo-driver-host: it needs --driver, --name and the five directories; vireod "
+                   "gives them\n");
         return FALSE;
     }
     return TRUE;
@@ -96,16 +103,17 @@ static void say_goodbye(VireoFarStage stage, const char *reason)
     }
     channel = vireo_far_channel_new(CHANNEL_FD);
     vireo_far_channel_tell(channel, VIREO_FAR_GOODBYE, 0, 0, &vireo_far_type_goodbye,
-                           &(VireoFarGoodbye){ stage, (char *)reason });
+                           &(VireoFarGoodbye){stage, (char *)reason});
     vireo_far_channel_unref(channel);
 }
 
-static GLogWriterOutput write_log(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer opaque)
+static GLogWriterOutput write_log(GLogLevelFlags level, const GLogField *fields, gsize n,
+                                  gpointer opaque)
 {
-    int prio = level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL)  ? VIREO_LOG_ERROR
-               : level & G_LOG_LEVEL_WARNING                       ? VIREO_LOG_WARNING
+    int prio = level & (G_LOG_LEVEL_ERROR | G_LOG_LEVEL_CRITICAL) ? VIREO_LOG_ERROR
+               : level & G_LOG_LEVEL_WARNING                      ? VIREO_LOG_WARNING
                : level & (G_LOG_LEVEL_MESSAGE | G_LOG_LEVEL_INFO) ? VIREO_LOG_INFO
-                                                                   : VIREO_LOG_DEBUG;
+                                                                  : VIREO_LOG_DEBUG;
 
     if (prio == VIREO_LOG_DEBUG && !options.verbose)
         return G_LOG_WRITER_HANDLED;
@@ -135,17 +143,19 @@ static const struct vireo_op *row_of(gconstpointer module, guint32 id)
     return vireo_module_op((VireoModule *)module, id);
 }
 
-static gboolean start_driver(VireoModule *module, const struct vireo_driver *driver, gpointer unused, GError **error)
+static gboolean start_driver(VireoModule *module, const struct vireo_driver *driver,
+                             gpointer unused, GError **error)
 {
     vireo_core *core = vireo_host_core(process.host, driver->name);
 
-    vireo_far_server_set_driver(process.server, VIREO_VERSION, driver->name, driver->version, driver->schemes,
-                                driver->threads, row_of, module);
+    vireo_far_server_set_driver(process.server, VIREO_VERSION, driver->name, driver->version,
+                                driver->schemes, driver->threads, row_of, module);
     process.greeted = TRUE;
     vireo_far_server_add(process.server, CHANNEL_FD);
     if (!vireo_core_start(core, driver, error))
         return FALSE;
-    vireo_router_add(process.router, driver->name, driver->schemes, driver->threads, core, row_of, NULL, module);
+    vireo_router_add(process.router, driver->name, driver->schemes, driver->threads, core, row_of,
+                     NULL, module);
     vireo_far_server_ready(process.server);
     return TRUE;
 }
@@ -158,8 +168,8 @@ static VireoModule *find_module(VireoLoader *loader, GError **error)
 
     if (info && strcmp(info->path, options.driver) == 0)
         return module;
-    g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT, "%s is not the module of driver '%s' any more",
-                options.driver, options.name);
+    g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT,
+                "%s is not the module of driver '%s' any more", options.driver, options.name);
     return NULL;
 }
 
@@ -172,14 +182,16 @@ static gboolean take_lock(GError **error)
     g_autofree char *path = g_build_filename(folder, "host.lock", NULL);
     int fd;
 
-    if (g_mkdir_with_parents(folder, 0711) != 0 || (fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0) {
+    if (g_mkdir_with_parents(folder, 0711) != 0 ||
+        (fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0) {
         g_set_error(error, VIREO_ERROR, VIREO_ERR_SYSTEM_ERROR, "%s: %s", path, g_strerror(errno));
         return FALSE;
     }
     for (guint waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += 20) {
         if (errno != EWOULDBLOCK || waited >= LOCK_MS) {
             g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED,
-                        "%s is held by another process that runs this driver and does not end", path);
+                        "%s is held by another process that runs this driver and does not end",
+                        path);
             close(fd);
             return FALSE;
         }
@@ -191,7 +203,8 @@ static gboolean take_lock(GError **error)
 static gboolean confine(GError **error)
 {
     g_auto(GStrv) deny = g_strsplit_set(options.deny ? options.deny : "", ",", -1);
-    VireoConfine what = { options.no_new_privs, (guint64)options.memory_mib << 20, (const char *const *)deny };
+    VireoConfine what = {options.no_new_privs, (guint64)options.memory_mib << 20,
+                         (const char *const *)deny};
 
     return vireo_confine(&what, error);
 }
@@ -224,9 +237,9 @@ static gboolean serve(VireoLoader *loader, VireoFarStage *stage, GError **error)
         return TRUE;
     }
     info = vireo_module_info(module);
-    *stage = info->state == VIREO_MODULE_FAILED_LINK ? VIREO_FAR_NOT_LINKED
+    *stage = info->state == VIREO_MODULE_FAILED_LINK   ? VIREO_FAR_NOT_LINKED
              : info->state == VIREO_MODULE_FAILED_INIT ? 0
-                                                        : VIREO_FAR_NOT_VALID;
+                                                       : VIREO_FAR_NOT_VALID;
     g_set_error_literal(error, VIREO_ERROR, VIREO_ERR_NO_CONNECT, info->reason);
     return FALSE;
 }
@@ -234,9 +247,10 @@ static gboolean serve(VireoLoader *loader, VireoFarStage *stage, GError **error)
 static void run(void)
 {
     g_autofree char *folder = g_path_get_dirname(options.driver);
-    const char *dirs[] = { folder, NULL };
-    VireoHostDirs host_dirs = { options.config, options.state, options.run, options.log, options.cache };
-    VireoLoaderConfig modules = { .dirs = dirs, .init_ms = NEVER_MS, .start = start_driver };
+    const char *dirs[] = {folder, NULL};
+    VireoHostDirs host_dirs = {options.config, options.state, options.run, options.log,
+                               options.cache};
+    VireoLoaderConfig modules = {.dirs = dirs, .init_ms = NEVER_MS, .start = start_driver};
     VireoEventHub *hub = vireo_event_hub_new();
     VireoWorkers *workers = vireo_workers_new(0, (guint)options.workers, PRIORITY_MAX);
     VireoLoader *loader = vireo_loader_new(&modules);

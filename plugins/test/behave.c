@@ -285,8 +285,8 @@ static int progress(const Waiting *waiting)
 {
     gint64 left_ms = (waiting->end_us - g_get_monotonic_time()) / 1000;
 
-    test->host->progress(waiting->call, (guint64)((gint64)waiting->rule.delay_ms - left_ms), waiting->rule.delay_ms,
-                         "ms");
+    test->host->progress(waiting->call, (guint64)((gint64)waiting->rule.delay_ms - left_ms),
+                         waiting->rule.delay_ms, "ms");
     if (test->host->cancelled(waiting->call) || job_aborted(waiting))
         return given_up(waiting->call, waiting->op);
     return g_get_monotonic_time() < waiting->end_us ? VIREO_PENDING : VIREO_OK;

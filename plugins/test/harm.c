@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Doing harm on demand, to see what it does to others: for a driver in a process of its own, and only when
- * test.conf allows it. */
+/* Doing harm on demand, to see what it does to others: for a driver in a process of its own, and
+ * only when test.conf allows it. */
 #include "ops.h"
 
 #include <signal.h>
@@ -12,8 +12,8 @@
 #define FLOOD_MESSAGES 20000
 #define LEAKED_THREADS 50
 
-static const char *const names[] = {"",        "segfault", "abort", "exit", "hang",
-                                    "pointer", "garbage",  "flood", "leak", "close", "silence"};
+static const char *const names[] = {"",        "segfault", "abort", "exit",  "hang",   "pointer",
+                                    "garbage", "flood",    "leak",  "close", "silence"};
 
 TestHarm test_harm_parse(const char *text)
 {
