@@ -238,6 +238,10 @@ gboolean session_define(Session *session, const char *name, CheckOutcome *outcom
     CheckOutcome own = { 0 };
     guint32 op = define_op(session);
 
+    if (outcome)
+        *outcome = own;
+    if (!op)
+        return FALSE;
     session_call(session, op, op == VIREO_OP_domain_define_xml ? (gconstpointer)&narrow : &args, &own);
     return finish(&own, outcome);
 }

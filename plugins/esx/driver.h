@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of the esx driver share. */
+#include <vireo/driver.h>
+
+#include "kit/model.h"
+#include "kit/soap.h"
+#include "vim.h"
+
+typedef VimManagedObjectReference EsxRef;
+typedef struct EsxDriver EsxDriver;
+typedef struct EsxServer EsxServer;
+
+struct EsxDriver {
+    const struct vireo_host *host;
+    vireo_core *core;
+    GMutex lock;
+    GCond opened;
+    GHashTable *servers; /* key -> EsxServer: those that can be joined */
+    GHashTable *all;     /* the same and those whose password is an old one */
+    guint closing;       /* servers that are being let go */
+    VireoModelPathSet *honoured;
+};
+
+/* ---- uri.c: where to, and how -------------------------------------------------------- */
+
+typedef struct {
+    gboolean center; /* vpx: a vCenter; else a host */
+    gboolean http, no_verify;
+    char *host; /* without brackets */
+    guint port;
+    char *user, *path; /* path without slashes around it, "" for a host */
+    char *proxy, *ca_file;
+    char *text; /* canonical: the same for all that mean the same */
+} EsxUri;
+
+/* A URI as a client gives it, or NAME of the driver's settings in place of a host. */
+EsxUri *esx_uri_parse(EsxDriver *driver, const char *text, GError **error);
+void esx_uri_set_user(EsxUri *uri, const char *user);
+void esx_uri_free(EsxUri *uri);
+
+/* ---- auth.c -------------------------------------------------------------------------- */
+
+/* The password for the user of uri; where that names none, the user of the file goes into it.
+ * Free with esx_secret_free(). */
+char *esx_auth_password(EsxDriver *driver, EsxUri *uri, GError **error);
+/* Overwrites it first. NULL is fine. */
+void esx_secret_free(char *secret);
+
+/* ---- inventory.c: the machines of a server, and what is published of them ------------ */
+
+typedef struct {
+    EsxRef *ref; /* of the snapshot */
+    char *name;  /* unique among those of the machine */
+    char *description;
+    int parent; /* index; -1: a root */
+    gint64 created; /* seconds since 1970 */
+    int state;  /* VIREO_DOMAIN_... */
+    gboolean current;
+} EsxSnapshot;
+
+typedef struct {
+    EsxRef *ref;
+    char *name; /* unique */
+    guint8 uuid[16];
+    int id; /* the number in ref */
+    VimVirtualMachinePowerState power;
+    int reason;   /* of the state that power means */
+    int expected; /* reason of being off, when somebody here turns it off; 0: nobody does */
+    guint vcpus;
+    guint64 max_memory, memory; /* KiB */
+    GPtrArray *snapshots;       /* EsxSnapshot, parents before their children */
+    guint64 seen;               /* number of the request this came from */
+} EsxMachine;
+
+struct EsxServer {
+    EsxDriver *driver;
+    EsxUri *uri;
+    char *password;
+    guint users; /* of EsxDriver.lock, like what follows */
+    gboolean ready, failed;
+    gint64 idle_since;
+    uint64_t timer; /* runs; 0: none does */
+    /* of nobody but who opens and closes it */
+    vireo_space *space;
+    VireoSoap *soap;
+    VireoArena *arena; /* of what follows; read only once the server is ready */
+    VimServiceContent *content;
+    EsxRef *datacenter, *vm_folder, *compute, *pool, *host;
+    char *datacenter_path;
+    GMutex lock; /* of what follows */
+    GHashTable *machines; /* ref's value -> EsxMachine */
+    guint64 requests;     /* numbers given to them */
+    GThread *watcher;
+    GCancellable *stop;
+    EsxRef *collector;  /* the watcher's */
+    VireoArena *watch_arena;
+    char *version;
+};
+
+/* Reads those machines, or all below `view`, and publishes what they are now. */
+gboolean esx_inventory_read(EsxServer *server, EsxRef *const *refs, guint n, const VireoHttpWait *wait,
+                            GError **error);
+/* What a list of all machines says; others are gone. quiet: raises no events. */
+void esx_inventory_set_all(EsxServer *server, guint64 number, VimObjectContent *const *objects, guint n,
+                           gboolean quiet);
+/* The reason to show when that machine is off the next time. */
+void esx_inventory_expect(EsxServer *server, const guint8 uuid[16], int reason);
+void esx_inventory_gone(EsxServer *server, const char *value);
+/* All leave the space. */
+void esx_inventory_clear(EsxServer *server);
+/* The paths to ask for. */
+extern const char *const esx_inventory_paths[];
+extern const guint esx_inventory_n_paths;
+void esx_snapshot_free(gpointer snapshot);
+
+/* ---- server.c ------------------------------------------------------------------------ */
+
+/* The server of that URI, shared by all who mean it. Takes uri. Blocks. */
+EsxServer *esx_server_open(EsxDriver *driver, EsxUri *uri, const VireoHttpWait *wait, GError **error);
+/* Kept for a while: commands come one after the other. */
+void esx_server_unref(EsxServer *server);
+/* Lets all go that nobody uses, and returns when that is done. */
+void esx_servers_end(EsxDriver *driver);
+
+/* ---- property.c ---------------------------------------------------------------------- */
+
+EsxRef *esx_ref_copy(const EsxRef *ref);
+void esx_ref_free(gpointer ref);
+EsxRef *esx_ref_in(VireoArena *arena, const EsxRef *ref);
+
+/* Properties of objects of one type. NULL: failed. Objects that are gone are left out. */
+VimRetrievePropertiesRet *esx_properties(EsxServer *server, const char *type, EsxRef *const *refs, guint n,
+                                         const char *const *paths, guint n_paths, const VireoHttpWait *wait,
+                                         VireoArena *arena, GError **error);
+/* The same of one object, which must be there. */
+VimObjectContent *esx_properties_of(EsxServer *server, const EsxRef *ref, const char *const *paths, guint n_paths,
+                                    const VireoHttpWait *wait, VireoArena *arena, GError **error);
+const VireoSoapValue *esx_property(const VimObjectContent *object, const char *path);
+EsxRef *esx_property_ref(const VimObjectContent *object, const char *path);
+
+/* ---- place.c: the datacenter and host a URI means ------------------------------------- */
+
+gboolean esx_place_find(EsxServer *server, const VireoHttpWait *wait, GError **error);
+
+/* ---- watch.c ------------------------------------------------------------------------- */
+
+/* Asks the server to tell what changes, and publishes what there is. */
+gboolean esx_watch_begin(EsxServer *server, gboolean quiet, const VireoHttpWait *wait, GError **error);
+void esx_watch_start(EsxServer *server);
+void esx_watch_stop(EsxServer *server);
+
+/* ---- error.c ------------------------------------------------------------------------- */
+
+/* The error of a call; frees it and returns VIREO_FAIL. */
+int esx_fail(EsxDriver *driver, vireo_call *call, GError *error);
+/* Why a task failed, or a fault, as an error of domain VIREO_ERROR. */
+void esx_error_from_fault(GError **error, const char *type, const char *text, const VireoSoapValue *detail);
+
+/* ---- connections, and calls on machines ------------------------------------------------ */
+
+typedef struct {
+    EsxDriver *driver;
+    EsxServer *server;
+} EsxConn;
+
+/* For the length of a call: ends with it. */
+VireoHttpWait esx_wait(vireo_call *call);
+/* A copy of the machine's reference in the call's memory; NULL: failed. */
+EsxRef *esx_machine_ref(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom);
+/* What the domain is now, for an answer. */
+vireo_domain_ref esx_machine_dom(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom);
+
+/* task.c: waits for the task, reads the machine anew, and returns the call's status. Takes error, which says why
+ * there is no task when that is NULL. */
+int esx_task_wait(EsxConn *conn, vireo_call *call, const EsxRef *task, EsxRef *machine, GError *error);
+/* The object a task has made; NULL: failed. */
+EsxRef *esx_task_result(EsxConn *conn, vireo_call *call, const EsxRef *task, VireoArena *arena, GError **error);
+
+/* describe.c: a domain document of a machine; object: its properties esx_describe_paths. */
+VireoDomain *esx_describe(EsxServer *server, const EsxMachine *machine, const VimObjectContent *object);
+extern const char *const esx_describe_paths[];
+extern const guint esx_describe_n_paths;
+/* A copy of what is known of a machine, its snapshots not included; NULL: there is none. Free with
+ * esx_machine_free(). */
+EsxMachine *esx_machine_find(EsxServer *server, const guint8 uuid[16]);
+void esx_machine_free(gpointer machine);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(EsxUri, esx_uri_free)

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The functions of the table. */
+#include "driver.h"
+
+int esx_call_cancelled(void *call);
+
+vireo_conn_open_fn esx_conn_open;
+vireo_conn_close_fn esx_conn_close;
+vireo_connect_get_type_fn esx_connect_get_type;
+vireo_connect_get_version_fn esx_connect_get_version;
+vireo_connect_get_hostname_fn esx_connect_get_hostname;
+vireo_connect_is_secure_fn esx_connect_is_secure;
+vireo_connect_get_max_vcpus_fn esx_connect_get_max_vcpus;
+vireo_connect_get_capabilities_fn esx_connect_get_capabilities;
+vireo_node_get_info_fn esx_node_get_info;
+vireo_node_get_free_memory_fn esx_node_get_free_memory;
+vireo_domain_get_xml_desc_fn esx_domain_get_xml_desc;
+vireo_domain_create_with_flags_fn esx_domain_create_with_flags;
+vireo_domain_destroy_flags_fn esx_domain_destroy_flags;
+vireo_domain_shutdown_flags_fn esx_domain_shutdown_flags;
+vireo_domain_reboot_fn esx_domain_reboot;
+vireo_domain_reset_fn esx_domain_reset;
+vireo_domain_suspend_fn esx_domain_suspend;
+vireo_domain_resume_fn esx_domain_resume;

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Starting, stopping and what is between. vSphere suspends to disk; clients see such a machine as paused. */
+#include "ops.h"
+
+#define OFF       (1u << VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_OFF)
+#define ON        (1u << VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_ON)
+#define SUSPENDED (1u << VIM_VIRTUAL_MACHINE_POWER_STATE_SUSPENDED)
+
+static const char *power_words(VimVirtualMachinePowerState power)
+{
+    return power == VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_ON    ? "running"
+           : power == VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_OFF ? "not running"
+                                                                  : "suspended";
+}
+
+/* The machine, when it is now in one of those states: the server would also take a start for a resume. */
+static EsxRef *need(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states)
+{
+    EsxRef *ref = esx_machine_ref(conn, call, dom);
+    VireoHttpWait wait = esx_wait(call);
+    GError *error = NULL;
+
+    if (!ref)
+        return NULL;
+    if (!esx_inventory_read(conn->server, &ref, 1, &wait, &error)) {
+        esx_fail(conn->driver, call, error);
+        return NULL;
+    }
+    EsxMachine *machine = esx_machine_find(conn->server, dom->uuid);
+    if (!machine)
+        conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN, "there is no machine '%s' any more", dom->name);
+    else if (!(states & (1u << machine->power))) {
+        conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "domain '%s' is %s", machine->name,
+                                 power_words(machine->power));
+        g_clear_pointer(&machine, esx_machine_free);
+    }
+    if (!machine)
+        return NULL;
+    esx_machine_free(machine);
+    return ref;
+}
+
+static int power_on(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint state)
+{
+    EsxRef *machine = need(conn, call, dom, state);
+    VimPowerOnVMTaskArgs args = { ._this = machine, .host = conn->server->host };
+    VireoHttpWait wait = esx_wait(call);
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    GError *error = NULL;
+
+    if (!machine)
+        return VIREO_FAIL;
+    VimPowerOnVMTaskRet *ret = vim_power_on_vm_task(conn->server->soap, &args, &wait, arena, &error);
+    return esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
+}
+
+int esx_domain_create_with_flags(void *handle, vireo_call *call, const vireo_domain_create_with_flags_args *args,
+                                 vireo_domain_create_with_flags_ret *ret)
+{
+    int status = power_on(handle, call, &args->dom, OFF);
+
+    if (status == VIREO_OK)
+        ret->dom = esx_machine_dom(handle, call, &args->dom);
+    return status;
+}
+
+int esx_domain_resume(void *handle, vireo_call *call, const vireo_domain_resume_args *args)
+{
+    return power_on(handle, call, &args->dom, SUSPENDED);
+}
+
+int esx_domain_suspend(void *handle, vireo_call *call, const vireo_domain_suspend_args *args)
+{
+    EsxConn *conn = handle;
+    EsxRef *machine = need(conn, call, &args->dom, ON);
+    VimSuspendVMTaskArgs suspend = { ._this = machine };
+    VireoHttpWait wait = esx_wait(call);
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    GError *error = NULL;
+
+    if (!machine)
+        return VIREO_FAIL;
+    VimSuspendVMTaskRet *ret = vim_suspend_vm_task(conn->server->soap, &suspend, &wait, arena, &error);
+    return esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
+}
+
+int esx_domain_destroy_flags(void *handle, vireo_call *call, const vireo_domain_destroy_flags_args *args)
+{
+    EsxConn *conn = handle;
+    EsxRef *machine = need(conn, call, &args->dom, ON | SUSPENDED);
+    VimPowerOffVMTaskArgs off = { ._this = machine };
+    VireoHttpWait wait = esx_wait(call);
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    GError *error = NULL;
+
+    if (!machine)
+        return VIREO_FAIL;
+    esx_inventory_expect(conn->server, args->dom.uuid, VIREO_DOMAIN_SHUTOFF_DESTROYED);
+    VimPowerOffVMTaskRet *ret = vim_power_off_vm_task(conn->server->soap, &off, &wait, arena, &error);
+    int status = esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
+    if (status != VIREO_OK)
+        esx_inventory_expect(conn->server, args->dom.uuid, 0);
+    return status;
+}
+
+int esx_domain_reset(void *handle, vireo_call *call, const vireo_domain_reset_args *args)
+{
+    EsxConn *conn = handle;
+    EsxRef *machine = need(conn, call, &args->dom, ON);
+    VimResetVMTaskArgs reset = { ._this = machine };
+    VireoHttpWait wait = esx_wait(call);
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    GError *error = NULL;
+
+    if (!machine)
+        return VIREO_FAIL;
+    VimResetVMTaskRet *ret = vim_reset_vm_task(conn->server->soap, &reset, &wait, arena, &error);
+    int status = esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
+    if (status == VIREO_OK) {
+        vireo_domain_event_reboot_msg msg = { .dom = esx_machine_dom(conn, call, &args->dom) };
+
+        conn->driver->host->event(conn->server->space, VIREO_EVENT_domain_event_reboot, &msg);
+    }
+    return status;
+}
+
+/* The guest's tools do it, when they run; it ends some time later. */
+int esx_domain_shutdown_flags(void *handle, vireo_call *call, const vireo_domain_shutdown_flags_args *args)
+{
+    EsxConn *conn = handle;
+    EsxRef *machine = need(conn, call, &args->dom, ON);
+    VimShutdownGuestArgs down = { ._this = machine };
+    VireoHttpWait wait = esx_wait(call);
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    GError *error = NULL;
+
+    if (!machine)
+        return VIREO_FAIL;
+    if (!vim_shutdown_guest(conn->server->soap, &down, &wait, arena, &error))
+        return esx_fail(conn->driver, call, error);
+    return VIREO_OK;
+}
+
+int esx_domain_reboot(void *handle, vireo_call *call, const vireo_domain_reboot_args *args)
+{
+    EsxConn *conn = handle;
+    EsxRef *machine = need(conn, call, &args->dom, ON);
+    VimRebootGuestArgs again = { ._this = machine };
+    VireoHttpWait wait = esx_wait(call);
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    GError *error = NULL;
+
+    if (!machine)
+        return VIREO_FAIL;
+    if (!vim_reboot_guest(conn->server->soap, &again, &wait, arena, &error))
+        return esx_fail(conn->driver, call, error);
+    return VIREO_OK;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Long work of the server: followed to its end. */
+#include "driver.h"
+
+#define FIRST_MS 20
+#define MOST_MS  1000
+
+static VimTaskInfo *read_task(EsxServer *server, const EsxRef *task, const VireoHttpWait *wait, VireoArena *arena,
+                              GError **error)
+{
+    static const char *const paths[] = { "info" };
+    VimObjectContent *object = esx_properties_of(server, task, paths, 1, wait, arena, error);
+    VimTaskInfo *info = object ? vireo_soap_value_struct(esx_property(object, "info"), &vim_task_info_type) : NULL;
+
+    if (object && !info)
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED, "the server tells nothing about its task");
+    return info;
+}
+
+static void why_it_failed(const VimTaskInfo *info, GError **error)
+{
+    const VimLocalizedMethodFault *why = info->error;
+    VireoSoapValue detail = { .kind = VIREO_SOAP_STRUCT };
+
+    if (!why) {
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED, "the task failed without a reason");
+        return;
+    }
+    detail.object = &why->fault->soap;
+    esx_error_from_fault(error, why->fault->soap.name ? why->fault->soap.name : why->fault->soap.type->name,
+                         why->localized_message, &detail);
+}
+
+static void cancel(EsxServer *server, const EsxRef *task)
+{
+    VimCancelTaskArgs args = { ._this = (EsxRef *)task };
+    VireoHttpWait wait = { .timeout_ms = 5000 };
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+
+    vim_cancel_task(server->soap, &args, &wait, arena, NULL);
+}
+
+/* Its end, in arena; NULL: failed. */
+static VimTaskInfo *follow(EsxConn *conn, vireo_call *call, const EsxRef *task, VireoArena *arena, GError **error)
+{
+    const struct vireo_host *host = conn->driver->host;
+    EsxServer *server = conn->server;
+    VireoHttpWait wait = esx_wait(call);
+    guint pause = FIRST_MS;
+
+    for (;;) {
+        VimTaskInfo *info = read_task(server, task, &wait, arena, error);
+
+        if (!info && host->cancelled(call))
+            cancel(server, task);
+        if (!info)
+            return NULL;
+        if (info->state == VIM_TASK_INFO_STATE_SUCCESS)
+            return info;
+        if (info->state == VIM_TASK_INFO_STATE_ERROR) {
+            why_it_failed(info, error);
+            return NULL;
+        }
+        if (info->has_progress)
+            host->progress(call, (uint64_t)info->progress, 100, "task");
+        g_usleep(pause * 1000);
+        pause = MIN(pause * 2, MOST_MS);
+    }
+}
+
+int esx_task_wait(EsxConn *conn, vireo_call *call, const EsxRef *task, EsxRef *machine, GError *error)
+{
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    VireoHttpWait wait = esx_wait(call);
+    gboolean good = task && follow(conn, call, task, arena, &error);
+
+    /* Also after a failure: it may say what has changed behind our back. */
+    if (!esx_inventory_read(conn->server, &machine, 1, &wait, good ? &error : NULL))
+        good = FALSE;
+    return good ? VIREO_OK : esx_fail(conn->driver, call, error);
+}
+
+EsxRef *esx_task_result(EsxConn *conn, vireo_call *call, const EsxRef *task, VireoArena *arena, GError **error)
+{
+    VimTaskInfo *info = follow(conn, call, task, arena, error);
+    EsxRef *result = info ? vireo_soap_value_struct(info->result, &vim_managed_object_reference_type) : NULL;
+
+    if (info && !result)
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED, "the server does not say what it has made");
+    return result;
+}

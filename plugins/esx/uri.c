@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* URIs: esx://[USER@]HOST[:PORT]/?..., vpx://[USER@]HOST[:PORT]/DATACENTER/.../HOST?...; where the client keeps
+ * the host to itself, esx:///?server=HOST[:PORT]&user=USER&path=..., or esx:///NAME of the settings. */
+#include "driver.h"
+
+#include <string.h>
+
+static gboolean refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static gboolean refuse(GError **error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    *error = g_error_new_valist(VIREO_ERROR, VIREO_ERR_INVALID_ARG, format, args);
+    va_end(args);
+    return FALSE;
+}
+
+static gboolean read_switch(const char *name, const char *value, gboolean *into, GError **error)
+{
+    if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
+        return refuse(error, "URI parameter %s=%s: the value is 0 or 1", name, value);
+    *into = *value == '1';
+    return TRUE;
+}
+
+static gboolean read_server(EsxUri *uri, const char *value, GError **error)
+{
+    g_autofree char *text = g_strconcat("x://", value, NULL);
+    g_autoptr(GUri) parsed = g_uri_parse(text, G_URI_FLAGS_NONE, NULL);
+
+    if (!parsed || !g_uri_get_host(parsed) || !*g_uri_get_host(parsed) || *g_uri_get_path(parsed) ||
+        g_uri_get_userinfo(parsed))
+        return refuse(error, "URI parameter server=%s: the value is HOST or HOST:PORT", value);
+    g_free(uri->host);
+    uri->host = g_strdup(g_uri_get_host(parsed));
+    uri->port = g_uri_get_port(parsed) > 0 ? (guint)g_uri_get_port(parsed) : 0;
+    return TRUE;
+}
+
+static gboolean read_proxy(EsxUri *uri, const char *value, GError **error)
+{
+    static const char *const kinds[] = { "http", "socks4", "socks4a", "socks5" };
+    const char *sign = strstr(value, "://");
+    g_autofree char *kind = sign ? g_strndup(value, (gsize)(sign - value)) : g_strdup("http");
+    g_autofree char *place = g_strconcat("x://", sign ? sign + 3 : value, NULL);
+    g_autoptr(GUri) parsed = g_uri_parse(place, G_URI_FLAGS_NONE, NULL);
+    gboolean known = g_str_equal(kind, "socks");
+
+    for (guint i = 0; i < G_N_ELEMENTS(kinds); i++)
+        known |= g_str_equal(kind, kinds[i]);
+    if (!known || !parsed || !g_uri_get_host(parsed) || !*g_uri_get_host(parsed))
+        return refuse(error, "URI parameter proxy=%s: the value is [http|socks|socks4|socks4a|socks5://]HOST[:PORT]",
+                      value);
+    g_free(uri->proxy);
+    uri->proxy = g_strdup_printf("%s://%s:%d", g_str_equal(kind, "socks") ? "socks5" : kind, g_uri_get_host(parsed),
+                                 g_uri_get_port(parsed) > 0 ? g_uri_get_port(parsed) : 1080);
+    return TRUE;
+}
+
+static void set(char **into, const char *value)
+{
+    g_free(*into);
+    *into = g_strdup(value);
+}
+
+static gboolean read_parameter(EsxUri *uri, const char *name, const char *value, GError **error)
+{
+    gboolean answer = FALSE;
+
+    if (g_str_equal(name, "no_verify") || g_str_equal(name, "insecure"))
+        return read_switch(name, value, &uri->no_verify, error);
+    if (g_str_equal(name, "transport")) {
+        uri->http = g_str_equal(value, "http");
+        return uri->http || g_str_equal(value, "https") ||
+               refuse(error, "URI parameter transport=%s: the value is http or https", value);
+    }
+    if (g_str_equal(name, "auto_answer"))
+        return read_switch(name, value, &answer, error) &&
+               (!answer || refuse(error, "URI parameter auto_answer=1: questions of machines are not answered here"));
+    if (g_str_equal(name, "proxy"))
+        return read_proxy(uri, value, error);
+    if (g_str_equal(name, "server"))
+        return read_server(uri, value, error);
+    if (g_str_equal(name, "user"))
+        set(&uri->user, value);
+    else if (g_str_equal(name, "path"))
+        set(&uri->path, value);
+    else
+        return refuse(error, "URI parameter %s is not known: there are no_verify, transport, proxy, auto_answer, and "
+                      "server, user, path", name);
+    return TRUE;
+}
+
+static gboolean read_query(EsxUri *uri, const char *query, GError **error)
+{
+    GUriParamsIter iter;
+    char *name, *value;
+    gboolean good = TRUE;
+
+    g_uri_params_iter_init(&iter, query, -1, "&", G_URI_PARAMS_NONE);
+    while (good && g_uri_params_iter_next(&iter, &name, &value, error)) {
+        good = read_parameter(uri, name, value, error);
+        g_free(name);
+        g_free(value);
+    }
+    return good && !*error;
+}
+
+static void strip_slashes(char **path)
+{
+    char *begin = *path + strspn(*path, "/");
+    gsize len = strlen(begin);
+
+    while (len && begin[len - 1] == '/')
+        len--;
+    char *kept = g_strndup(begin, len);
+    g_free(*path);
+    *path = kept;
+}
+
+static char *canonical(const EsxUri *uri)
+{
+    g_autofree char *user = uri->user ? g_uri_escape_string(uri->user, NULL, FALSE) : NULL;
+    g_autofree char *path = g_uri_escape_string(uri->path, "/", FALSE);
+    gboolean v6 = strchr(uri->host, ':') != NULL;
+    GString *text = g_string_new(uri->center ? "vpx://" : "esx://");
+
+    if (user)
+        g_string_append_printf(text, "%s@", user);
+    g_string_append_printf(text, v6 ? "[%s]" : "%s", uri->host);
+    if (uri->port != (uri->http ? 80 : 443))
+        g_string_append_printf(text, ":%u", uri->port);
+    g_string_append_printf(text, "/%s", path);
+    const char *sign = "?";
+    if (uri->http)
+        g_string_append_printf(text, "%stransport=http", sign), sign = "&";
+    if (uri->no_verify)
+        g_string_append_printf(text, "%sno_verify=1", sign), sign = "&";
+    if (uri->proxy)
+        g_string_append_printf(text, "%sproxy=%s", sign, uri->proxy);
+    return g_string_free(text, FALSE);
+}
+
+static gboolean complete(EsxUri *uri, GError **error)
+{
+    if (!uri->host || !*uri->host)
+        return refuse(error, "the URI names no server: write %s://HOST/, or %s:///?server=HOST where the client keeps "
+                      "the host for itself, or a [connection NAME] of esx.conf as %s:///NAME",
+                      uri->center ? "vpx" : "esx", uri->center ? "vpx" : "esx", uri->center ? "vpx" : "esx");
+    strip_slashes(&uri->path);
+    if (!uri->center && *uri->path)
+        return refuse(error, "esx:// means one host: there is no path '/%s' in it (vpx:// is for a vCenter)", uri->path);
+    if (uri->center && !strchr(uri->path, '/'))
+        return refuse(error, "vpx:// needs the path of a host: vpx://%s/DATACENTER/[FOLDER/...][CLUSTER/]HOST", uri->host);
+    if (!uri->port)
+        uri->port = uri->http ? 80 : 443;
+    uri->text = canonical(uri);
+    return TRUE;
+}
+
+static gboolean read_text(EsxUri *uri, const char *text, GError **error)
+{
+    g_autoptr(GUri) parsed = g_uri_parse(text, G_URI_FLAGS_HAS_PASSWORD | G_URI_FLAGS_ENCODED_QUERY, NULL);
+
+    if (!parsed || (!g_str_equal(g_uri_get_scheme(parsed), "esx") && !g_str_equal(g_uri_get_scheme(parsed), "vpx")))
+        return refuse(error, "this is no URI of the form esx://HOST/ or vpx://HOST/PATH");
+    if (g_uri_get_password(parsed))
+        return refuse(error, "the URI holds a password, where others can read it: put it into auth.conf");
+    if (g_uri_get_fragment(parsed))
+        return refuse(error, "there is no fragment '#%s' in this driver's URIs", g_uri_get_fragment(parsed));
+    uri->center = g_str_equal(g_uri_get_scheme(parsed), "vpx");
+    uri->host = g_strdup(g_uri_get_host(parsed));
+    uri->port = g_uri_get_port(parsed) > 0 ? (guint)g_uri_get_port(parsed) : 0;
+    uri->user = g_strdup(g_uri_get_user(parsed));
+    uri->path = g_strdup(g_uri_get_path(parsed));
+    return !g_uri_get_query(parsed) || read_query(uri, g_uri_get_query(parsed), error);
+}
+
+/* NAME in esx:///NAME, when it is no server otherwise. */
+static gboolean read_named(EsxDriver *driver, EsxUri *uri, GError **error)
+{
+    g_autofree char *name = g_strdup(uri->path);
+    gboolean center = uri->center, no_verify = uri->no_verify;
+
+    strip_slashes(&name);
+    g_autofree char *group = g_strconcat("connection ", name, NULL);
+    const char *text = driver->host->config(driver->core, group, "uri");
+    if (!text)
+        return refuse(error, "esx.conf has no [%s] with a uri", group);
+    if (uri->user || uri->http || uri->proxy || no_verify)
+        return refuse(error, "the connection '%s' is set in esx.conf: parameters cannot be added to it", name);
+    g_clear_pointer(&uri->host, g_free);
+    g_clear_pointer(&uri->path, g_free);
+    if (!read_text(uri, text, error)) {
+        g_prefix_error(error, "esx.conf, [%s]: ", group);
+        return FALSE;
+    }
+    if (uri->center != center)
+        return refuse(error, "the connection '%s' is one of %s://", name, uri->center ? "vpx" : "esx");
+    set(&uri->ca_file, driver->host->config(driver->core, group, "ca_file"));
+    return TRUE;
+}
+
+EsxUri *esx_uri_parse(EsxDriver *driver, const char *text, GError **error)
+{
+    g_autoptr(EsxUri) uri = g_new0(EsxUri, 1);
+    g_autoptr(GError) wrong = NULL;
+    gboolean good = read_text(uri, text, &wrong);
+
+    if (good && (!uri->host || !*uri->host) && uri->path && strspn(uri->path, "/") < strlen(uri->path))
+        good = read_named(driver, uri, &wrong);
+    if (good && complete(uri, &wrong))
+        return g_steal_pointer(&uri);
+    g_propagate_error(error, g_steal_pointer(&wrong));
+    return NULL;
+}
+
+void esx_uri_set_user(EsxUri *uri, const char *user)
+{
+    char *copy = g_strdup(user);
+
+    g_free(uri->user);
+    uri->user = copy;
+    g_free(uri->text);
+    uri->text = canonical(uri);
+}
+
+void esx_uri_free(EsxUri *uri)
+{
+    if (!uri)
+        return;
+    g_free(uri->host);
+    g_free(uri->user);
+    g_free(uri->path);
+    g_free(uri->proxy);
+    g_free(uri->ca_file);
+    g_free(uri->text);
+    g_free(uri);
+}

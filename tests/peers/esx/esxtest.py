@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the tests of the esx driver share: a simulator, a daemon that knows its password, and virsh."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from simulator import PASSWORD, USER, Simulator
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "clients"))
+import vireotest  # noqa: E402  pylint: disable=wrong-import-position
+
+FOLDER = Path(vireotest.BUILD) / "tests" / "peers" / "esx" / "simulator"
+MODE = os.environ.get("VIREO_TEST_ESX", "host")
+OPTIONS = {"host": ["-esx", "-enrich"], "host-raw": ["-esx", "-raw"], "vcenter": ["-enrich"]}[MODE]
+CENTER = MODE == "vcenter"
+HOST = "DC0_H0" if CENTER else "ha-host"
+PATH = "DC0/DC0_H0" if CENTER else ""
+
+
+def write_private(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+        stream.write(text)
+
+
+class EsxCase(unittest.TestCase):
+    """A simulator of its own for each class, with two machines: self.first and self.second."""
+    machines = 2
+    options = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = vireotest.daemon()
+        cls.etc = Path(cls.daemon.root) / "etc" / "vireo"
+        write_private(cls.etc / "esx" / "auth.conf",
+                      f"[credentials-sim]\nusername={USER}\npassword={PASSWORD}\n[auth-esx-127.0.0.1]\ncredentials=sim\n")
+        cls.simulator = Simulator(FOLDER, *OPTIONS, "-vm", str(cls.machines), *cls.options)
+        cls.addClassCleanup(cls.simulator.stop)
+        cls.first, cls.second = f"{HOST}_VM0", f"{HOST}_VM1"
+
+    def setUp(self):
+        self.work = Path(tempfile.mkdtemp(prefix="t.", dir=self.daemon.work))
+
+    def uri(self, **parameters):
+        """The server's, as a stock client can say it."""
+        given = {"server": self.simulator.server, "insecure": "1", **({"path": PATH} if CENTER else {}), **parameters}
+        query = "&".join(f"{name}={value}" for name, value in given.items() if value is not None)
+        return f"{'vpx' if CENTER else 'esx'}+unix:///?socket={self.daemon.socket}&{query}"
+
+    def run_virsh(self, *args, uri=None, timeout=60):
+        return subprocess.run(["virsh", "-q", "-c", uri or self.uri(), *args], stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, check=False)
+
+    def virsh(self, *args, **kwargs):
+        done = self.run_virsh(*args, **kwargs)
+        if done.returncode:
+            self.fail(f"virsh {' '.join(args)}: exit {done.returncode}: {done.stderr.strip()}")
+        return done.stdout.strip("\n")
+
+    def virsh_fails(self, *args, **kwargs):
+        done = self.run_virsh(*args, **kwargs)
+        if done.returncode == 0:
+            self.fail(f"virsh {' '.join(args)} should have failed; it said {done.stdout.strip()}")
+        return done.stderr.strip()
+
+    def names(self, *args):
+        return sorted(self.virsh("list", "--name", *args).split())
+
+    def state(self, name):
+        return self.virsh("domstate", name)
+
+    def watch(self, *args):
+        """virsh event, from when it is ready; reads of .stdout give its lines."""
+        process = subprocess.Popen(["stdbuf", "-oL", "virsh", "-q", "-c", self.uri(), "event", "--loop", *args],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, process)
+        return process
+
+    @staticmethod
+    def end(process):
+        process.terminate()
+        process.communicate()
+
+
+def main():
+    vireotest.need_program("virsh", "libvirt-clients")
+    unittest.main(module="__main__", verbosity=2 if os.environ.get("VERBOSE") else 1)

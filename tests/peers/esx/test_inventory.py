@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virsh on the esx driver: connections, lists, descriptions, power."""
+import os
+import ssl
+import time
+import xml.etree.ElementTree as ElementTree
+
+from esxtest import CENTER, MODE, PATH, EsxCase, main, write_private
+from simulator import PASSWORD
+
+
+class Open(EsxCase):
+    def test_uri_parameters(self):
+        for parameter, words in (("no_such", "parameter no_such is not known"),
+                                 ("insecure", "insecure=yes: the value is 0 or 1"),
+                                 ("transport", "transport=yes: the value is http or https"),
+                                 ("proxy", "proxy=gopher://x"),
+                                 ("server", "server=a/b: the value is HOST or HOST:PORT")):
+            value = {"proxy": "gopher://x", "server": "a/b"}.get(parameter, "yes")
+            if parameter != "proxy":  # which this client keeps for itself
+                self.assertIn(words, self.virsh_fails("uri", uri=self.uri(**{parameter: value})))
+        self.assertIn("the URI names no server", self.virsh_fails("uri", uri=self.uri(server=None, path=None)))
+        self.assertIn("esx.conf has no [connection nowhere]",
+                      self.virsh_fails("uri", uri=self.uri(server=None, path=None).replace("///?", "///nowhere?")))
+
+    def test_untrusted_certificate(self):
+        said = self.virsh_fails("list", uri=self.uri(insecure="0"))
+        self.assertRegex(said, "(?i)certificate")
+        self.assertIn(self.simulator.server, said)
+
+    def test_wrong_password(self):
+        auth = self.etc / "esx" / "auth.conf"
+        text = auth.read_text()
+        self.addCleanup(write_private, auth, text)
+        write_private(auth, text.replace(f"password={PASSWORD}", "password=sesame"))
+        said = self.virsh_fails("list", uri=self.uri(user="root"))
+        self.assertIn("authentication failed", said)
+        self.assertNotIn("sesame", said)
+        with open(self.daemon.log, encoding="utf-8") as stream:
+            self.assertNotIn("sesame", stream.read())
+
+    def test_open_password_file(self):
+        auth = self.etc / "esx" / "auth.conf"
+        self.addCleanup(os.chmod, auth, 0o600)
+        os.chmod(auth, 0o644)
+        self.assertIn("chmod 600", self.virsh_fails("list"))
+
+    def test_no_password(self):
+        said = self.virsh_fails("list", uri=self.uri(server=self.simulator.server.replace("127.0.0.1", "localhost")))
+        self.assertIn("needs [auth-esx-localhost] with credentials=NAME", said)
+
+    def test_the_other_kind_of_server(self):
+        other = self.uri(path="DC0/DC0_H0" if not CENTER else None)
+        other = other.replace("esx+", "vpx+") if not CENTER else other.replace("vpx+", "esx+")
+        self.assertIn("connect to it as " + ("vpx" if CENTER else "esx") + "://", self.virsh_fails("list", uri=other))
+
+    def test_nobody_listens(self):
+        self.assertIn("127.0.0.1:1", self.virsh_fails("list", uri=self.uri(server="127.0.0.1:1")))
+
+    if CENTER:
+        def test_paths(self):
+            for path, words in (("DC0", "needs the path of a host"), ("DC0/nothing", "there is no 'nothing'"),
+                                ("DC0/DC0_C0", "a cluster of 3 hosts"), ("DC0/DC0_C0/x", "there is no host 'x'")):
+                self.assertIn(words, self.virsh_fails("list", uri=self.uri(path=path)))
+            names = self.virsh("list", "--all", "--name", uri=self.uri(path="DC0/DC0_C0/DC0_C0_H0")).split()
+            self.assertNotIn(self.first, names)
+
+    def test_trusted_certificate(self):
+        host, port = self.simulator.server.split(":")
+        (self.etc / "esx.pem").write_text(ssl.get_server_certificate((host, int(port))), encoding="ascii")
+        write_private(self.etc / "esx.conf", "[connection lab]\n"
+                      f"uri = {'vpx' if CENTER else 'esx'}://root@{self.simulator.server}/{PATH}\n"
+                      f"ca_file = {self.etc}/esx.pem\n")
+        self.daemon.restart()
+        named = f"{'vpx' if CENTER else 'esx'}+unix:///lab?socket={self.daemon.socket}"
+        self.assertIn(self.first, self.virsh("list", "--all", "--name", uri=named).split())
+
+
+class Inventory(EsxCase):
+    def test_list(self):
+        self.assertEqual(self.names("--all"), [self.first, self.second])
+        self.assertEqual(self.names("--all", "--transient"), [])
+
+    def test_lookup(self):
+        uuid = self.virsh("domuuid", self.first)
+        self.assertEqual(self.virsh("domname", uuid), self.first)
+        self.assertEqual(self.virsh("domname", self.virsh("domid", self.second)), self.second)
+        self.assertIn("failed to get domain 'nobody'", self.virsh_fails("domstate", "nobody"))
+
+    def test_info(self):
+        lines = (line.partition(":") for line in self.virsh("dominfo", self.second).splitlines())
+        info = {key.strip(): value.strip() for key, _, value in lines}
+        self.assertEqual((info["State"], info["Max memory"], info["CPU(s)"]), ("running", "32768 KiB", "1"))
+        self.assertEqual((info["Persistent"], info["OS Type"]), ("yes", "hvm"))
+
+    def test_xml(self):
+        domain = ElementTree.fromstring(self.virsh("dumpxml", self.first))
+        self.assertEqual(domain.get("type"), "vmware")
+        self.assertEqual(domain.find("devices/disk[@device='disk']/source").get("file"),
+                         f"[LocalDS_0] {self.first}/disk1.vmdk")
+        self.assertEqual(domain.find("devices/interface/model").get("type"), "e1000")
+        self.assertRegex(domain.find("devices/interface/mac").get("address"), "^00:0c:29:")
+        self.assertEqual(domain.find("devices/controller[@type='scsi']").get("index"), "0")
+        self.assertIsNone(ElementTree.fromstring(self.virsh("dumpxml", "--inactive", self.first)).get("id"))
+
+    def test_host(self):
+        node = dict(line.split(":") for line in self.virsh("nodeinfo").splitlines())
+        self.assertEqual(node["CPU(s)"].strip(), "2")
+        self.assertEqual(node["Memory size"].strip(), "4193780 KiB")
+        self.assertIn("ESX 6.", self.virsh("version"))
+        self.assertTrue(self.virsh("hostname"))
+        self.assertGreater(int(self.virsh("freecell").split()[1]), 1024 * 1024)
+        self.assertIn("<domain type='vmware'/>", self.virsh("capabilities"))
+        if MODE != "host-raw":
+            self.assertEqual(self.virsh("maxvcpus"), "128")
+
+
+class Power(EsxCase):
+    def test_life(self):
+        name = self.first
+        self.virsh("suspend", name)
+        self.assertEqual(self.virsh("domstate", name, "--reason"), "paused (user)")
+        self.assertIn("is suspended", self.virsh_fails("suspend", name))
+        self.virsh("resume", name)
+        self.assertEqual(self.virsh("domstate", name, "--reason"), "running (unpaused)")
+        self.virsh("suspend", name)
+        self.virsh("destroy", name)
+        self.assertEqual(self.virsh("domstate", name, "--reason"), "shut off (destroyed)")
+        self.assertIn(name, self.names("--inactive"))
+        self.virsh_fails("resume", name)
+        self.assertIn("flag PAUSED is not supported", self.virsh_fails("start", "--paused", name))
+        self.virsh("start", name)
+        self.assertEqual(self.virsh("domstate", name, "--reason"), "running (booted)")
+        self.virsh("reset", name)
+        self.virsh("shutdown", name)
+        end = time.monotonic() + 5
+        while self.state(name) != "shut off" and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertEqual(self.state(name), "shut off")
+        self.virsh("start", name)
+        # The simulator has no such method: the reason comes from there.
+        self.assertIn("RebootGuest", self.virsh_fails("reboot", name))
+
+
+class Events(EsxCase):
+    def test_from_here_and_from_elsewhere(self):
+        watch = self.watch("--event", "lifecycle")
+        time.sleep(0.7)
+        self.virsh("destroy", self.second)
+        self.assertIn(f"domain '{self.second}': Stopped Destroyed", watch.stdout.readline())
+        self.virsh("start", self.second)
+        self.assertIn(f"domain '{self.second}': Started Booted", watch.stdout.readline())
+
+
+if __name__ == "__main__":
+    main()
