@@ -70,7 +70,7 @@ typedef struct {
     int expected; /* reason of being off, when somebody here turns it off; 0: nobody does */
     guint vcpus;
     guint64 max_memory, memory; /* KiB */
-    GPtrArray *snapshots;       /* EsxSnapshot, parents before their children */
+    GPtrArray *snapshots;       /* EsxSnapshot, parents before their children; replaced, never changed */
     guint64 seen;               /* number of the request this came from */
 } EsxMachine;
 
@@ -114,6 +114,9 @@ void esx_inventory_clear(EsxServer *server);
 extern const char *const esx_inventory_paths[];
 extern const guint esx_inventory_n_paths;
 void esx_snapshot_free(gpointer snapshot);
+
+/* As vSphere wants names: % / and \ are written with %. Caller frees. */
+char *esx_escape_name(const char *name);
 
 /* ---- server.c ------------------------------------------------------------------------ */
 
@@ -172,9 +175,16 @@ EsxRef *esx_machine_ref(EsxConn *conn, vireo_call *call, const vireo_domain_ref 
 /* What the domain is now, for an answer. */
 vireo_domain_ref esx_machine_dom(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom);
 
+/* power.c: the machine, when it is now in one of those states (a mask of 1 << power); NULL: failed. */
+EsxRef *esx_machine_need(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states);
+
+int esx_machine_power_on(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states);
+
 /* task.c: waits for the task, reads the machine anew, and returns the call's status. Takes error, which says why
  * there is no task when that is NULL. */
 int esx_task_wait(EsxConn *conn, vireo_call *call, const EsxRef *task, EsxRef *machine, GError *error);
+/* The waiting alone. */
+gboolean esx_task_end(EsxConn *conn, vireo_call *call, const EsxRef *task, GError **error);
 /* The object a task has made; NULL: failed. */
 EsxRef *esx_task_result(EsxConn *conn, vireo_call *call, const EsxRef *task, VireoArena *arena, GError **error);
 
@@ -182,9 +192,9 @@ EsxRef *esx_task_result(EsxConn *conn, vireo_call *call, const EsxRef *task, Vir
 VireoDomain *esx_describe(EsxServer *server, const EsxMachine *machine, const VimObjectContent *object);
 extern const char *const esx_describe_paths[];
 extern const guint esx_describe_n_paths;
-/* A copy of what is known of a machine, its snapshots not included; NULL: there is none. Free with
- * esx_machine_free(). */
+/* A copy of what is known of a machine; NULL: there is none. Free with esx_machine_free(). */
 EsxMachine *esx_machine_find(EsxServer *server, const guint8 uuid[16]);
 void esx_machine_free(gpointer machine);
+gboolean esx_machine_has_name(EsxServer *server, const char *name);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EsxUri, esx_uri_free)

@@ -2,26 +2,13 @@
 /* The table of the esx driver, its start and its end. */
 #include "ops.h"
 
+#include "spec.h"
+
 static const struct vireo_host *services;
 
 int esx_call_cancelled(void *call)
 {
     return services->cancelled(call);
-}
-
-static int esx_init(const struct vireo_host *host, vireo_core *core, void **self)
-{
-    EsxDriver *driver = g_new0(EsxDriver, 1);
-
-    services = host;
-    driver->host = host;
-    driver->core = core;
-    g_mutex_init(&driver->lock);
-    g_cond_init(&driver->opened);
-    driver->servers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    driver->all = g_hash_table_new(NULL, NULL);
-    *self = driver;
-    return VIREO_OK;
 }
 
 static void esx_fini(void *self)
@@ -37,6 +24,28 @@ static void esx_fini(void *self)
     g_cond_clear(&driver->opened);
     g_mutex_clear(&driver->lock);
     g_free(driver);
+}
+
+static int esx_init(const struct vireo_host *host, vireo_core *core, void **self)
+{
+    EsxDriver *driver = g_new0(EsxDriver, 1);
+    g_autoptr(GError) error = NULL;
+
+    services = host;
+    driver->host = host;
+    driver->core = core;
+    g_mutex_init(&driver->lock);
+    g_cond_init(&driver->opened);
+    driver->servers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    driver->all = g_hash_table_new(NULL, NULL);
+    driver->honoured = esx_honoured_paths(&error);
+    if (!driver->honoured) {
+        host->log(core, VIREO_LOG_ERROR, "init", "%s", error->message);
+        esx_fini(driver);
+        return VIREO_FAIL;
+    }
+    *self = driver;
+    return VIREO_OK;
 }
 
 /* operation, function, native, trivial, needs active, needs inactive; why a flag is trivial is said in esx.rst */
@@ -59,6 +68,32 @@ static void esx_fini(void *self)
     X(domain_reboot, esx_domain_reboot, 0, 0, 0, 0)                                                \
     X(domain_reset, esx_domain_reset, 0, 0, 0, 0)                                                  \
     X(domain_suspend, esx_domain_suspend, 0, 0, 0, 0)                                              \
-    X(domain_resume, esx_domain_resume, 0, 0, 0, 0)
+    X(domain_resume, esx_domain_resume, 0, 0, 0, 0)                                                \
+    X(domain_define_xml_flags, esx_domain_define_xml_flags, VIREO_DOMAIN_DEFINE_VALIDATE, 0, 0, 0) \
+    X(domain_undefine_flags, esx_domain_undefine_flags, 0,                                         \
+      VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |      \
+          VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE,                                                      \
+      0, 0)                                                                                        \
+    X(domain_rename, esx_domain_rename, 0, 0, 0, 0)                                                \
+    X(domain_set_vcpus_flags, esx_domain_set_vcpus_flags,                                          \
+      VIREO_DOMAIN_VCPU_LIVE | VIREO_DOMAIN_VCPU_CONFIG, 0, VIREO_DOMAIN_VCPU_LIVE,                \
+      VIREO_DOMAIN_VCPU_CONFIG)                                                                    \
+    X(domain_get_vcpus_flags, esx_domain_get_vcpus_flags, VIREO_DOMAIN_VCPU_MAXIMUM,               \
+      VIREO_DOMAIN_VCPU_CONFIG | VIREO_DOMAIN_VCPU_LIVE, 0, 0)                                     \
+    X(domain_set_memory_flags, esx_domain_set_memory_flags,                                        \
+      VIREO_DOMAIN_MEM_LIVE | VIREO_DOMAIN_MEM_CONFIG | VIREO_DOMAIN_MEM_MAXIMUM, 0,               \
+      VIREO_DOMAIN_MEM_LIVE, VIREO_DOMAIN_MEM_CONFIG | VIREO_DOMAIN_MEM_MAXIMUM)                   \
+    X(domain_snapshot_create_xml, esx_domain_snapshot_create_xml,                                  \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE |              \
+          VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE,                                                   \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC,              \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE, 0)                                                     \
+    X(domain_snapshot_get_xml_desc, esx_domain_snapshot_get_xml_desc, 0,                           \
+      VIREO_DOMAIN_SNAPSHOT_XML_SECURE, 0, 0)                                                      \
+    X(domain_revert_to_snapshot, esx_domain_revert_to_snapshot,                                    \
+      VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING, VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE, 0, 0)              \
+    X(domain_snapshot_delete, esx_domain_snapshot_delete,                                          \
+      VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY,          \
+      VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY, 0, 0)
 
 VIREO_DRIVER(esx, "0.1.0", "esx vpx", VIREO_PARALLEL, ESX_OPS, esx_init, esx_fini)

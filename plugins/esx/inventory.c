@@ -64,6 +64,18 @@ static char *plain_name(const char *escaped)
     return name;
 }
 
+char *esx_escape_name(const char *name)
+{
+    GString *text = g_string_new(NULL);
+
+    for (; *name; name++)
+        if (strchr("%/\\", *name))
+            g_string_append_printf(text, "%%%02x", (guint)(guchar)*name);
+        else
+            g_string_append_c(text, *name);
+    return g_string_free(text, FALSE);
+}
+
 static void take_snapshots(GPtrArray *into, VimVirtualMachineSnapshotTree *const *trees, guint n, int parent,
                            const char *current)
 {
@@ -203,9 +215,16 @@ EsxMachine *esx_machine_find(EsxServer *server, const guint8 uuid[16])
     if (copy) {
         copy->ref = esx_ref_copy(known->ref);
         copy->name = g_strdup(known->name);
-        copy->snapshots = NULL;
+        copy->snapshots = g_ptr_array_ref(known->snapshots);
     }
     return copy;
+}
+
+gboolean esx_machine_has_name(EsxServer *server, const char *name)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+
+    return other_with(server, "", name, NULL) != NULL;
 }
 
 static EsxMachine *machine_for(EsxServer *server, const EsxRef *ref)

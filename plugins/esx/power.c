@@ -13,8 +13,8 @@ static const char *power_words(VimVirtualMachinePowerState power)
                                                                   : "suspended";
 }
 
-/* The machine, when it is now in one of those states: the server would also take a start for a resume. */
-static EsxRef *need(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states)
+/* The server itself would also take a start for a resume. */
+EsxRef *esx_machine_need(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states)
 {
     EsxRef *ref = esx_machine_ref(conn, call, dom);
     VireoHttpWait wait = esx_wait(call);
@@ -40,9 +40,9 @@ static EsxRef *need(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom
     return ref;
 }
 
-static int power_on(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint state)
+int esx_machine_power_on(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint state)
 {
-    EsxRef *machine = need(conn, call, dom, state);
+    EsxRef *machine = esx_machine_need(conn, call, dom, state);
     VimPowerOnVMTaskArgs args = { ._this = machine, .host = conn->server->host };
     VireoHttpWait wait = esx_wait(call);
     g_autoptr(VireoArena) arena = vireo_arena_new();
@@ -57,7 +57,7 @@ static int power_on(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom
 int esx_domain_create_with_flags(void *handle, vireo_call *call, const vireo_domain_create_with_flags_args *args,
                                  vireo_domain_create_with_flags_ret *ret)
 {
-    int status = power_on(handle, call, &args->dom, OFF);
+    int status = esx_machine_power_on(handle, call, &args->dom, OFF);
 
     if (status == VIREO_OK)
         ret->dom = esx_machine_dom(handle, call, &args->dom);
@@ -66,13 +66,13 @@ int esx_domain_create_with_flags(void *handle, vireo_call *call, const vireo_dom
 
 int esx_domain_resume(void *handle, vireo_call *call, const vireo_domain_resume_args *args)
 {
-    return power_on(handle, call, &args->dom, SUSPENDED);
+    return esx_machine_power_on(handle, call, &args->dom, SUSPENDED);
 }
 
 int esx_domain_suspend(void *handle, vireo_call *call, const vireo_domain_suspend_args *args)
 {
     EsxConn *conn = handle;
-    EsxRef *machine = need(conn, call, &args->dom, ON);
+    EsxRef *machine = esx_machine_need(conn, call, &args->dom, ON);
     VimSuspendVMTaskArgs suspend = { ._this = machine };
     VireoHttpWait wait = esx_wait(call);
     g_autoptr(VireoArena) arena = vireo_arena_new();
@@ -87,7 +87,7 @@ int esx_domain_suspend(void *handle, vireo_call *call, const vireo_domain_suspen
 int esx_domain_destroy_flags(void *handle, vireo_call *call, const vireo_domain_destroy_flags_args *args)
 {
     EsxConn *conn = handle;
-    EsxRef *machine = need(conn, call, &args->dom, ON | SUSPENDED);
+    EsxRef *machine = esx_machine_need(conn, call, &args->dom, ON | SUSPENDED);
     VimPowerOffVMTaskArgs off = { ._this = machine };
     VireoHttpWait wait = esx_wait(call);
     g_autoptr(VireoArena) arena = vireo_arena_new();
@@ -106,7 +106,7 @@ int esx_domain_destroy_flags(void *handle, vireo_call *call, const vireo_domain_
 int esx_domain_reset(void *handle, vireo_call *call, const vireo_domain_reset_args *args)
 {
     EsxConn *conn = handle;
-    EsxRef *machine = need(conn, call, &args->dom, ON);
+    EsxRef *machine = esx_machine_need(conn, call, &args->dom, ON);
     VimResetVMTaskArgs reset = { ._this = machine };
     VireoHttpWait wait = esx_wait(call);
     g_autoptr(VireoArena) arena = vireo_arena_new();
@@ -128,7 +128,7 @@ int esx_domain_reset(void *handle, vireo_call *call, const vireo_domain_reset_ar
 int esx_domain_shutdown_flags(void *handle, vireo_call *call, const vireo_domain_shutdown_flags_args *args)
 {
     EsxConn *conn = handle;
-    EsxRef *machine = need(conn, call, &args->dom, ON);
+    EsxRef *machine = esx_machine_need(conn, call, &args->dom, ON);
     VimShutdownGuestArgs down = { ._this = machine };
     VireoHttpWait wait = esx_wait(call);
     g_autoptr(VireoArena) arena = vireo_arena_new();
@@ -144,7 +144,7 @@ int esx_domain_shutdown_flags(void *handle, vireo_call *call, const vireo_domain
 int esx_domain_reboot(void *handle, vireo_call *call, const vireo_domain_reboot_args *args)
 {
     EsxConn *conn = handle;
-    EsxRef *machine = need(conn, call, &args->dom, ON);
+    EsxRef *machine = esx_machine_need(conn, call, &args->dom, ON);
     VimRebootGuestArgs again = { ._this = machine };
     VireoHttpWait wait = esx_wait(call);
     g_autoptr(VireoArena) arena = vireo_arena_new();

@@ -31,6 +31,16 @@ EsxRef *esx_ref_in(VireoArena *arena, const EsxRef *ref)
     return copy;
 }
 
+/* Without a session a server may answer all the same, only with nothing in it. */
+static gboolean session_is_gone(const VimRetrievePropertiesRet *ret)
+{
+    for (guint i = 0; i < ret->returnval.n; i++)
+        for (guint j = 0; j < ret->returnval.items[i]->missing_set.n; j++)
+            if (vireo_soap_cast(ret->returnval.items[i]->missing_set.items[j]->fault->fault, &vim_not_authenticated_type))
+                return TRUE;
+    return FALSE;
+}
+
 VimRetrievePropertiesRet *esx_properties(EsxServer *server, const char *type, EsxRef *const *refs, guint n,
                                          const char *const *paths, guint n_paths, const VireoHttpWait *wait,
                                          VireoArena *arena, GError **error)
@@ -49,6 +59,11 @@ VimRetrievePropertiesRet *esx_properties(EsxServer *server, const char *type, Es
         objects[i].obj = refs[i];
         list[i] = &objects[i];
     }
+    VimRetrievePropertiesRet *ret = vim_retrieve_properties(server->soap, &args, wait, arena, error);
+    if (!ret || !session_is_gone(ret))
+        return ret;
+    if (!vireo_soap_login(server->soap, wait, error))
+        return NULL;
     return vim_retrieve_properties(server->soap, &args, wait, arena, error);
 }
 

@@ -68,11 +68,17 @@ static VimTaskInfo *follow(EsxConn *conn, vireo_call *call, const EsxRef *task, 
     }
 }
 
-int esx_task_wait(EsxConn *conn, vireo_call *call, const EsxRef *task, EsxRef *machine, GError *error)
+gboolean esx_task_end(EsxConn *conn, vireo_call *call, const EsxRef *task, GError **error)
 {
     g_autoptr(VireoArena) arena = vireo_arena_new();
+
+    return follow(conn, call, task, arena, error) != NULL;
+}
+
+int esx_task_wait(EsxConn *conn, vireo_call *call, const EsxRef *task, EsxRef *machine, GError *error)
+{
     VireoHttpWait wait = esx_wait(call);
-    gboolean good = task && follow(conn, call, task, arena, &error);
+    gboolean good = task && esx_task_end(conn, call, task, &error);
 
     /* Also after a failure: it may say what has changed behind our back. */
     if (!esx_inventory_read(conn->server, &machine, 1, &wait, good ? &error : NULL))

@@ -50,6 +50,8 @@ class TableError(Exception):
 
 
 def snake(name):
+    # A plural: numCPUs is num_cpus.
+    name = re.sub(r"(?<=[a-z0-9])([A-Z]{2,})s(?=[A-Z]|$)", lambda match: "_" + match[1].lower() + "s", name)
     name = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", re.sub(r"\W", "_", name))
     name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name).lower()
     return name[:1] + re.sub(r"__+", "_", name[1:])

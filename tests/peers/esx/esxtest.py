@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests of the esx driver share: a simulator, a daemon that knows its password, and virsh."""
+import http.client
 import os
+import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -12,6 +15,7 @@ from simulator import PASSWORD, USER, Simulator
 sys.path.insert(0, str(Path(__file__).parents[2] / "clients"))
 import vireotest  # noqa: E402  pylint: disable=wrong-import-position
 
+wait_until = vireotest.wait_until
 FOLDER = Path(vireotest.BUILD) / "tests" / "peers" / "esx" / "simulator"
 MODE = os.environ.get("VIREO_TEST_ESX", "host")
 OPTIONS = {"host": ["-esx", "-enrich"], "host-raw": ["-esx", "-raw"], "vcenter": ["-enrich"]}[MODE]
@@ -24,6 +28,51 @@ def write_private(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
         stream.write(text)
+
+
+class Witness:
+    """Somebody else who talks to the server: what the driver does is seen, and things happen behind its back."""
+
+    def __init__(self, server):
+        # The certificate is the simulator's own.
+        self.connection = http.client.HTTPSConnection(server, context=ssl._create_unverified_context(), timeout=30)
+        self.cookie = None
+        self.call("Login", "SessionManager", "SessionManager" if CENTER else "ha-sessionmgr",
+                  f"<userName>{USER}</userName><password>{PASSWORD}</password>")
+
+    def call(self, method, kind, this, rest=""):
+        body = ('<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+                f'<{method} xmlns="urn:vim25"><_this type="{kind}">{this}</_this>{rest}</{method}></s:Body></s:Envelope>')
+        headers = {"Content-Type": "text/xml", "SOAPAction": "urn:vim25/6.5", **({"Cookie": self.cookie} if self.cookie else {})}
+        self.connection.request("POST", "/sdk", body, headers)
+        answer = self.connection.getresponse()
+        text = answer.read().decode()
+        assert answer.status == 200, text
+        self.cookie = self.cookie or answer.getheader("Set-Cookie").split(";")[0]
+        return text
+
+    def machine(self, machine, path):
+        """A property of a machine, as XML."""
+        return self.call("RetrieveProperties", "PropertyCollector", "propertyCollector" if CENTER else "ha-property-collector",
+                         f"<specSet><propSet><type>VirtualMachine</type><pathSet>{path}</pathSet></propSet>"
+                         f'<objectSet><obj type="VirtualMachine">{machine}</obj></objectSet></specSet>')
+
+
+    def make_disk(self, folder, disk):
+        center = f'<datacenter type="Datacenter">{self.datacenter()}</datacenter>'
+        self.call("MakeDirectory", "FileManager", "FileManager" if CENTER else "ha-nfc-file-manager",
+                  f"<name>{folder}</name>{center}")
+        self.call("CreateVirtualDisk_Task", "VirtualDiskManager", "virtualDiskManager" if CENTER else "ha-vdiskmanager",
+                  f'<name>{disk}</name>{center}<spec xmlns:i="http://www.w3.org/2001/XMLSchema-instance" '
+                  'i:type="FileBackedVirtualDiskSpec"><diskType>thin</diskType><adapterType>lsiLogic</adapterType>'
+                  "<capacityKb>1024</capacityKb></spec>")
+
+    def datacenter(self):
+        if not CENTER:
+            return "ha-datacenter"
+        found = self.call("FindChild", "SearchIndex", "SearchIndex",
+                          '<entity type="Folder">group-d1</entity><name>DC0</name>')
+        return re.search(r'<returnval type="Datacenter">(.*?)<', found)[1]
 
 
 class EsxCase(unittest.TestCase):
@@ -65,6 +114,9 @@ class EsxCase(unittest.TestCase):
         if done.returncode == 0:
             self.fail(f"virsh {' '.join(args)} should have failed; it said {done.stdout.strip()}")
         return done.stderr.strip()
+
+    def reference(self, name):
+        return re.search(r"<vmware:moref>(.*)</vmware:moref>", self.virsh("dumpxml", name))[1]
 
     def names(self, *args):
         return sorted(self.virsh("list", "--name", *args).split())

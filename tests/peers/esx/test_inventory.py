@@ -142,15 +142,5 @@ class Power(EsxCase):
         self.assertIn("RebootGuest", self.virsh_fails("reboot", name))
 
 
-class Events(EsxCase):
-    def test_from_here_and_from_elsewhere(self):
-        watch = self.watch("--event", "lifecycle")
-        time.sleep(0.7)
-        self.virsh("destroy", self.second)
-        self.assertIn(f"domain '{self.second}': Stopped Destroyed", watch.stdout.readline())
-        self.virsh("start", self.second)
-        self.assertIn(f"domain '{self.second}': Started Booted", watch.stdout.readline())
-
-
 if __name__ == "__main__":
     main()

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Machines come and go. */
+#include "ops.h"
+
+#include <string.h>
+
+#include "spec.h"
+
+/* The datastore with the most room that the host can reach; NULL: failed. */
+static const char *roomiest_datastore(EsxServer *server, const VireoHttpWait *wait, VireoArena *arena, GError **error)
+{
+    static const char *const stores[] = { "datastore" }, *const summary[] = { "summary" };
+    VimObjectContent *host = esx_properties_of(server, server->host, stores, 1, wait, arena, error);
+    const VireoSoapValue *list = host ? esx_property(host, "datastore") : NULL;
+    guint n = vireo_soap_value_length(list);
+    g_autofree EsxRef **refs = g_new0(EsxRef *, n + 1);
+    const VimDatastoreSummary *best = NULL;
+
+    for (guint i = 0; i < n; i++)
+        refs[i] = vireo_soap_value_struct(vireo_soap_value_item(list, i), &vim_managed_object_reference_type);
+    VimRetrievePropertiesRet *ret =
+        n ? esx_properties(server, "Datastore", refs, n, summary, 1, wait, arena, error) : NULL;
+    for (guint i = 0; ret && i < ret->returnval.n; i++) {
+        const VimDatastoreSummary *one =
+            vireo_soap_value_struct(esx_property(ret->returnval.items[i], "summary"), &vim_datastore_summary_type);
+
+        if (one && one->accessible && (!best || one->free_space > best->free_space))
+            best = one;
+    }
+    if (!best && error && !*error)
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED, "the host has no datastore that can be reached");
+    return best ? best->name : NULL;
+}
+
+/* Beside the first disk; a machine without one gets a folder of its own. NULL: failed. */
+static const char *path_for(EsxServer *server, const EsxSpec *spec, const VireoHttpWait *wait, VireoArena *arena,
+                            GError **error)
+{
+    const char *slash = spec->first_file ? strrchr(spec->first_file, '/') : NULL;
+    const char *end = spec->first_file ? strstr(spec->first_file, "] ") + 2 : NULL;
+    g_autofree char *path = NULL;
+
+    if (spec->first_file)
+        path = g_strdup_printf("%.*s%s.vmx", (int)((slash ? slash + 1 : end) - spec->first_file), spec->first_file,
+                               spec->config.name);
+    else {
+        const char *store = roomiest_datastore(server, wait, arena, error);
+        path = store ? g_strdup_printf("[%s]", store) : NULL;
+    }
+    return path ? vireo_arena_strdup(arena, path) : NULL;
+}
+
+static gboolean create_machine(EsxConn *conn, vireo_call *call, EsxSpec *spec, VireoArena *arena, GError **error)
+{
+    EsxServer *server = conn->server;
+    VireoHttpWait wait = esx_wait(call);
+    VimVirtualMachineFileInfo files = { .vm_path_name = path_for(server, spec, &wait, arena, error) };
+    VimCreateVMTaskArgs args = { ._this = server->vm_folder, .config = &spec->config, .pool = server->pool,
+                                 .host = server->host };
+
+    if (!files.vm_path_name)
+        return FALSE;
+    spec->config.files = &files;
+    VimCreateVMTaskRet *ret = vim_create_vm_task(server->soap, &args, &wait, arena, error);
+    EsxRef *made = ret ? esx_task_result(conn, call, ret->returnval, arena, error) : NULL;
+    return made && esx_inventory_read(server, &made, 1, &wait, error);
+}
+
+/* ---- an existing machine ------------------------------------------------------------- */
+
+static gboolean same_lists(const VireoModelType *type, const char *element, gpointer const *one, guint n_one,
+                           gpointer const *other, guint n_other)
+{
+    gboolean same = n_one == n_other;
+
+    for (guint i = 0; same && i < n_one; i++) {
+        g_autofree char *left = vireo_model_format(type, element, one[i], VIREO_MODEL_FORMAT_INACTIVE);
+        g_autofree char *right = vireo_model_format(type, element, other[i], VIREO_MODEL_FORMAT_INACTIVE);
+
+        same = g_str_equal(left, right);
+    }
+    return same;
+}
+
+static gboolean same_devices(const VireoDomain *one, const VireoDomain *other)
+{
+    return same_lists(&vireo_domain_disk_type, "disk", (gpointer *)one->devices->disks.items, one->devices->disks.n,
+                      (gpointer *)other->devices->disks.items, other->devices->disks.n) &&
+           same_lists(&vireo_domain_interface_type, "interface", (gpointer *)one->devices->interfaces.items,
+                      one->devices->interfaces.n, (gpointer *)other->devices->interfaces.items,
+                      other->devices->interfaces.n);
+}
+
+/* What of a definition an existing machine can take on: not its name, its devices or what it boots with. */
+static gboolean can_become(const VireoDomain *is, const VireoDomain *wanted, GError **error)
+{
+    const char *what = !g_str_equal(is->name, wanted->name)                       ? "name (domrename does that)"
+                       : g_strcmp0(is->os->type->arch, wanted->os->type->arch) != 0 && wanted->os->type->arch
+                           ? "architecture"
+                       : is->os->firmware != wanted->os->firmware && wanted->os->firmware ? "firmware"
+                       : !same_devices(is, wanted)                                ? "disks and interfaces"
+                                                                                  : NULL;
+
+    if (what)
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_UNSUPPORTED,
+                    "domain '%s' exists: a definition does not change its %s", is->name, what);
+    return what == NULL;
+}
+
+static gboolean reconfigure(EsxConn *conn, vireo_call *call, EsxMachine *machine, const VireoDomain *wanted, EsxSpec *spec,
+                            GError **error)
+{
+    EsxServer *server = conn->server;
+    VireoHttpWait wait = esx_wait(call);
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    VimResourceAllocationInfo unlimited = { .has_limit = TRUE, .limit = -1 };
+    VimReconfigVMTaskArgs args = { ._this = machine->ref, .spec = &spec->config };
+    VimObjectContent *object =
+        esx_properties_of(server, machine->ref, esx_describe_paths, esx_describe_n_paths, &wait, arena, error);
+    VireoDomain *is = object ? esx_describe(server, machine, object) : NULL;
+    gboolean good = is && can_become(is, wanted, error);
+
+    vireo_domain_free(is);
+    if (!good)
+        return FALSE;
+    spec->config.name = spec->config.uuid = spec->config.guest_id = spec->config.firmware = NULL;
+    spec->config.device_change.n = 0;
+    if (!spec->config.annotation)
+        spec->config.annotation = "";
+    if (!spec->config.memory_allocation)
+        spec->config.memory_allocation = &unlimited;
+    VimReconfigVMTaskRet *ret = vim_reconfig_vm_task(server->soap, &args, &wait, arena, error);
+    return ret && esx_task_end(conn, call, ret->returnval, error) &&
+           esx_inventory_read(server, &machine->ref, 1, &wait, error);
+}
+
+static gboolean make(EsxConn *conn, vireo_call *call, const VireoDomain *domain, GError **error)
+{
+    EsxMachine *known = esx_machine_find(conn->server, domain->uuid);
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    EsxSpec spec;
+    gboolean good = esx_spec_make(&spec, domain, arena, error);
+
+    if (good && known)
+        good = reconfigure(conn, call, known, domain, &spec, error);
+    else if (good && esx_machine_has_name(conn->server, domain->name)) {
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_DOM_EXIST, "there is a domain '%s' already, with another UUID",
+                    domain->name);
+        good = FALSE;
+    } else if (good)
+        good = create_machine(conn, call, &spec, arena, error);
+    esx_spec_clear(&spec);
+    g_clear_pointer(&known, esx_machine_free);
+    return good;
+}
+
+int esx_domain_define_xml_flags(void *handle, vireo_call *call, const vireo_domain_define_xml_flags_args *args,
+                                vireo_domain_define_xml_flags_ret *ret)
+{
+    EsxConn *conn = handle;
+    guint how = VIREO_MODEL_PARSE_INACTIVE |
+                (args->flags & VIREO_DOMAIN_DEFINE_VALIDATE ? VIREO_MODEL_PARSE_VALIDATE : 0);
+    GError *error = NULL;
+    VireoDomain *domain = vireo_domain_parse(args->xml, how, &error);
+    gboolean good = domain != NULL;
+
+    if (good && !domain->has_uuid) {
+        g_autofree char *uuid = g_uuid_string_random();
+        domain->has_uuid = vireo_model_uuid_parse(uuid, domain->uuid);
+    }
+    good = good && vireo_model_path_set_check(conn->driver->honoured, domain, &error) && make(conn, call, domain, &error);
+    if (good) {
+        vireo_domain_ref dom = { .name = conn->driver->host->strdup(call, domain->name), .id = -1 };
+
+        memcpy(dom.uuid, domain->uuid, 16);
+        ret->dom = esx_machine_dom(conn, call, &dom);
+    }
+    vireo_domain_free(domain);
+    return good ? VIREO_OK : esx_fail(conn->driver, call, error);
+}
+
+/* The machine's files stay where they are. */
+int esx_domain_undefine_flags(void *handle, vireo_call *call, const vireo_domain_undefine_flags_args *args)
+{
+    EsxConn *conn = handle;
+    EsxRef *machine = esx_machine_ref(conn, call, &args->dom);
+    VimUnregisterVMArgs unregister = { ._this = machine };
+    VireoHttpWait wait = esx_wait(call);
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    GError *error = NULL;
+
+    if (!machine)
+        return VIREO_FAIL;
+    if (!vim_unregister_vm(conn->server->soap, &unregister, &wait, arena, &error))
+        return esx_fail(conn->driver, call, error);
+    esx_inventory_gone(conn->server, machine->value);
+    return VIREO_OK;
+}
+
+int esx_domain_rename(void *handle, vireo_call *call, const vireo_domain_rename_args *args, vireo_domain_rename_ret *ret)
+{
+    EsxConn *conn = handle;
+    EsxRef *machine = esx_machine_ref(conn, call, &args->dom);
+    VireoHttpWait wait = esx_wait(call);
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    g_autofree char *name = args->new_name ? esx_escape_name(args->new_name) : NULL;
+    VimRenameTaskArgs rename = { ._this = machine, .new_name = name };
+    GError *error = NULL;
+
+    if (!machine)
+        return VIREO_FAIL;
+    if (!name || !*name)
+        return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "a machine needs a name");
+    if (esx_machine_has_name(conn->server, args->new_name))
+        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "there is a domain '%s' already", args->new_name);
+    VimRenameTaskRet *task = vim_rename_task(conn->server->soap, &rename, &wait, arena, &error);
+    ret->retcode = 0;
+    return esx_task_wait(conn, call, task ? task->returnval : NULL, machine, error);
+}

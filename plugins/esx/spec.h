@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What to tell the server to make a machine of a domain document. */
+#include "driver.h"
+
+/* KiB to the MiB a server takes: multiples of 4, upwards. */
+#define ESX_MEMORY_MIB(kib) (((kib) + 4095) / 4096 * 4)
+
+typedef struct {
+    VimVirtualMachineConfigSpec config; /* without files; below the document and the arena */
+    const char *first_file;             /* of the first hard disk, or NULL */
+    /* while it is made */
+    const VireoDomain *domain;
+    VireoArena *arena;
+    GPtrArray *changes;
+    gint32 controllers[2][4]; /* SATA and SCSI: keys */
+} EsxSpec;
+
+/* FALSE: something the document asks for cannot be had; clear it all the same. */
+gboolean esx_spec_make(EsxSpec *spec, const VireoDomain *domain, VireoArena *arena, GError **error);
+void esx_spec_clear(EsxSpec *spec);
+
+VireoModelPathSet *esx_honoured_paths(GError **error);

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virsh on the esx driver: definitions, resources, events, and servers that go away. What is done is looked at from outside."""
+import subprocess
+import time
+import xml.etree.ElementTree as ElementTree
+
+from esxtest import EsxCase, Witness, main, wait_until
+
+MACHINE = """<domain type='vmware'>
+  <name>{name}</name>
+  <description>made here</description>
+  <memory unit='MiB'>64</memory>
+  <vcpu>2</vcpu>
+  <os><type arch='x86_64'>hvm</type></os>
+  <devices>{devices}</devices>
+</domain>"""
+DEVICES = """
+  <disk type='file' device='cdrom'><source file='[LocalDS_0] images/x.iso'/><target dev='hda' bus='ide'/></disk>
+  <controller type='scsi' index='0' model='lsisas1068'/>
+  <interface type='bridge'>
+    <mac address='00:50:56:01:02:03'/><source bridge='VM Network'/><model type='vmxnet3'/>
+  </interface>"""
+
+
+class ChangeCase(EsxCase):
+    def setUp(self):
+        super().setUp()
+        self.witness = Witness(self.simulator.server)
+        self.addCleanup(self.witness.connection.close)
+
+    def define(self, name, devices="", text=None):
+        path = self.work / "machine.xml"
+        path.write_text(text or MACHINE.format(name=name, devices=devices))
+        self.virsh("define", str(path))
+        return self.reference(name)
+
+    def refuses(self, text):
+        path = self.work / "machine.xml"
+        path.write_text(text)
+        return self.virsh_fails("define", str(path))
+
+
+class Define(ChangeCase):
+    def test_define_and_undefine(self):
+        machine = self.define("fresh", DEVICES)
+        self.assertIn("fresh", self.names("--inactive"))
+        hardware = self.witness.machine(machine, "config.hardware")
+        for words in ("<numCPU>2</numCPU>", "<memoryMB>64</memoryMB>", "VirtualVmxnet3", "00:50:56:01:02:03",
+                      "VirtualLsiLogicSASController", "[LocalDS_0] images/x.iso"):
+            self.assertIn(words, hardware)
+        self.assertIn("made here", self.witness.machine(machine, "config.annotation"))
+        self.virsh("start", "fresh")
+        self.assertIn("poweredOn", self.virsh_fails("undefine", "fresh"))
+        self.virsh("destroy", "fresh")
+        self.virsh("undefine", "fresh", "--snapshots-metadata")
+        self.assertNotIn("fresh", self.names("--all"))
+        with self.assertRaisesRegex(AssertionError, "ManagedObjectNotFound"):
+            self.witness.machine(machine, "name")
+
+    def test_what_is_described_can_be_defined(self):
+        self.define("twice", DEVICES)
+        first = self.virsh("dumpxml", "twice")
+        self.virsh("undefine", "twice")
+        self.define("twice", text=first)
+        again = self.virsh("dumpxml", "twice")
+        self.virsh("undefine", "twice")
+        for text in (first, again):
+            self.assertIn("lsisas1068", text)
+        strip = lambda text: [line for line in text.splitlines() if "moref" not in line]  # noqa: E731
+        self.assertEqual(strip(first), strip(again))
+
+    def test_disk(self):
+        disk = "[LocalDS_0] own/data.vmdk"
+        self.witness.make_disk("[LocalDS_0] own", disk)
+        machine = self.define("guest", f"<disk type='file'><source file='{disk}'/><target dev='sdb'/></disk>")
+        self.assertIn(disk, self.witness.machine(machine, "config.hardware.device"))
+        self.assertIn("[LocalDS_0] own/guest.vmx", self.witness.machine(machine, "config.files"))
+        xml = ElementTree.fromstring(self.virsh("dumpxml", "guest"))
+        self.assertEqual(xml.find("devices/disk[@device='disk']/target").get("dev"), "sdb")
+        self.assertEqual(xml.find("devices/disk[@device='disk']/address").get("unit"), "1")
+        self.virsh("undefine", "guest")
+
+    def test_refusals(self):
+        plain = MACHINE.format(name="odd", devices="{}")
+        for devices, words in (
+                ("<disk type='file'><source file='/a.vmdk'/><target dev='sda'/></disk>", "'[DATASTORE] FOLDER/NAME.vmdk'"),
+                ("<disk type='file'><source file='[a] b'/><target dev='vda' bus='virtio'/></disk>", "scsi, sata and ide"),
+                ("<disk type='file'><source file='[a] b'/><target dev='hda'/></disk>", "on this bus they are sda, sdb"),
+                ("<controller type='scsi' model='virtio-scsi'/>", "SCSI controller model 'virtio-scsi'"),
+                ("<interface type='bridge'><source bridge='b'/><model type='virtio'/></interface>", "interface model 'virtio'"),
+                ("<interface type='user'/>", "interfaces are of type bridge"),
+                ("<sound model='ich6'/>", "domain.devices.sound")):
+            self.assertIn(words, self.refuses(plain.format(devices)))
+        self.assertIn("domain type 'qemu'", self.refuses(plain.replace("vmware", "qemu").format("")))
+        self.assertIn("there is a domain", self.refuses(plain.replace("odd", self.first).format("")))
+        missing = "<disk type='file'><source file='[LocalDS_0] no/such.vmdk'/><target dev='sda'/></disk>"
+        self.assertIn("NotFound", self.refuses(plain.format(missing)))
+        self.assertNotIn("odd", self.names("--all"))
+
+    def test_define_again(self):
+        machine = self.define("changing", DEVICES)
+        text = self.virsh("dumpxml", "changing")
+        self.define("changing", text=text.replace("made here", "edited").replace(">65536<", ">131072<"))
+        self.assertIn("<memoryMB>128</memoryMB>", self.witness.machine(machine, "config.hardware"))
+        self.assertIn("edited", self.witness.machine(machine, "config.annotation"))
+        self.assertIn("VirtualVmxnet3", self.witness.machine(machine, "config.hardware"))
+        for old, new, words in (("VM Network", "Other Network", "does not change its disks and interfaces"),
+                                ("x.iso", "y.iso", "does not change its disks and interfaces"),
+                                ("<name>changing", "<name>other", "does not change its name"),
+                                ("x86_64", "i686", "does not change its architecture")):
+            self.assertIn(words, self.refuses(text.replace(old, new)))
+        self.virsh("undefine", "changing")
+
+    def test_rename(self):
+        machine = self.define("before")
+        self.virsh("domrename", "before", "after 100%")
+        self.assertIn("after 100%25", self.witness.machine(machine, "name"))
+        self.assertEqual(self.virsh("domstate", "after 100%"), "shut off")
+        self.assertIn("already", self.virsh_fails("domrename", "after 100%", self.first))
+        self.virsh("undefine", "after 100%")
+
+    def test_resources(self):
+        machine = self.define("big")
+        self.virsh("setvcpus", "big", "3", "--config")
+        self.virsh("setmaxmem", "big", "128M", "--config")
+        self.virsh("setmem", "big", "96M", "--config")
+        self.assertIn("<numCPU>3</numCPU>", self.witness.machine(machine, "config.hardware"))
+        self.assertIn("<memoryMB>128</memoryMB>", self.witness.machine(machine, "config.hardware"))
+        self.assertIn(">96<", self.witness.machine(machine, "config.memoryAllocation.limit"))
+        info = self.virsh("dominfo", "big")
+        self.assertRegex(info, r"CPU.s.: +3\n")
+        self.assertRegex(info, r"Max memory: +131072 KiB\nUsed memory: +98304 KiB")
+        self.assertIn("not running", self.virsh_fails("setvcpus", "big", "1", "--live"))
+        self.assertIn("131072 KiB at most", self.virsh_fails("setmem", "big", "256M", "--config"))
+        self.virsh("undefine", "big")
+
+
+class Events(ChangeCase):
+    def test_from_here_and_from_elsewhere(self):
+        machine = self.reference(self.second)
+        watch = self.watch("--event", "lifecycle")
+        time.sleep(0.7)
+        self.virsh("destroy", self.second)
+        self.assertIn(f"domain '{self.second}': Stopped Destroyed", watch.stdout.readline())
+        self.witness.call("PowerOnVM_Task", "VirtualMachine", machine)
+        begin = time.monotonic()
+        self.assertIn(f"domain '{self.second}': Started Booted", watch.stdout.readline())
+        self.assertLess(time.monotonic() - begin, 1)  # of which the simulator waits 0.25
+        self.assertIn("Resumed", watch.stdout.readline())
+        self.assertEqual(self.state(self.second), "running")
+        self.witness.call("PowerOffVM_Task", "VirtualMachine", machine)
+        self.assertIn(f"domain '{self.second}': Stopped Shutdown", watch.stdout.readline())
+        self.witness.call("UnregisterVM", "VirtualMachine", machine)
+        self.assertIn(f"domain '{self.second}': Undefined", watch.stdout.readline())
+        self.assertEqual(self.names("--all"), [self.first])
+
+
+class Trouble(ChangeCase):
+    def test_session_ends(self):
+        """The server forgets everybody; nobody notices."""
+        watch = self.watch("--event", "lifecycle")
+        time.sleep(0.7)
+        self.assertEqual(self.state(self.first), "running")
+        self.simulator.stop()
+        self.assertIn(self.simulator.server, self.virsh_fails("dumpxml", self.first))
+        self.assertIn(self.simulator.server, self.virsh_fails("suspend", self.first))
+        self.simulator.port = int(self.simulator.server.split(":")[1])
+        self.simulator.start()
+        wait_until(lambda: self.run_virsh("dumpxml", self.first).returncode == 0, 20, "the server is back")
+        self.virsh("suspend", self.first)
+        lines = []
+        while not any("Suspended" in line for line in lines):
+            lines.append(watch.stdout.readline())
+            self.assertTrue(lines[-1])
+
+    def test_kill_and_come_back(self):
+        self.daemon.kill()
+        self.daemon.start_vireod()
+        self.assertEqual(self.names("--all"), [self.first, self.second])
+
+
+class Slow(EsxCase):
+    options = ("-method-delay", "SuspendVM_Task:4000")
+
+    def test_others_are_not_held_up(self):
+        slow = subprocess.Popen(["virsh", "-q", "-c", self.uri(), "suspend", self.first], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL)
+        self.addCleanup(slow.wait)
+        time.sleep(0.5)
+        begin = time.monotonic()
+        for _ in range(3):
+            self.virsh("dumpxml", self.second)
+            self.virsh("domstate", self.first)
+        self.assertLess(time.monotonic() - begin, 2)
+        self.assertIsNone(slow.poll())
+        self.assertEqual(slow.wait(), 0)
+        self.assertEqual(self.state(self.first), "paused")
+
+
+class Many(EsxCase):
+    machines = 200
+
+    def test_list(self):
+        self.assertEqual(len(self.names("--all")), 200)
+        begin = time.monotonic()
+        self.assertEqual(len(self.names("--all")), 200)
+        self.assertLess(time.monotonic() - begin, 1)
+
+
+if __name__ == "__main__":
+    main()
