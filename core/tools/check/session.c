@@ -290,6 +290,16 @@ gboolean session_undefine(Session *session, const char *name, CheckOutcome *outc
     return on_domain(session, name, VIREO_OP_domain_undefine_flags, VIREO_OP_domain_undefine, outcome);
 }
 
+void session_sweep(Session *session, const char *name)
+{
+    vireo_domain_ref dom;
+
+    if (session_domain(session, name, &dom) && dom.id != -1)
+        session_destroy_domain(session, name, NULL);
+    if (session_domain(session, name, &dom))
+        session_undefine(session, name, NULL);
+}
+
 gboolean session_prepare(Session *session, const char *name, gboolean running)
 {
     vireo_domain_ref dom;

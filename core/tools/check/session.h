@@ -52,6 +52,8 @@ gboolean session_define(Session *session, const char *name, CheckOutcome *outcom
 gboolean session_start_domain(Session *session, const char *name, CheckOutcome *outcome);
 gboolean session_destroy_domain(Session *session, const char *name, CheckOutcome *outcome);
 gboolean session_undefine(Session *session, const char *name, CheckOutcome *outcome);
+/* A domain of that name goes, if there is one: where domains live somewhere else, they outlive a check. */
+void session_sweep(Session *session, const char *name);
 /* Defined and, if wanted and possible, running; whatever it was before. FALSE when that fails. */
 gboolean session_prepare(Session *session, const char *name, gboolean running);
 /* FALSE when no domain of that name is published. */

@@ -81,6 +81,7 @@ void check_events(const CheckTask *task)
 
     if (!session_begin(session) || !session_can_define(session))
         return;
+    session_sweep(session, CHECK_DOMAIN);
     live_through(session);
     live_through(session);
     check_note("defined, started, stopped and undefined, twice");
