@@ -82,7 +82,7 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
       VIREO_DOMAIN_VCPU_CONFIG | VIREO_DOMAIN_VCPU_LIVE, 0, 0)                                     \
     X(domain_set_memory_flags, esx_domain_set_memory_flags,                                        \
       VIREO_DOMAIN_MEM_LIVE | VIREO_DOMAIN_MEM_CONFIG | VIREO_DOMAIN_MEM_MAXIMUM, 0,               \
-      VIREO_DOMAIN_MEM_LIVE, VIREO_DOMAIN_MEM_CONFIG | VIREO_DOMAIN_MEM_MAXIMUM)                   \
+      VIREO_DOMAIN_MEM_LIVE, VIREO_DOMAIN_MEM_CONFIG)                                              \
     X(domain_snapshot_create_xml, esx_domain_snapshot_create_xml,                                  \
       VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE |              \
           VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE,                                                   \
