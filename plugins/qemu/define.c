@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "blockjob.h"
+#include "checkpoint.h"
 #include "kit/file.h"
 #include "launch.h"
 #include "engine.h"
@@ -110,6 +111,13 @@ static gboolean undefine(QemuDomain *dom, guint flags, GError **error)
                    "(flag SNAPSHOTS_METADATA)", dom->name, snapshots);
         return FALSE;
     }
+    guint checkpoints = active ? 0 : qemu_checkpoints_count(dom);
+    if (checkpoints && !(flags & VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)) {
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+                   "domain '%s' has %u checkpoints: their metadata would be lost "
+                   "(flag CHECKPOINTS_METADATA)", dom->name, checkpoints);
+        return FALSE;
+    }
     if (dom->managed_save && !(flags & VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE)) {
         qemu_error(error, VIREO_ERR_OPERATION_INVALID,
                    "domain '%s' has a managed save image (flag MANAGED_SAVE removes it)",
@@ -118,7 +126,7 @@ static gboolean undefine(QemuDomain *dom, guint flags, GError **error)
     }
     if (dom->managed_save && !vireo_file_remove(saved, error))
         return FALSE;
-    if (!active && !qemu_tree_remove_all(dom, error))
+    if (!active && (!qemu_tree_remove_all(dom, error) || !qemu_checkpoints_remove_all(dom, error)))
         return FALSE;
     if (!active)
         qemu_files_drop(dom);
@@ -145,6 +153,7 @@ int qemu_domain_undefine_flags(void *handle, vireo_call *call,
     }
     qemu_domain_publish(dom); /* runs on as a transient one */
     qemu_tree_publish(dom);
+    qemu_checkpoints_publish(dom);
     return VIREO_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "blockjob.h"
+#include "checkpoint.h"
 #include "kit/file.h"
 #include "snapshot.h"
 
@@ -30,6 +31,7 @@ QemuDomain *qemu_domain_new(QemuSpace *space, const guint8 uuid[16], const char 
     dom->chains =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     dom->tree = qemu_tree_new();
+    dom->checkpoints = qemu_checkpoints_new();
     g_mutex_init(&dom->job);
     g_mutex_init(&dom->agent);
     g_mutex_init(&dom->save_lock);
@@ -63,6 +65,7 @@ void qemu_domain_unref(QemuDomain *dom)
     g_free(dom->merge.image);
     g_free(dom->found_status);
     qemu_tree_free(dom->tree);
+    qemu_checkpoints_free(dom->checkpoints);
     g_mutex_clear(&dom->job);
     g_mutex_clear(&dom->agent);
     g_mutex_clear(&dom->save_lock);

@@ -19,6 +19,7 @@ typedef struct QemuDomain QemuDomain;
 typedef struct QemuDef QemuDef;
 typedef struct QemuEmulator QemuEmulator;
 typedef struct QemuTree QemuTree;
+typedef struct QemuCheckpoints QemuCheckpoints;
 typedef struct QemuCoalescer QemuCoalescer;
 
 typedef struct {
@@ -59,7 +60,7 @@ struct QemuSpace {
     QemuDriver *driver;
     char *uri;  /* canonical: qemu:///system */
     char *key;  /* of saved state: letters and digits */
-    char *config_dir, *snapshot_dir, *save_dir, *run_dir, *log_dir;
+    char *config_dir, *snapshot_dir, *checkpoint_dir, *save_dir, *run_dir, *log_dir;
     vireo_space *published;
     GMutex lock;
     GHashTable *by_uuid, *by_name; /* QemuDomain; by_uuid holds the references */
@@ -129,6 +130,7 @@ struct QemuDomain {
     gboolean yields; /* whoever has the job gives way to them */
     QemuMerge merge;
 
+    QemuCheckpoints *checkpoints;
     QemuTree *tree; /* snapshots; only touched with job held, or before anybody knows the domain */
 };
 
@@ -207,6 +209,8 @@ gboolean qemu_domain_impact(QemuDomain *dom, guint flags, gboolean *live, gboole
                             GError **error);
 /* Refuses with BLOCK_COPY_ACTIVE while a disk (NULL: any) has a block job. */
 gboolean qemu_blockjobs_none(QemuDomain *dom, const char *dev, GError **error);
+/* Refuses while a disk (NULL: any) has a checkpoint, whose bitmaps would be wrong afterwards. */
+gboolean qemu_checkpoints_none(QemuDomain *dom, const char *dev, GError **error);
 
 /* Writes the stored definition, then shares it. */
 gboolean qemu_domain_store(QemuDomain *dom, QemuDef *def, GError **error);

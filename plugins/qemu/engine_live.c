@@ -152,6 +152,30 @@ static JsonObject *action(VireoQmp *qmp, JsonNode *nodes, const QemuStep *step, 
                           vireo_json_new('s', "node", other, 's', "overlay", image, 0), 0);
 }
 
+/* The overlay goes on noting down what the checkpoints of the image it covers did. */
+static void carry_bitmaps(JsonNode *nodes, const QemuStep *step, JsonArray *actions)
+{
+    g_autofree char *overlay = find_node(nodes, step->image, FALSE);
+    g_autofree char *covered = find_node(nodes, step->other, FALSE);
+    JsonArray *list = vireo_json_node_array(nodes), *bitmaps = NULL;
+
+    for (guint i = 0; i < vireo_json_length(list) && !bitmaps; i++)
+        if (!g_strcmp0(vireo_json_string(vireo_json_element(list, i), "node-name"), covered))
+            bitmaps = vireo_json_array(vireo_json_element(list, i), "dirty-bitmaps");
+    for (guint i = 0; i < vireo_json_length(bitmaps); i++) {
+        JsonObject *bitmap = vireo_json_element(bitmaps, i);
+
+        if (!vireo_json_bool(bitmap, "recording") || !vireo_json_bool(bitmap, "persistent"))
+            continue;
+        json_array_add_object_element(
+            actions, vireo_json_new('s', "type", "block-dirty-bitmap-add", 'o', "data",
+                                    vireo_json_new('s', "node", overlay, 's', "name",
+                                                   vireo_json_string(bitmap, "name"), 'b', "persistent",
+                                                   TRUE, 0),
+                                    0));
+    }
+}
+
 gboolean qemu_live_transaction(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error)
 {
     g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
@@ -169,6 +193,8 @@ gboolean qemu_live_transaction(VireoQmp *qmp, const QemuPlan *plan, gboolean poi
         if (!one)
             return FALSE;
         json_array_add_object_element(actions, one);
+        if (step->kind != QEMU_STEP_POINT)
+            carry_bitmaps(nodes, step, actions);
     }
     if (!json_array_get_length(actions))
         return TRUE;

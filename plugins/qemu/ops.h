@@ -93,6 +93,10 @@ vireo_domain_block_job_abort_fn qemu_domain_block_job_abort;
 vireo_domain_block_rebase_fn qemu_domain_block_rebase;
 vireo_domain_block_commit_fn qemu_domain_block_commit;
 vireo_domain_block_copy_fn qemu_domain_block_copy;
+/* checkpoint.c */
+vireo_domain_checkpoint_create_xml_fn qemu_domain_checkpoint_create_xml;
+vireo_domain_checkpoint_get_xml_desc_fn qemu_domain_checkpoint_get_xml_desc;
+vireo_domain_checkpoint_delete_fn qemu_domain_checkpoint_delete;
 /* save.c */
 vireo_domain_save_flags_fn qemu_domain_save_flags;
 vireo_domain_restore_flags_fn qemu_domain_restore_flags;

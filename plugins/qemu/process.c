@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "blockjob.h"
+#include "checkpoint.h"
 #include "engine.h"
 #include "events.h"
 #include "kit/file.h"
@@ -24,6 +25,7 @@
 #endif
 #define LOG_TAIL 4096
 #define KILL_MS 10000
+#define TERM_MS 5000
 
 char *qemu_process_qmp_path(QemuDomain *dom)
 {
@@ -519,6 +521,7 @@ void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
     tidy_up(dom, qmp, pidfd, watch);
     if (transient) {
         qemu_files_drop(dom);
+        qemu_checkpoints_remove_all(dom, NULL);
         qemu_tree_remove_all(dom, NULL); /* they are a transient domain's only as long as it runs */
         qemu_domain_forget(dom);
     }
@@ -544,6 +547,9 @@ gboolean qemu_process_kill(QemuDomain *dom, int reason)
     if (!active)
         return FALSE;
     if (pidfd >= 0) {
+        /* Bitmaps are written to the images when QEMU ends by itself, and only then. */
+        if (qemu_checkpoints_count(dom) && vireo_process_signal(pidfd, SIGTERM))
+            vireo_process_wait(pidfd, TERM_MS);
         vireo_process_signal(pidfd, SIGKILL);
         vireo_process_wait(pidfd, KILL_MS);
         close(pidfd);

@@ -201,10 +201,10 @@ static void qemu_fini(void *self)
     X(domain_define_xml_flags, qemu_domain_define_xml_flags, VIREO_DOMAIN_DEFINE_VALIDATE, 0, 0,   \
       0)                                                                                           \
     X(domain_undefine_flags, qemu_domain_undefine_flags,                                           \
-      VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE | VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA,               \
-      VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIREO_DOMAIN_UNDEFINE_NVRAM |                   \
-          VIREO_DOMAIN_UNDEFINE_KEEP_NVRAM | VIREO_DOMAIN_UNDEFINE_TPM |                           \
-          VIREO_DOMAIN_UNDEFINE_KEEP_TPM,                                                          \
+      VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE | VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |              \
+          VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA,                                              \
+      VIREO_DOMAIN_UNDEFINE_NVRAM | VIREO_DOMAIN_UNDEFINE_KEEP_NVRAM |                             \
+          VIREO_DOMAIN_UNDEFINE_TPM | VIREO_DOMAIN_UNDEFINE_KEEP_TPM,                              \
       0, 0)                                                                                        \
     X(domain_set_autostart, qemu_domain_set_autostart, 0, 0, 0, 0)                                 \
     X(domain_rename, qemu_domain_rename, 0, 0, 0, 0)                                               \
@@ -324,6 +324,18 @@ static void qemu_fini(void *self)
     X(domain_block_copy, qemu_domain_block_copy,                                                   \
       VIREO_DOMAIN_BLOCK_COPY_SHALLOW | VIREO_DOMAIN_BLOCK_COPY_REUSE_EXT |                        \
           VIREO_DOMAIN_BLOCK_COPY_TRANSIENT_JOB | VIREO_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES,      \
+      0, 0, 0)                                                                                     \
+    X(domain_checkpoint_create_xml, qemu_domain_checkpoint_create_xml,                             \
+      VIREO_DOMAIN_CHECKPOINT_CREATE_REDEFINE | VIREO_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE | \
+          VIREO_DOMAIN_CHECKPOINT_CREATE_QUIESCE,                                                  \
+      0, 0, 0)                                                                                     \
+    X(domain_checkpoint_get_xml_desc, qemu_domain_checkpoint_get_xml_desc,                         \
+      VIREO_DOMAIN_CHECKPOINT_XML_SECURE | VIREO_DOMAIN_CHECKPOINT_XML_NO_DOMAIN |                 \
+          VIREO_DOMAIN_CHECKPOINT_XML_SIZE,                                                        \
+      0, VIREO_DOMAIN_CHECKPOINT_XML_SIZE, 0)                                                      \
+    X(domain_checkpoint_delete, qemu_domain_checkpoint_delete,                                     \
+      VIREO_DOMAIN_CHECKPOINT_DELETE_CHILDREN | VIREO_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY |     \
+          VIREO_DOMAIN_CHECKPOINT_DELETE_CHILDREN_ONLY,                                            \
       0, 0, 0)
 
 VIREO_DRIVER(qemu, "0.1.0", "qemu", VIREO_PARALLEL, QEMU_OPS, qemu_init, qemu_fini)

@@ -206,7 +206,8 @@ int qemu_domain_snapshot_create_xml(void *handle, vireo_call *call,
         args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE ? VIREO_MODEL_PARSE_VALIDATE : 0,
         &error);
     if (!doc || ((!again || doc->name) && !check_name(dom, doc, &error)) ||
-        (!again && !qemu_blockjobs_none(dom, NULL, &error)))
+        (!again && !qemu_blockjobs_none(dom, NULL, &error)) ||
+        (!again && !qemu_domain_active(dom) && !qemu_checkpoints_none(dom, NULL, &error)))
         return qemu_fail(conn->driver, call, error);
     char *name = host->strdup(call, doc->name ? doc->name : "");
     gboolean done = again ? redefine(dom, g_steal_pointer(&doc), args->flags, &error)

@@ -280,7 +280,7 @@ int qemu_domain_revert_to_snapshot(void *handle, vireo_call *call,
                                         args->snap.name);
     revert.snap = snap;
     revert.force = (args->flags & VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE) != 0;
-    if (!qemu_blockjobs_none(dom, NULL, &error) || !plan(&revert, args->flags, &error) ||
+    if (!qemu_blockjobs_none(dom, NULL, &error) || !qemu_checkpoints_none(dom, NULL, &error) || !plan(&revert, args->flags, &error) ||
         !go_back(&revert, &error))
         return qemu_fail(conn->driver, call, error);
     qemu_domain_publish(dom);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "blockjob.h"
+#include "checkpoint.h"
 #include "kit/file.h"
 #include "livestate.h"
 #include "coalesce.h"
@@ -31,6 +32,7 @@ void qemu_space_free(gpointer opaque)
     g_free(space->key);
     g_free(space->config_dir);
     g_free(space->snapshot_dir);
+    g_free(space->checkpoint_dir);
     g_free(space->save_dir);
     g_free(space->run_dir);
     g_free(space->log_dir);
@@ -66,11 +68,13 @@ static gboolean space_dirs(QemuSpace *space, const char *name, const char *root,
 {
     space->config_dir = dir_below(space, root, VIREO_DIR_CONFIG, name, "domains");
     space->snapshot_dir = dir_below(space, root, VIREO_DIR_STATE, name, "snapshots");
+    space->checkpoint_dir = dir_below(space, root, VIREO_DIR_STATE, name, "checkpoints");
     space->save_dir = dir_below(space, root, VIREO_DIR_STATE, name, "save");
     space->run_dir = dir_below(space, root, VIREO_DIR_RUN, name, "guests");
     space->log_dir = dir_below(space, root, VIREO_DIR_LOG, name, "guests");
     return vireo_file_mkdir(space->config_dir, 0700, error) &&
            vireo_file_mkdir(space->snapshot_dir, 0700, error) &&
+           vireo_file_mkdir(space->checkpoint_dir, 0700, error) &&
            vireo_file_mkdir(space->save_dir, 0700, error) &&
            vireo_file_mkdir(space->run_dir, 0700, error) &&
            vireo_file_mkdir(space->log_dir, 0700, error);
@@ -138,12 +142,14 @@ static void space_load(QemuSpace *space)
         QemuDomain *dom = all->pdata[i];
 
         qemu_tree_load(dom);
+        qemu_checkpoints_load(dom);
         qemu_revert_recover(dom);
         qemu_work_recover(dom);
         qemu_blockjobs_recover(dom);
         qemu_coalesce_rest(dom);
         qemu_domain_publish_quiet(dom);
         qemu_tree_publish(dom);
+        qemu_checkpoints_publish(dom);
     }
 }
 

@@ -243,7 +243,7 @@ def _finish():
     this, _DAEMON = _DAEMON, None
     for name in _names(this):
         _run(this, ["destroy", name])
-        _run(this, ["undefine", name, "--snapshots-metadata", "--managed-save"])
+        _run(this, ["undefine", name, "--snapshots-metadata", "--checkpoints-metadata", "--managed-save"])
     code = this.stop()
     shutil.rmtree(this.work, ignore_errors=True)
     if code:
@@ -373,7 +373,7 @@ class VirshCase(unittest.TestCase):
             line.close()
         for name in _names(self.daemon):
             self.virsh_raw("destroy", name)
-            self.virsh_raw("undefine", name, "--snapshots-metadata", "--managed-save")
+            self.virsh_raw("undefine", name, "--snapshots-metadata", "--checkpoints-metadata", "--managed-save")
 
     # virsh
 

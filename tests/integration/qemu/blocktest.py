@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests of block jobs, checkpoints and backups share: disks with known bytes, events."""
+import json
 import os
 import subprocess
 import time
@@ -57,11 +58,24 @@ class Case(qemutest.Case):
         parts = [qemutest.disk_xml(boot, "vda", boot=1)]
         for number, path in enumerate(disks):
             kind = "raw" if path.endswith(".raw") else "qcow2"
-            parts.append(qemutest.disk_xml(path, "vd" + "bcdef"[number], kind=kind))
+            parts.append(qemutest.disk_xml(path, "vd" + "bcdef"[number], kind=kind, boot=number + 2))
         self.define(name, disks=parts)
         if start:
             self.virsh("start", name)
         return name
+
+    def writer(self, name="d"):
+        """The serial line of a running guest, set to write to vdb."""
+        line = self.line(name)
+        line.wake()
+        line.ask("1", "1")
+        return line
+
+    def bitmaps(self, path):
+        """Name to flags, as qemu-img shows them."""
+        info = json.loads(tool("qemu-img", "info", "-U", "--output=json", path))
+        found = info["format-specific"]["data"].get("bitmaps", [])
+        return {one["name"]: set(one["flags"]) for one in found}
 
     def off(self, name="d"):
         self.virsh("destroy", name)
