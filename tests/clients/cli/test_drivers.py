@@ -47,10 +47,10 @@ class Drivers(CliCase):
         self.assertEqual(self.can("can", "domain-create", "-c", "qemu")[1]["how"], "derived")
         self.assertEqual(self.can("can", "domain-undefine-flags", "--flags", "KEEP_TPM", "-c", "qemu")[1]["how"],
                          "trivial")
-        code, answer = self.can("can", "domain-snapshot-create-xml", "--flags", "LIVE", "-c", "test:///default")
+        code, answer = self.can("can", "domain-undefine-flags", "--flags", "KEEP_NVRAM", "-c", "test:///default")
         self.assertEqual((code, answer["can"], answer["how"]), (1, False, "no"))
-        self.assertIn("LIVE", answer["reason"])
-        done = self.run_vireo("can", "domain-snapshot-create-xml", "--flags", "LIVE", "-c", "test:///default")
+        self.assertIn("KEEP_NVRAM", answer["reason"])
+        done = self.run_vireo("can", "domain-undefine-flags", "--flags", "KEEP_NVRAM", "-c", "test:///default")
         self.assertEqual(done.returncode, 1)
         self.assertTrue(done.stdout.startswith("no: "), done.stdout)
 
