@@ -80,6 +80,14 @@ class Minimal(Debian):
         for path in "/usr/sbin/vireod", "/usr/bin/vireo", "/usr/lib/*/vireo/drivers-1/test.so":
             self.assertNotIn("not found", self.sh(f"ldd {path}"))
 
+    def test_a_driver_in_a_process_of_its_own(self):
+        self.install("vireo-daemon", "vireo-driver-test")
+        self.sh("echo 'default_isolation = process' >>/etc/vireo/vireod.conf" + START)
+        self.says("vireo -c test:///default list --all", "test")
+        host = self.sh("grep -lx vireo-driver-h.* /proc/[0-9]*/comm").split()
+        self.assertEqual(len(host), 1)
+        self.assertNotIn(self.daemon_pid(), host[0].split("/"))
+
     def test_a_driver_needs_the_daemon_of_its_abi(self):
         status, output = self.debian.try_sh("dpkg -i /debs/vireo-driver-test_*.deb")
         self.assertNotEqual(status, 0)
