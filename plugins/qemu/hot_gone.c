@@ -155,13 +155,9 @@ static gboolean is_listed(JsonArray *list, const char *alias)
     return FALSE;
 }
 
-void qemu_hot_reconcile(QemuDomain *dom, VireoQmp *qmp)
+void qemu_hot_reconcile(QemuDomain *dom, JsonArray *list)
 {
-    VireoQmpWait wait = { .timeout_ms = 5000 };
     g_autoptr(QemuDef) live = qemu_domain_live(dom);
-    g_autoptr(JsonNode) answer = vireo_qmp_call(
-        qmp, "qom-list", vireo_json_new('s', "path", "/machine/peripheral", 0), &wait, NULL);
-    JsonArray *list = vireo_json_node_array(answer);
 
     /* No answer is no news. */
     if (!live || !list)

@@ -31,8 +31,9 @@ gboolean qemu_hot_net_link(QemuHot *hot, const VireoDomainInterface *iface, GErr
 gboolean qemu_hot_unplug(QemuHot *hot, const char *alias, GError **error);
 /* QEMU reported the end of a device; on the monitor's thread. */
 void qemu_hot_gone(QemuDomain *dom, const char *alias);
-/* Found again after a restart of the daemon: what left meanwhile is forgotten. */
-void qemu_hot_reconcile(QemuDomain *dom, VireoQmp *qmp);
+/* Found again after a restart of the daemon: what is not in QEMU's list of devices left meanwhile and
+ * is forgotten. */
+void qemu_hot_reconcile(QemuDomain *dom, JsonArray *list);
 /* The guest refused to let go. */
 void qemu_hot_refused(QemuDomain *dom, const char *alias);
 /* A drive's tray was moved. */

@@ -13,6 +13,9 @@
 #include "hotplug.h"
 #include "process.h"
 
+#define ANSWER_MS 3000
+#define ANSWER_MORE_MS 50 /* for each guest */
+
 static char *live_key(QemuDomain *dom)
 {
     return g_strdup_printf("live/%s/%s", dom->space->key, dom->uuid_text);
@@ -89,6 +92,7 @@ void qemu_live_touch(QemuDomain *dom)
 typedef struct {
     QemuSpace *space;
     GStrvBuilder *uris;
+    GPtrArray *all; /* Asked */
 } Each;
 
 static void each_uri(const char *key, const void *data, size_t len, void *opaque)
@@ -132,15 +136,55 @@ static int state_of_status(const char *status, int *reason)
     return VIREO_DOMAIN_PAUSED;
 }
 
+/* One that is asked. All are, before the first answer is waited for: those that hang take as long
+ * together as one. */
+typedef struct {
+    QemuDomain *dom; /* NULL: an orphan */
+    VireoQmp *qmp;
+    VireoQmpBatch *batch;
+} Asked;
+
+static void asked_free(gpointer opaque)
+{
+    Asked *asked = opaque;
+
+    vireo_qmp_batch_free(asked->batch);
+    if (!asked->dom)
+        vireo_qmp_close(asked->qmp);
+    vireo_qmp_unref(asked->qmp);
+    qemu_domain_unref(asked->dom);
+    g_free(asked);
+}
+
+static Asked *asked_new(GPtrArray *all, QemuDomain *dom, VireoQmp *qmp)
+{
+    Asked *asked = g_new(Asked, 1);
+
+    *asked = (Asked){ dom ? qemu_domain_ref(dom) : NULL, vireo_qmp_ref(qmp), vireo_qmp_batch_new(qmp) };
+    g_ptr_array_add(all, asked);
+    return asked;
+}
+
+static gboolean answered(Asked *asked, gint64 deadline, GError **error)
+{
+    VireoQmpWait wait = { .timeout_ms = MAX(1, (deadline - g_get_monotonic_time()) / 1000) };
+
+    return vireo_qmp_batch_wait(asked->batch, &wait, error);
+}
+
+static gint64 deadline_of(const GPtrArray *all)
+{
+    return g_get_monotonic_time() + (ANSWER_MS + (gint64)all->len * ANSWER_MORE_MS) * 1000;
+}
+
 /* The process lives. A monitor that does not answer changes nothing about that: the domain stays
  * as it was saved, can be destroyed, and nothing of it is deleted. */
-static void ask_again(QemuDomain *dom)
+static void ask_again(QemuDomain *dom, GPtrArray *all)
 {
     g_autofree char *path = qemu_process_qmp_path(dom);
     g_autoptr(GError) error = NULL;
     VireoQmp *qmp = qemu_process_connect(dom, path, &error);
-    VireoQmpWait wait = { .timeout_ms = 3000 };
-    int reason;
+    Asked *asked;
 
     if (!qmp) {
         say(dom, VIREO_LOG_WARNING, "runs, but cannot be asked", error->message);
@@ -149,17 +193,26 @@ static void ask_again(QemuDomain *dom)
     g_mutex_lock(&dom->lock);
     dom->qmp = qmp;
     g_mutex_unlock(&dom->lock);
-    g_autoptr(VireoQmpBatch) batch = vireo_qmp_batch_new(qmp);
-    vireo_qmp_batch_add(batch, "query-status", NULL);
-    qemu_process_ask(batch, dom->live->doc);
-    if (!vireo_qmp_batch_wait(batch, &wait, &error)) {
+    asked = asked_new(all, dom, qmp);
+    vireo_qmp_batch_add(asked->batch, "query-status", NULL);
+    vireo_qmp_batch_add(asked->batch, "qom-list", vireo_json_new('s', "path", "/machine/peripheral", 0));
+    qemu_process_ask(asked->batch, dom->live->doc);
+}
+
+static void hear(Asked *asked, gint64 deadline)
+{
+    QemuDomain *dom = asked->dom;
+    g_autoptr(GError) error = NULL;
+    int reason;
+
+    if (!answered(asked, deadline, &error)) {
         say(dom, VIREO_LOG_WARNING, "runs, but does not answer", error->message);
         return;
     }
     const char *status =
-        vireo_json_string(vireo_json_node_object(vireo_qmp_batch_get(batch, 0)), "status");
+        vireo_json_string(vireo_json_node_object(vireo_qmp_batch_get(asked->batch, 0)), "status");
     g_autoptr(VireoDomain) doc = vireo_domain_copy(dom->live->doc);
-    if (qemu_process_learn(dom, batch, 1, doc, NULL))
+    if (qemu_process_learn(dom, asked->batch, 2, doc, NULL))
         qemu_domain_set_live(dom, qemu_def_new(g_steal_pointer(&doc)));
     int state = state_of_status(status, &reason);
     if (state != dom->state) {
@@ -167,9 +220,9 @@ static void ask_again(QemuDomain *dom)
         dom->reason = reason;
     }
     if (!g_strcmp0(status, "restore-vm") || !g_strcmp0(status, "save-vm"))
-        vireo_qmp_send(qmp, "cont", NULL, -1, NULL, NULL);
+        vireo_qmp_send(asked->qmp, "cont", NULL, -1, NULL, NULL);
     dom->found_status = g_strdup(status);
-    qemu_hot_reconcile(dom, qmp);
+    qemu_hot_reconcile(dom, vireo_json_node_array(vireo_qmp_batch_get(asked->batch, 1)));
 }
 
 static QemuDomain *domain_of(QemuSpace *space, JsonObject *saved, QemuDef *live)
@@ -185,7 +238,7 @@ static QemuDomain *domain_of(QemuSpace *space, JsonObject *saved, QemuDef *live)
     return NULL;
 }
 
-static void reattach_one(QemuSpace *space, const char *key, JsonObject *saved)
+static void reattach_one(QemuSpace *space, const char *key, JsonObject *saved, GPtrArray *all)
 {
     QemuDriver *driver = space->driver;
     g_autoptr(GError) error = NULL;
@@ -227,9 +280,13 @@ static void reattach_one(QemuSpace *space, const char *key, JsonObject *saved)
         return;
     }
     qemu_chains_look(dom, live->doc);
-    ask_again(dom);
+    ask_again(dom, all);
     qemu_process_watch(dom);
-    /* It powered itself off meanwhile and waits for somebody to notice. */
+}
+
+/* It powered itself off meanwhile and waits for somebody to notice. */
+static void end_finished(QemuDomain *dom)
+{
     if (!g_strcmp0(dom->found_status, "shutdown"))
         qemu_event_guest_off(dom);
     else if (!g_strcmp0(dom->found_status, "guest-panicked"))
@@ -242,11 +299,11 @@ static void each_saved(const char *key, const void *data, size_t len, void *opaq
     g_autoptr(JsonObject) saved = vireo_json_parse(data, (gssize)len, NULL);
 
     if (saved && !g_strcmp0(vireo_json_string(saved, "uri"), each->space->uri))
-        reattach_one(each->space, key, saved);
+        reattach_one(each->space, key, saved, each->all);
 }
 
 /* A process whose start was not finished when the daemon died: nobody was told of it. */
-static void end_orphan(QemuSpace *space, const char *file)
+static void end_orphan(QemuSpace *space, const char *file, GPtrArray *orphans)
 {
     g_autofree char *path = g_build_filename(space->run_dir, file, NULL);
     g_autofree char *uuid_text = g_strndup(file, 36);
@@ -259,22 +316,38 @@ static void end_orphan(QemuSpace *space, const char *file)
         return;
     g_autoptr(VireoQmp) qmp =
         vireo_qmp_connect(vireo_loop_context(space->driver->loop), path, NULL, NULL, NULL);
-    VireoQmpWait wait = { .timeout_ms = 3000 };
     if (qmp)
-        vireo_qmp_run(qmp, "quit", NULL, &wait, NULL);
-    vireo_qmp_close(qmp);
+        vireo_qmp_batch_add(asked_new(orphans, NULL, qmp)->batch, "quit", NULL);
     unlink(path);
+}
+
+static void end_orphans(QemuSpace *space)
+{
+    g_autoptr(GPtrArray) orphans = g_ptr_array_new_with_free_func(asked_free);
+    g_autoptr(GDir) dir = g_dir_open(space->run_dir, 0, NULL);
+    const char *file;
+
+    while (dir && (file = g_dir_read_name(dir)))
+        if (g_str_has_suffix(file, ".qmp"))
+            end_orphan(space, file, orphans);
+    gint64 deadline = deadline_of(orphans);
+    for (guint i = 0; i < orphans->len; i++)
+        answered(orphans->pdata[i], deadline, NULL);
 }
 
 void qemu_live_reattach(QemuSpace *space)
 {
     g_autofree char *prefix = g_strdup_printf("live/%s/", space->key);
-    Each each = { .space = space };
-    const char *file;
+    g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(asked_free);
+    Each each = { .space = space, .all = all };
 
     space->driver->host->state_each(space->driver->core, prefix, each_saved, &each);
-    g_autoptr(GDir) dir = g_dir_open(space->run_dir, 0, NULL);
-    while (dir && (file = g_dir_read_name(dir)))
-        if (g_str_has_suffix(file, ".qmp"))
-            end_orphan(space, file);
+    gint64 deadline = deadline_of(all);
+    for (guint i = 0; i < all->len; i++) {
+        Asked *asked = all->pdata[i];
+
+        hear(asked, deadline);
+        end_finished(asked->dom);
+    }
+    end_orphans(space);
 }

@@ -160,6 +160,28 @@ class Outlive(qemutest.Case):
         wait_until(lambda: "vdb" not in self.targets("a"), 10, "the disk has left")
         wait_until(lambda: self.owner(path) == before, 5, "the image is given back")
 
+    def test_those_that_hang_are_waited_for_once(self):
+        names = [f"h{i}" for i in range(4)]
+        for name in names:
+            self.start(self.define(name))
+        pids = [self.pid(name) for name in names]
+        try:
+            for pid in pids[1:]:
+                os.kill(pid, signal.SIGSTOP)
+            self.daemon.kill()
+            begin = time.monotonic()
+            self.daemon.start_vireod()
+            self.assertEqual(set(self.names("list", "--name")), set(names))
+            self.assertLess(time.monotonic() - begin, 6)
+            self.virsh("destroy", names[1])
+            self.assertEqual(self.state(names[1]), "shut off")
+        finally:
+            for pid in pids[2:]:
+                os.kill(pid, signal.SIGCONT)
+        for name in names[2:]:
+            wait_until(lambda name=name: self.virsh_raw("qemu-monitor-command", name, "--hmp", "info status")
+                       .returncode == 0, 10, f"{name} answers again")
+
     def test_twice_in_a_row(self):
         line = self.start(self.define("a"))
         pid = self.pid("a")
