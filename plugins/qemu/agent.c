@@ -8,7 +8,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CHANNEL "org.qemu.guest_agent.0"
 #define SYNC_S 5
 #define ANSWER_MAX (16u * 1024 * 1024)
 #define STEP_MS 100
@@ -180,11 +179,11 @@ static char *channel_path(QemuDomain *dom, GError **error)
         const VireoDomainChardev *channel = live->doc->devices->channels.items[i];
 
         if (channel->type == VIREO_DOMAIN_CHARDEV_TYPE_UNIX && channel->target &&
-            !g_strcmp0(channel->target->name, CHANNEL) && channel->sources.n)
+            !g_strcmp0(channel->target->name, QEMU_AGENT_CHANNEL) && channel->sources.n)
             return g_strdup(channel->sources.items[0]->path);
     }
     qemu_error(error, VIREO_ERR_ARGUMENT_UNSUPPORTED,
-               "domain '%s' has no channel '" CHANNEL "' for an agent", dom->name);
+               "domain '%s' has no channel '" QEMU_AGENT_CHANNEL "' for an agent", dom->name);
     return NULL;
 }
 

@@ -3,6 +3,8 @@
 
 #include "driver.h"
 
+#define QEMU_AGENT_CHANNEL "org.qemu.guest_agent.0"
+
 /* The agent inside the guest, by way of the channel org.qemu.guest_agent.0. It may be missing, dead or
  * lying: what it says is taken as it is, what it does not say ends with the time given. */
 

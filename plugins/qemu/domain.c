@@ -30,6 +30,7 @@ QemuDomain *qemu_domain_new(QemuSpace *space, const guint8 uuid[16], const char 
     dom->block_jobs = qemu_blockjobs_new();
     dom->chains =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+    g_queue_init(&dom->ports);
     dom->tree = qemu_tree_new();
     dom->checkpoints = qemu_checkpoints_new();
     g_mutex_init(&dom->job);
@@ -61,6 +62,7 @@ void qemu_domain_unref(QemuDomain *dom)
     g_hash_table_unref(dom->removed);
     g_hash_table_unref(dom->block_jobs);
     g_hash_table_unref(dom->chains);
+    g_queue_clear_full(&dom->ports, g_free);
     g_free(dom->log_path);
     g_free(dom->merge.image);
     g_free(dom->found_status);

@@ -123,6 +123,7 @@ struct QemuDomain {
     GHashTable *block_jobs;   /* disk target -> QemuBlockJob: see blockjob.h */
     GHashTable *chains;       /* disk target -> GPtrArray of QemuImage, as last looked at */
     GHashTable *removed;      /* device ids QEMU reported as gone */
+    GQueue ports;             /* reports of channels that nobody has looked at: see channel.c */
     char *log_path;
     guint64 log_start;          /* length of the log when the process began */
 

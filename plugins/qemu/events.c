@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "blockjob.h"
+#include "channel.h"
 #include "hotplug.h"
 #include "livestate.h"
 #include "process.h"
@@ -167,6 +168,14 @@ static void on_tray(QemuDomain *dom, JsonObject *data)
         qemu_hot_tray(dom, id, vireo_json_bool(data, "tray-open"));
 }
 
+static void on_port(QemuDomain *dom, JsonObject *data)
+{
+    const char *id = vireo_json_string(data, "id");
+
+    if (id)
+        qemu_channel_changed(dom, id, vireo_json_bool(data, "open"));
+}
+
 static void on_job(QemuDomain *dom, JsonObject *data)
 {
     const char *id = vireo_json_string(data, "id"), *status = vireo_json_string(data, "status");
@@ -289,6 +298,7 @@ void qemu_event(VireoQmp *qmp, const char *name, JsonObject *data, gint64 usec, 
         { "DEVICE_DELETED", on_device_deleted },
         { "DEVICE_UNPLUG_GUEST_ERROR", on_unplug_refused },
         { "DEVICE_TRAY_MOVED", on_tray },
+        { "VSERPORT_CHANGE", on_port },
         { "JOB_STATUS_CHANGE", on_job },
         { "BLOCK_JOB_COMPLETED", on_block_job_completed },
         { "BLOCK_JOB_CANCELLED", on_block_job_cancelled },

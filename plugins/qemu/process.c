@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "blockjob.h"
+#include "channel.h"
 #include "checkpoint.h"
 #include "engine.h"
 #include "events.h"
@@ -205,6 +206,7 @@ gboolean qemu_process_learn(QemuDomain *dom, VireoQmpBatch *batch, guint first, 
     dom->vcpu_tids = g_steal_pointer(&tids);
     g_mutex_unlock(&dom->lock);
     learn_chardevs(doc, vireo_json_node_array(vireo_qmp_batch_get(batch, first + 1)));
+    qemu_channel_learn(doc, vireo_json_node_array(vireo_qmp_batch_get(batch, first + 1)));
     if (doc->devices->graphics.n) {
         JsonObject *vnc = vireo_json_node_object(vireo_qmp_batch_get(batch, first + 2));
         const char *service = vireo_json_string(vnc, "service");
@@ -356,6 +358,7 @@ static void wait_for_end(QemuDomain *dom)
     while (dom->ending)
         g_cond_wait(&dom->changed, &dom->lock);
     dom->early_off = FALSE;
+    g_queue_clear_full(&dom->ports, g_free);
     g_mutex_unlock(&dom->lock);
 }
 
@@ -407,6 +410,7 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
         return FALSE;
     }
     qemu_domain_publish(dom);
+    qemu_channel_started(dom);
     qemu_process_watch(dom);
     if (dom->early_off)
         qemu_event_guest_off(dom);

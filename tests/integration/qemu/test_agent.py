@@ -2,7 +2,9 @@
 """Talks with the agent in a guest: one that answers, one that babbles, one that is silent."""
 import json
 import os
+import shutil
 import socket
+import subprocess
 import threading
 import time
 
@@ -59,6 +61,50 @@ class Agent(threading.Thread):
     def stop(self):
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+
+
+class Comes(qemutest.Case):
+    """The agent opens and closes its channel in a guest that has one."""
+
+    LINUX = """<domain type='qemu'><name>linux</name><memory unit='MiB'>256</memory>
+      <os><type arch='x86_64'>hvm</type><kernel>{0}/vmlinuz</kernel><initrd>{0}/initrd.img</initrd>
+        <cmdline>console=ttyS0 quiet</cmdline></os>
+      <devices><serial type='pty'/><channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+        <channel type='pty'><target type='virtio' name='other.0'/></channel></devices></domain>"""
+
+    def states(self):
+        return [t.get("state") for t in self.xml("linux").findall("devices/channel/target")]
+
+    def test_clients_are_told(self):
+        guest = os.path.join(self.work, "guest")
+        kept = os.path.join(qemutest.vireotest.BUILD, "guest")
+        made = subprocess.run([os.path.join(qemutest.vireotest.TOP, "tests", "guest", "mklinux"), kept], check=False,
+                              capture_output=True, text=True)
+        if made.returncode:
+            self.skipTest("no Linux guest: " + made.stderr.strip())
+        shutil.copytree(kept, guest)
+        events = subprocess.Popen(["virsh", "-c", self.daemon.uri(), "event", "--event", "agent-lifecycle", "--loop"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.addCleanup(events.stdout.close)
+        self.addCleanup(events.wait)
+        self.addCleanup(events.kill)
+        time.sleep(0.5)
+        self.virsh("create", self.write("linux.xml", self.LINUX.format(guest)))
+        self.assertIn("'linux': state: 'disconnected' reason: 'domain started'", events.stdout.readline())
+        self.assertEqual(self.states(), ["disconnected"] * 2)
+        line = self.line("linux")
+        line.expect("READY linux", 60)
+        line.send("for port in /dev/vport*p2; do exec 5<$port; done\n")    # nobody is told of the other one
+        qemutest.wait_until(lambda: self.states() == ["disconnected", "connected"], 10, "the other one is open")
+        line.send("for port in /dev/vport*p1; do exec 6<$port; done\n")
+        self.assertIn("'linux': state: 'connected' reason: 'channel event'", events.stdout.readline())
+        self.assertEqual(self.states(), ["connected"] * 2)
+        self.daemon.kill()
+        self.daemon.start_vireod()
+        self.assertEqual(self.states(), ["connected"] * 2)
+        self.line("linux").send("exec 6<&-\n")
+        qemutest.wait_until(lambda: self.states() == ["disconnected", "connected"], 10, "the agent's is closed")
+        self.virsh("destroy", "linux")
 
 
 class Answers(qemutest.Case):
