@@ -51,6 +51,14 @@ def status(pid):
         return dict(line.rstrip("\n").split(":\t", 1) for line in stream if ":\t" in line)
 
 
+def drain(stream):
+    try:
+        while stream.recv(4096):
+            pass
+    except libvirt.libvirtError:
+        pass
+
+
 class IsolationCase(unittest.TestCase):
     """A daemon per class, whose test driver is isolated and may be told to do harm."""
 
@@ -287,6 +295,23 @@ class Survivors(IsolationCase):
         self.assertRegex(str(refused.exception), r"SIGKILL\).*starts again in \d+ s")
         self.wait_active()
         self.assertEqual(self.conn.lookupByName("test").state()[0], libvirt.VIR_DOMAIN_RUNNING)
+
+    def test_stream(self):
+        """A console that the driver kept ends with it, and the next one opens."""
+        domain = self.conn.lookupByName("test")
+        for again in (True, False):
+            stream = self.conn.newStream()
+            domain.openConsole(None, stream)
+            stream.send(b"hello\n")
+            self.assertTrue(stream.recv(64))
+            if again:
+                self.crash()
+                ended = threading.Event()
+                threading.Thread(target=lambda s=stream: (drain(s), ended.set()), daemon=True).start()
+                self.assertTrue(ended.wait(5), "whoever reads it waits for ever")
+                self.wait_active()
+            else:
+                stream.abort()
 
     def test_it_waits_longer_each_time(self):
         delays = []
