@@ -138,15 +138,14 @@ int qemu_domain_inject_nmi(void *handle, vireo_call *call, const vireo_domain_in
     return dom ? command(dom, call, "inject-nmi") : VIREO_FAIL;
 }
 
-/* Lets the guest's disks reach the image before the process is killed. */
-static void quit_softly(QemuDomain *dom)
+/* Until that process has ended and its traces are gone, whoever removes them; not for ever. */
+static void await_end(QemuDomain *dom, guint generation)
 {
-    g_mutex_lock(&dom->lock);
     gint64 until = g_get_monotonic_time() + 15 * G_USEC_PER_SEC;
-    g_mutex_unlock(&dom->lock);
-    qemu_process_quit(dom, VIREO_DOMAIN_SHUTOFF_DESTROYED);
+
     g_mutex_lock(&dom->lock);
-    while ((dom->id != -1 || dom->ending) && g_cond_wait_until(&dom->changed, &dom->lock, until))
+    while (((dom->id != -1 && dom->generation == generation) || dom->ending) &&
+           g_cond_wait_until(&dom->changed, &dom->lock, until))
         continue;
     g_mutex_unlock(&dom->lock);
 }
@@ -156,20 +155,27 @@ int qemu_domain_destroy_flags(void *handle, vireo_call *call,
 {
     QemuConn *conn = qemu_conn(handle);
     g_autoptr(QemuDomain) dom = qemu_domain_find(conn, call, &args->dom);
+    guint generation;
 
     if (!dom)
         return VIREO_FAIL;
     if (!qemu_domain_active(dom))
         return not_running(dom, call);
+    g_mutex_lock(&dom->lock);
+    generation = dom->generation;
+    g_mutex_unlock(&dom->lock);
     if (args->flags & VIREO_DOMAIN_DESTROY_GRACEFUL) {
-        quit_softly(dom);
+        /* Lets the guest's disks reach the image before the process is killed. */
+        qemu_process_quit(dom, VIREO_DOMAIN_SHUTOFF_DESTROYED);
+        await_end(dom, generation);
         if (qemu_domain_active(dom))
             return conn->driver->host->fail(call, VIREO_ERR_OPERATION_FAILED,
                                             "QEMU of domain '%s' does not end by itself",
                                             dom->name);
         return VIREO_OK;
     }
-    qemu_process_kill(dom, VIREO_DOMAIN_SHUTOFF_DESTROYED);
+    if (qemu_process_kill(dom, VIREO_DOMAIN_SHUTOFF_DESTROYED))
+        await_end(dom, generation);
     return VIREO_OK;
 }
 
