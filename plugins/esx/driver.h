@@ -180,6 +180,10 @@ EsxRef *esx_machine_need(EsxConn *conn, vireo_call *call, const vireo_domain_ref
 
 int esx_machine_power_on(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states);
 
+/* resources.c: the call's status. */
+int esx_machine_reconfigure(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom,
+                            VimVirtualMachineConfigSpec *spec);
+
 /* task.c: waits for the task, reads the machine anew, and returns the call's status. Takes error, which says why
  * there is no task when that is NULL. */
 int esx_task_wait(EsxConn *conn, vireo_call *call, const EsxRef *task, EsxRef *machine, GError *error);
@@ -195,6 +199,10 @@ extern const guint esx_describe_n_paths;
 /* A copy of what is known of a machine; NULL: there is none. Free with esx_machine_free(). */
 EsxMachine *esx_machine_find(EsxServer *server, const guint8 uuid[16]);
 void esx_machine_free(gpointer machine);
+/* Copies of all, sorted by name. */
+GPtrArray *esx_machine_all(EsxServer *server);
+/* VIREO_DOMAIN_... */
+int esx_machine_state(const EsxMachine *machine);
 gboolean esx_machine_has_name(EsxServer *server, const char *name);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EsxUri, esx_uri_free)

@@ -48,6 +48,14 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
     return VIREO_OK;
 }
 
+#define STATS_FLAGS                                                                                \
+    (VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE |   \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT |                                              \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT |                                               \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED |    \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_OTHER |     \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS)
+
 /* operation, function, native, trivial, needs active, needs inactive; why a flag is trivial is said in esx.rst */
 #define ESX_OPS(X)                                                                                 \
     X(conn_open, esx_conn_open, 0, 0, 0, 0)                                                        \
@@ -83,6 +91,15 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
     X(domain_set_memory_flags, esx_domain_set_memory_flags,                                        \
       VIREO_DOMAIN_MEM_LIVE | VIREO_DOMAIN_MEM_CONFIG | VIREO_DOMAIN_MEM_MAXIMUM, 0,               \
       VIREO_DOMAIN_MEM_LIVE, VIREO_DOMAIN_MEM_CONFIG)                                              \
+    X(domain_get_hostname, esx_domain_get_hostname, 0, VIREO_DOMAIN_GET_HOSTNAME_AGENT, 0, 0)      \
+    X(domain_interface_addresses, esx_domain_interface_addresses, 0, 0, 0, 0)                      \
+    X(domain_get_metadata, esx_domain_get_metadata, 0,                                             \
+      VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, 0, 0)                                 \
+    X(domain_set_metadata, esx_domain_set_metadata,                                                \
+      VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, 0, VIREO_DOMAIN_AFFECT_LIVE,          \
+      VIREO_DOMAIN_AFFECT_CONFIG)                                                                  \
+    X(connect_get_all_domain_stats, esx_connect_get_all_domain_stats, STATS_FLAGS,                 \
+      VIREO_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, 0, 0)                                            \
     X(domain_snapshot_create_xml, esx_domain_snapshot_create_xml,                                  \
       VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE |              \
           VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE,                                                   \

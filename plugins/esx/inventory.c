@@ -206,18 +206,46 @@ static const EsxMachine *other_with(EsxServer *server, const char *value, const 
     return NULL;
 }
 
+static EsxMachine *machine_copy(const EsxMachine *known)
+{
+    EsxMachine *copy = g_memdup2(known, sizeof *known);
+
+    copy->ref = esx_ref_copy(known->ref);
+    copy->name = g_strdup(known->name);
+    copy->snapshots = g_ptr_array_ref(known->snapshots);
+    return copy;
+}
+
 EsxMachine *esx_machine_find(EsxServer *server, const guint8 uuid[16])
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
     const EsxMachine *known = other_with(server, "", NULL, uuid);
-    EsxMachine *copy = known ? g_memdup2(known, sizeof *known) : NULL;
 
-    if (copy) {
-        copy->ref = esx_ref_copy(known->ref);
-        copy->name = g_strdup(known->name);
-        copy->snapshots = g_ptr_array_ref(known->snapshots);
-    }
-    return copy;
+    return known ? machine_copy(known) : NULL;
+}
+
+static gint by_name(gconstpointer a, gconstpointer b)
+{
+    return strcmp((*(EsxMachine *const *)a)->name, (*(EsxMachine *const *)b)->name);
+}
+
+GPtrArray *esx_machine_all(EsxServer *server)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    GPtrArray *all = g_ptr_array_new_with_free_func(esx_machine_free);
+    GHashTableIter iter;
+    gpointer machine;
+
+    g_hash_table_iter_init(&iter, server->machines);
+    while (g_hash_table_iter_next(&iter, NULL, &machine))
+        g_ptr_array_add(all, machine_copy(machine));
+    g_ptr_array_sort(all, by_name);
+    return all;
+}
+
+int esx_machine_state(const EsxMachine *machine)
+{
+    return state_of(machine->power);
 }
 
 gboolean esx_machine_has_name(EsxServer *server, const char *name)

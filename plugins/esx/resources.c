@@ -4,7 +4,8 @@
 
 #include "spec.h"
 
-static int reconfigure(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, VimVirtualMachineConfigSpec *spec)
+int esx_machine_reconfigure(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom,
+                            VimVirtualMachineConfigSpec *spec)
 {
     EsxRef *machine = esx_machine_ref(conn, call, dom);
     VimReconfigVMTaskArgs args = { ._this = machine, .spec = spec };
@@ -26,7 +27,7 @@ int esx_domain_set_vcpus_flags(void *handle, vireo_call *call, const vireo_domai
     if (args->nvcpus == 0 || args->nvcpus > 1024)
         return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "%u virtual CPUs: give a number from 1 to 1024",
                                         args->nvcpus);
-    return reconfigure(conn, call, &args->dom, &spec);
+    return esx_machine_reconfigure(conn, call, &args->dom, &spec);
 }
 
 int esx_domain_get_vcpus_flags(void *handle, vireo_call *call, const vireo_domain_get_vcpus_flags_args *args,
@@ -66,10 +67,10 @@ int esx_domain_set_memory_flags(void *handle, vireo_call *call, const vireo_doma
     if (args->flags & VIREO_DOMAIN_MEM_MAXIMUM) {
         spec.has_memory_mb = TRUE;
         spec.memory_mb = (gint64)ESX_MEMORY_MIB(args->memory);
-        return reconfigure(conn, call, &args->dom, &spec);
+        return esx_machine_reconfigure(conn, call, &args->dom, &spec);
     }
     if (args->memory > most)
         return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "the machine has %" G_GUINT64_FORMAT " KiB at most", most);
     spec.memory_allocation = &allocation;
-    return reconfigure(conn, call, &args->dom, &spec);
+    return esx_machine_reconfigure(conn, call, &args->dom, &spec);
 }

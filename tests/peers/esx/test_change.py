@@ -135,6 +135,47 @@ class Define(ChangeCase):
         self.virsh("undefine", "big")
 
 
+class Guest(ChangeCase):
+    def tell(self, name, key, value):
+        """As the tools in the guest would."""
+        self.witness.call("ReconfigVM_Task", "VirtualMachine", self.reference(name),
+                          '<spec><extraConfig xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:type="OptionValue">'
+                          f'<key>SET.guest.{key}</key><value i:type="xsd:string" '
+                          f'xmlns:xsd="http://www.w3.org/2001/XMLSchema">{value}</value></extraConfig></spec>')
+
+    def test_hostname(self):
+        self.assertIn("tell no host name", self.virsh_fails("domhostname", self.second))
+        self.tell(self.first, "hostName", "guest.example.com")
+        self.assertEqual(self.virsh("domhostname", self.first), "guest.example.com")
+        self.assertEqual(self.virsh("domhostname", self.first, "--source", "agent"), "guest.example.com")
+
+    def test_addresses(self):
+        self.tell(self.first, "ipAddress", "192.0.2.7")
+        out = self.virsh("domifaddr", self.first, "--source", "agent")
+        self.assertRegex(out, r"00:0c:29:\S+ +ipv4 +192\.0\.2\.7/")
+        self.assertIn("source 'agent'", self.virsh_fails("domifaddr", self.first))
+
+    def test_description(self):
+        self.assertEqual(self.virsh("desc", self.first), "")
+        self.virsh("desc", self.first, "of the first machine")
+        self.assertIn(">of the first machine<", self.witness.machine(self.reference(self.first), "config.annotation"))
+        self.assertEqual(self.virsh("desc", self.first), "of the first machine")
+        self.assertIn("neither a title", self.virsh_fails("desc", "--title", self.first, "Title"))
+
+    def test_stats(self):
+        self.virsh("suspend", self.second)
+        out = self.virsh("domstats")
+        self.assertEqual(out.count("Domain:"), 2)
+        one = self.virsh("domstats", self.second)
+        for words in ("state.state=3", "state.reason=1", "vcpu.current=1", "balloon.maximum=32768", "balloon.current=32768"):
+            self.assertIn(words, one)
+        self.assertNotIn("vcpu", self.virsh("domstats", "--state"))
+        self.assertEqual(self.virsh("domstats", "--list-paused").count("Domain:"), 1)
+        self.assertEqual(self.virsh("domstats", "--list-transient"), "")
+        self.assertIn("not served", self.virsh_fails("domstats", "--block", "--enforce"))
+        self.virsh("resume", self.second)
+
+
 class Events(ChangeCase):
     def test_from_here_and_from_elsewhere(self):
         machine = self.reference(self.second)
