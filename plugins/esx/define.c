@@ -124,7 +124,6 @@ static gboolean reconfigure(EsxConn *conn, vireo_call *call, EsxMachine *machine
     if (!good)
         return FALSE;
     spec->config.name = spec->config.uuid = spec->config.guest_id = spec->config.firmware = NULL;
-    spec->config.device_change.n = 0;
     if (!spec->config.annotation)
         spec->config.annotation = "";
     if (!spec->config.memory_allocation)
@@ -139,7 +138,7 @@ static gboolean make(EsxConn *conn, vireo_call *call, const VireoDomain *domain,
     EsxMachine *known = esx_machine_find(conn->server, domain->uuid);
     g_autoptr(VireoArena) arena = vireo_arena_new();
     EsxSpec spec;
-    gboolean good = esx_spec_make(&spec, domain, arena, error);
+    gboolean good = esx_spec_make(&spec, domain, known == NULL, arena, error);
 
     if (good && known)
         good = reconfigure(conn, call, known, domain, &spec, error);

@@ -172,10 +172,21 @@ static void describe_controller(VireoDomainDevices *devices, const VimVirtualHar
     vireo_list_append(&devices->controllers, controller);
 }
 
+/* A vCenter writes "50 0b 1c ...-.. ..", in pairs of digits. */
+static gboolean read_switch_id(const char *text, guint8 uuid[16])
+{
+    g_autoptr(GString) digits = g_string_new(NULL);
+
+    for (; *text; text++)
+        if (*text != ' ' && *text != '-')
+            g_string_append_c(digits, *text);
+    return vireo_model_uuid_parse(digits->str, uuid);
+}
+
 static void on_switch(VireoDomainInterface *card, const VimDistributedVirtualSwitchPortConnection *port)
 {
     card->type = VIREO_DOMAIN_INTERFACE_TYPE_VDS;
-    card->source->has_switchid = vireo_model_uuid_parse(port->switch_uuid, card->source->switchid);
+    card->source->has_switchid = read_switch_id(port->switch_uuid, card->source->switchid);
     if (port->port_key) {
         card->source->has_port = TRUE;
         card->source->port = (guint32)g_ascii_strtoull(port->port_key, NULL, 10);

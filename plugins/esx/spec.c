@@ -15,8 +15,10 @@ static const char *const paths[] = {
     "domain.devices.disk.target.dev", "domain.devices.disk.target.bus", "domain.devices.disk.readonly",
     "domain.devices.disk.address.*", "domain.devices.controller.type", "domain.devices.controller.index",
     "domain.devices.controller.model", "domain.devices.interface.type", "domain.devices.interface.mac.address",
-    "domain.devices.interface.mac.type", "domain.devices.interface.source.bridge", "domain.devices.interface.model.type",
-    "domain.devices.video.model.type", "domain.devices.video.model.vram", "domain.vmware:datacenterpath",
+    "domain.devices.interface.mac.type", "domain.devices.interface.source.bridge",
+    "domain.devices.interface.source.switchid", "domain.devices.interface.source.portid",
+    "domain.devices.interface.source.port", "domain.devices.interface.source.portgroupid",
+    "domain.devices.interface.source.connectionid", "domain.devices.interface.model.type", "domain.devices.video.model.type", "domain.devices.video.model.vram", "domain.vmware:datacenterpath",
     "domain.vmware:moref", NULL,
 };
 
@@ -197,11 +199,10 @@ static gboolean add_hard_disk(EsxSpec *spec, const VireoDomainDisk *disk, GError
                       disk->target->dev);
     if (disk->readonly)
         return refuse(error, disk->line, "disk '%s': a hard disk cannot be read-only", disk->target->dev);
-    VimVirtualDisk *device = NULL;
     VimVirtualDevice probe = { 0 };
     if (!put_on_bus(spec, disk, &probe, error)) /* its controller comes first */
         return FALSE;
-    device = add(spec, &vim_virtual_disk_type);
+    VimVirtualDisk *device = add(spec, &vim_virtual_disk_type);
     device->base.has_controller_key = device->base.has_unit_number = TRUE;
     device->base.controller_key = probe.controller_key;
     device->base.unit_number = probe.unit_number;
@@ -387,7 +388,7 @@ static gboolean acceptable(const VireoDomain *domain, GError **error)
     return TRUE;
 }
 
-gboolean esx_spec_make(EsxSpec *spec, const VireoDomain *domain, VireoArena *arena, GError **error)
+gboolean esx_spec_make(EsxSpec *spec, const VireoDomain *domain, gboolean devices, VireoArena *arena, GError **error)
 {
     g_autofree char *name = esx_escape_name(domain->name);
     char uuid[37];
@@ -397,7 +398,7 @@ gboolean esx_spec_make(EsxSpec *spec, const VireoDomain *domain, VireoArena *are
     spec->config.name = vireo_arena_strdup(arena, name);
     spec->config.uuid = vireo_arena_strdup(arena, uuid);
     spec->config.annotation = domain->description;
-    if (!acceptable(domain, error) || !set_cpus(spec, error) || !add_devices(spec, error))
+    if (!acceptable(domain, error) || !set_cpus(spec, error) || (devices && !add_devices(spec, error)))
         return FALSE;
     set_memory(spec);
     spec->config.guest_id = g_strcmp0(domain->os->type->arch, "i686") == 0 ? "otherGuest" : "otherGuest64";

@@ -17,8 +17,8 @@ typedef struct {
     gint32 controllers[2][4]; /* SATA and SCSI: keys */
 } EsxSpec;
 
-/* FALSE: something the document asks for cannot be had; clear it all the same. */
-gboolean esx_spec_make(EsxSpec *spec, const VireoDomain *domain, VireoArena *arena, GError **error);
+/* devices: those of a new machine, too. FALSE: something the document asks for cannot be had; clear it all the same. */
+gboolean esx_spec_make(EsxSpec *spec, const VireoDomain *domain, gboolean devices, VireoArena *arena, GError **error);
 void esx_spec_clear(EsxSpec *spec);
 
 VireoModelPathSet *esx_honoured_paths(GError **error);

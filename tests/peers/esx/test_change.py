@@ -111,6 +111,15 @@ class Define(ChangeCase):
             self.assertIn(words, self.refuses(text.replace(old, new)))
         self.virsh("undefine", "changing")
 
+    def test_edit_what_was_there(self):
+        """Also with devices that cannot be defined."""
+        self.virsh("destroy", self.second)
+        text = self.virsh("dumpxml", self.second)
+        self.define(self.second, text=text.replace(">32768<", ">65536<"))
+        self.assertIn("Max memory:     65536 KiB", self.virsh("dominfo", self.second))
+        self.assertEqual(self.virsh("dumpxml", self.second).replace(">65536<", ">32768<"), text)
+        self.virsh("start", self.second)
+
     def test_rename(self):
         machine = self.define("before")
         self.virsh("domrename", "before", "after 100%")
