@@ -82,6 +82,7 @@ typedef struct QemuWork {
     VireoQmp *own_qmp;         /* of a guest that was started in between; qemu_work_run's own */
     QemuPlan *plan;
     QemuGraph *after;          /* what the plan left of the graph */
+    GPtrArray *left;           /* paths of a present that is kept, instead of an earlier one; NULL */
     VireoDomainSnapshot *keep; /* entered into the tree by KEEP; NULL: none */
     VireoDomain *definition;   /* stored by the first SWITCH; NULL: SWITCH changes the present one */
     /* Between what can be undone and the rest; NULL: nothing. FALSE: undo. */

@@ -189,6 +189,10 @@ static gboolean note_files(const QemuWork *work, GError **error)
     for (guint i = work->plan->no_return; i < work->plan->steps->len; i++)
         if (qemu_plan_step(work->plan, i)->kind == QEMU_STEP_UNLINK)
             g_hash_table_add(files->released, g_strdup(qemu_plan_step(work->plan, i)->image));
+    if (work->left)
+        g_hash_table_remove_all(files->kept);
+    for (guint i = 0; work->left && i < work->left->len; i++)
+        g_hash_table_add(files->kept, g_strdup(work->left->pdata[i]));
     return qemu_files_save(work->dom, files, error);
 }
 

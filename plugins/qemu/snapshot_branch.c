@@ -144,27 +144,21 @@ static void sort_presents(QemuRevert *revert, const VireoDomain *now)
     }
     g_hash_table_iter_init(&iter, files->kept);
     while ((revert->left->len || revert->force) && g_hash_table_iter_next(&iter, &old, NULL))
-        qemu_graph_mark(revert->graph, old, QEMU_FILE_RELEASED);
+        if (!qemu_graph_holds(revert->graph, old, NULL))
+            qemu_graph_mark(revert->graph, old, QEMU_FILE_RELEASED);
     if (revert->force)
         g_ptr_array_set_size(revert->left, 0);
 }
 
-static gboolean note_presents(const QemuRevert *revert, GError **error)
+static void tell_presents(const QemuRevert *revert)
 {
-    g_autoptr(QemuFiles) files = qemu_files_load(revert->dom);
     QemuDriver *driver = revert->dom->space->driver;
 
-    if (!revert->left->len && !revert->force)
-        return TRUE;
-    g_hash_table_remove_all(files->kept);
-    for (guint i = 0; i < revert->left->len; i++) {
-        g_hash_table_add(files->kept, g_strdup(revert->left->pdata[i]));
+    for (guint i = 0; i < revert->left->len; i++)
         driver->host->log(driver->core, VIREO_LOG_INFO, revert->dom->space->uri,
                           "domain '%s': what was there before the revert to '%s' is kept in %s",
                           revert->dom->name, revert->snap->doc->name,
                           (char *)revert->left->pdata[i]);
-    }
-    return qemu_files_save(revert->dom, files, error);
 }
 
 static gboolean adds_images(const QemuPlan *plan)
@@ -273,5 +267,10 @@ gboolean qemu_revert_branch(QemuRevert *revert, GError **error)
     revert->def = qemu_def_new(g_steal_pointer(&machine));
     if (needs_stopped_guest(revert))
         stop_guest(revert, NULL);
-    return qemu_work_run(&work, error) && note_presents(revert, error);
+    if (revert->left->len || revert->force)
+        work.left = revert->left;
+    if (!qemu_work_run(&work, error))
+        return FALSE;
+    tell_presents(revert);
+    return TRUE;
 }

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "images.h"
 #include "machine.h"
 
 static gboolean check_parent(QemuDomain *dom, const VireoDomainSnapshot *doc, GError **error)
@@ -100,6 +101,53 @@ static gboolean check_fields(QemuDomain *dom, const VireoDomainSnapshot *doc, GE
     return TRUE;
 }
 
+/* ---- against the disks -------------------------------------------------------------- */
+
+static VireoDomainSnapshotLocation where(const VireoDomainSnapshot *doc, const char *dev)
+{
+    for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++)
+        if (g_str_equal(doc->disks->disks.items[i]->name, dev))
+            return doc->disks->disks.items[i]->snapshot;
+    return doc->disks ? VIREO_DOMAIN_SNAPSHOT_LOCATION_NO : VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL;
+}
+
+static gboolean check_disk(const VireoDomainSnapshot *doc, const VireoDomainDisk *disk,
+                           GError **error)
+{
+    VireoDomainSnapshotLocation kind = where(doc, disk->target->dev);
+    const char *path = qemu_disk_path(disk);
+
+    if (disk->readonly || !path ||
+        (kind != VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL &&
+         kind != VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL))
+        return TRUE;
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, TRUE, error);
+    if (info && (kind == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL ||
+                 qemu_image_info_snapshot(info, doc->name)))
+        return TRUE;
+    if (info)
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                   "snapshot '%s' is not in the image of disk '%s' (%s), as flag VALIDATE asks",
+                   doc->name, disk->target->dev, path);
+    return FALSE;
+}
+
+/* Metadata for a snapshot that is not there is refused when the client asks for that. */
+static gboolean check_images(const VireoDomainSnapshot *doc, GError **error)
+{
+    const char *memory = doc->memory ? doc->memory->file : NULL;
+
+    for (guint i = 0; doc->domain && i < doc->domain->devices->disks.n; i++)
+        if (!check_disk(doc, doc->domain->devices->disks.items[i], error))
+            return FALSE;
+    if (!memory || g_file_test(memory, G_FILE_TEST_IS_REGULAR))
+        return TRUE;
+    qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+               "the memory of snapshot '%s' is not there (%s), as flag VALIDATE asks", doc->name,
+               memory);
+    return FALSE;
+}
+
 QemuSnap *qemu_snapshot_redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags,
                                  GError **error)
 {
@@ -111,6 +159,8 @@ QemuSnap *qemu_snapshot_redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guin
     if (old && !check_replaced(old, doc, error))
         return NULL;
     if (doc->domain && !qemu_def_complete(dom->space, doc->domain, error))
+        return NULL;
+    if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE) && !check_images(doc, error))
         return NULL;
     return qemu_snap_new(g_steal_pointer(&owned));
 }

@@ -213,6 +213,8 @@ gboolean qemu_graph_hold(QemuGraph *graph, QemuHoldKind kind, const char *name, 
     g_ptr_array_add(holder->refs, ref);
     *(point ? &point->holds : &node->holds) += 1;
     node->outside += kind == QEMU_HOLD_OUTSIDE;
+    if (!point && kind != QEMU_HOLD_OUTSIDE)
+        node->flags &= ~(guint)QEMU_FILE_RELEASED; /* that it was given up has been undone */
     return TRUE;
 }
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests of snapshots share: a directory that is looked at, images and what is in them."""
+import json
 import os
 import subprocess
 import time
+from xml.etree import ElementTree
 
 import qemutest
 from qemutest import disk_xml
@@ -62,6 +64,65 @@ class Case(qemutest.Case):
         """So many files, soon."""
         self.idle()
         qemutest.wait_until(lambda: len(self.files()) == count, 5, f"{count} files are left of {self.files()}")
+
+    # every snapshot, and what it consists of
+
+    def snapshot_xml(self, name):
+        return ElementTree.fromstring(self.virsh("snapshot-dumpxml", "a", name, "--security-info"))
+
+    def snapshot_disks(self, name):
+        """Target, image and whether it is inside that, of every disk of a snapshot."""
+        tree = self.snapshot_xml(name)
+        inside = {disk.get("name"): disk.get("snapshot") == "internal" for disk in tree.findall("disks/disk")}
+        for disk in tree.findall("domain/devices/disk"):
+            target = disk.find("target").get("dev")
+            yield target, disk.find("source").get("file"), inside[target]
+
+    def chain(self, path):
+        info = subprocess.run(["qemu-img", "info", "-U", "--output=json", "--backing-chain", path], check=True,
+                              stdout=subprocess.PIPE)
+        return {os.path.basename(image["filename"]) for image in json.loads(info.stdout)}
+
+    def state_of(self, kind):
+        """What the driver has noted down about the domain: its files, or what it is doing to them."""
+        path = os.path.join(self.daemon.root, "var/lib/vireo/qemu/kept", kind, "system", self.virsh("domuuid", "a"))
+        try:
+            with open(path, encoding="utf-8") as stream:
+                return json.load(stream)
+        except FileNotFoundError:
+            return {}
+
+    def nothing_leaked(self):
+        """Every file is one that the domain, a snapshot or a kept present is made of."""
+        self.idle()
+        needed = {"d.qcow2", "one.qcow2", "two.qcow2"}    # not ours: they stay
+        for path in self.targets("a").values():
+            needed |= self.chain(path)
+        for name in self.names("snapshot-list", "a", "--name"):
+            for _, path, _ in self.snapshot_disks(name):
+                needed |= self.chain(path)
+            memory = self.snapshot_xml(name).find("memory")
+            if memory is not None and memory.get("file"):
+                needed.add(os.path.basename(memory.get("file")))
+        for path in self.state_of("images").get("kept", ()):
+            if os.path.exists(path):
+                needed |= self.chain(path)
+        self.assertEqual(set(self.files()) - needed, set(), "files that nothing needs")
+
+    def snapshot_sector(self, name):
+        """What a snapshot holds on its disks, without going back to it."""
+        letters = set()
+        for _, path, inside in self.snapshot_disks(name):
+            copy = os.path.join(self.work, "copy.raw")
+            if inside:
+                subprocess.run(["qemu-img", "convert", "-q", "-U", "-l", f"snapshot.name={name}", "-O", "raw", path,
+                                copy], check=True)
+            else:
+                subprocess.run(["qemu-img", "convert", "-q", "-U", "-O", "raw", path, copy], check=True)
+            with open(copy, "rb") as stream:
+                stream.seek(32768)
+                letters.add(stream.read(1).decode())
+        return letters
 
     def healthy(self):
         """Every image is whole and can be read down to its base."""

@@ -9,7 +9,9 @@ from imagetest import Case, libvirt
 from qemutest import disk_xml
 
 
-class Off(Case):
+class Tree(Case):
+    """A domain with one disk, and what must be read where."""
+
     def setUp(self):
         super().setUp()
         self.base = self.image("d.qcow2")
@@ -51,6 +53,8 @@ class Off(Case):
         for name in list(self.patterns):
             self.go_to(name)
 
+
+class Off(Tree):
     def test_revert_between_branches(self):
         for name in "s1", "s2", "s3":
             self.take(name)
@@ -205,6 +209,98 @@ class Off(Case):
         self.virsh_fails("snapshot-revert", "a", "s1")
         os.rename(self.base + ".away", self.base)
         self.all_read_their_own()
+
+
+class Elsewhere(Tree):
+    """The tree and the domain's definition go different ways."""
+
+    def build(self):
+        for name, kind in ("s1", "external"), ("i1", "internal"), ("s2", "external"):
+            self.take(name, kind)
+        self.go_to("i1")
+        self.take("s3")
+
+    def test_taken_along(self):
+        """Undefined, defined anew, the tree redefined, as for another host."""
+        self.build()
+        order = self.virsh("snapshot-list", "a", "--topological", "--name").split()
+        texts = [(name, self.virsh("snapshot-dumpxml", "a", name, "--security-info")) for name in order]
+        current, domain = self.virsh("snapshot-current", "a", "--name"), self.virsh("dumpxml", "a", "--inactive")
+        before = self.files()
+        self.assertIn("snapshots", self.virsh_fails("undefine", "a"))
+        self.virsh("undefine", "a", "--snapshots-metadata")
+        self.assertEqual(self.files(), before)
+        self.virsh("define", self.write("a.xml", domain))
+        self.assertEqual(self.virsh("snapshot-list", "a", "--name"), "")
+        for name, text in texts:
+            flags = ["--redefine", "--validate"] + (["--current"] if name == current else [])
+            self.virsh("snapshot-create", "a", self.write("snap.xml", text), *flags)
+        self.assertEqual(self.virsh("snapshot-current", "a", "--name"), current)
+        self.all_read_their_own()
+        self.drop("s1")
+        self.drop("i1")
+        self.all_read_their_own()
+
+    def test_same_name_again(self):
+        """Another domain of that name knows nothing of the first one's snapshots."""
+        self.take("s1")
+        domain = self.virsh("dumpxml", "a", "--inactive")
+        uuid = self.virsh("domuuid", "a")
+        self.virsh("undefine", "a", "--snapshots-metadata")
+        self.virsh("define", self.write("a.xml", domain.replace(uuid, "8dd0a9f4-2f6f-4f1b-9c2e-5b2f6a7f1c01")))
+        self.assertEqual(self.virsh("snapshot-list", "a", "--name"), "")
+        self.take("s1")
+        self.go_to("s1")
+        self.left(3)
+        self.assertIn("d.s1", self.files())    # the first one's
+
+    def test_renamed(self):
+        self.build()
+        self.virsh("domrename", "a", "b")
+        self.virsh("snapshot-revert", "b", "s1")
+        self.assertEqual(self.virsh("snapshot-current", "b", "--name"), "s1")
+        self.virsh("domrename", "b", "a")
+        self.all_read_their_own()
+
+    def test_redefined_on_another_image(self):
+        """What the domain wrote last is still there; so are its snapshots."""
+        self.build()
+        present, pattern = self.top(), self.pattern
+        other = self.image("d.other.qcow2")
+        text = self.virsh("dumpxml", "a", "--inactive")
+        self.virsh("define", self.write("a.xml", text.replace(present, other)))
+        self.drop_and_look("s2", present, pattern)
+
+    def drop_and_look(self, name, present, pattern):
+        self.virsh("snapshot-delete", "a", name)
+        del self.patterns[name]
+        self.reads(pattern, present)
+        self.all_read_their_own()
+
+    def test_ghost(self):
+        self.take("i1", "internal")
+        text = self.virsh("snapshot-dumpxml", "a", "i1", "--security-info").replace("<name>i1<", "<name>ghost<")
+        path = self.write("ghost.xml", text)
+        self.assertIn("ghost", self.virsh_fails("snapshot-create", "a", path, "--redefine", "--validate"))
+        self.virsh("snapshot-create", "a", path, "--redefine")
+        self.virsh_fails("snapshot-revert", "a", "ghost")
+        self.reads(self.pattern, self.top())
+        self.drop("ghost")
+
+    def test_neighbour_that_runs(self):
+        """W4: another guest runs on an image in the middle of the chain."""
+        self.take("s1")
+        self.take("s2")
+        other = self.image("other.qcow2", "-b", os.path.join(self.dir, "d.s1"), "-F", "qcow2")
+        self.define("b", disks=[disk_xml(other, "vda")])
+        self.virsh("start", "b")
+        self.drop("s2")
+        self.assertIn("d.s1", self.files())
+        self.go_to("s1")
+        self.virsh("destroy", "b")
+        self.reads(2, other)
+        self.drop("s1")
+        self.reads(2, other)
 
 
 class Live(Case):
