@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "events.h"
+#include "images.h"
 #include "launch.h"
 
 #define READY_MS 60000
@@ -301,16 +302,25 @@ static gboolean stream(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const Q
                        const char *node, GError **error)
 {
     g_autofree char *base = step->other ? need_node(qmp, step->other, error) : NULL;
+    QemuImage image = { step->image, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2, FALSE, TRUE };
+    gboolean top = qemu_live_is_top(qmp, step->image);
     const char *id = "vireo-pull";
 
     if (step->other && !base)
         return FALSE;
     end_job(dom, qmp, id);
-    return vireo_qmp_run(qmp, "block-stream",
-                         vireo_json_new('s', "job-id", id, 's', "device", node, 's', "base-node", base,
-                                        'b', "auto-finalize", FALSE, 'b', "auto-dismiss", FALSE, 0),
-                         NULL, error) &&
-           finalize(dom, call, qmp, id, node, error);
+    if (!top && (!qemu_image_give(dom->space->driver, dom->uuid_text, &image, error) ||
+                 !set_writable(qmp, step->image, TRUE, error)))
+        return FALSE;
+    gboolean done =
+        vireo_qmp_run(qmp, "block-stream",
+                      vireo_json_new('s', "job-id", id, 's', "device", node, 's', "base-node", base,
+                                     'b', "auto-finalize", FALSE, 'b', "auto-dismiss", FALSE, 0),
+                      NULL, error) &&
+        finalize(dom, call, qmp, id, node, error);
+    if (!top)
+        set_writable(qmp, step->image, FALSE, NULL);
+    return done;
 }
 
 gboolean qemu_live_step(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,

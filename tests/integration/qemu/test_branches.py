@@ -322,6 +322,26 @@ class Live(Case):
         self.healthy()
         self.read_both(self.start("a"), "E")
 
+    def test_d5_below_the_guests_image(self):
+        """What is merged is not what the guest writes to."""
+        line, _ = self.nano()
+        for letter in "ABC":
+            self.write_both(line, letter)
+            self.virsh("snapshot-create-as", "a", letter, "--disk-only")
+        self.write_both(line, "D")
+        self.virsh("snapshot-delete", "a", "B")
+        self.left(6)
+        self.read_both(line, "D")
+        for letter in "AC":
+            self.assertEqual(self.snapshot_sector(letter), {letter})
+        self.write_both(line, "E")
+        self.virsh("destroy", "a")
+        self.healthy()
+        self.virsh("snapshot-revert", "a", "C", "--running")
+        line = self.line("a")
+        line.wake()
+        self.read_both(line, "C")
+
     def test_d1_children(self):
         line, _ = self.nano()
         for letter in "ABC":
