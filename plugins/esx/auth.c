@@ -65,24 +65,20 @@ static GKeyFile *load(const char *path, GError **error)
     return NULL;
 }
 
-/* libvirt: [auth-esx-HOST] credentials=NAME, and [credentials-NAME] username=..., password=... */
+/* libvirt: [auth-esx-HOST] credentials=NAME, and [credentials-NAME] username=..., password=...  Its group "default" is not
+ * looked at: whoever may connect says to which host, and would get that password sent to his own. */
 static char *find(GKeyFile *file, EsxUri *uri)
 {
-    const char *hosts[] = { uri->host, "default" };
+    g_autofree char *group = g_strconcat("auth-esx-", uri->host, NULL);
+    g_autofree char *name = g_key_file_get_string(file, group, "credentials", NULL);
+    g_autofree char *secrets = g_strconcat("credentials-", name, NULL);
+    g_autofree char *user = name ? g_key_file_get_string(file, secrets, "username", NULL) : NULL;
 
-    for (guint i = 0; i < G_N_ELEMENTS(hosts); i++) {
-        g_autofree char *group = g_strconcat("auth-esx-", hosts[i], NULL);
-        g_autofree char *name = g_key_file_get_string(file, group, "credentials", NULL);
-        g_autofree char *secrets = g_strconcat("credentials-", name ? name : "", NULL);
-        g_autofree char *user = name ? g_key_file_get_string(file, secrets, "username", NULL) : NULL;
-
-        if (!name || (user && uri->user && strcmp(user, uri->user) != 0))
-            continue;
-        if (!uri->user)
-            uri->user = g_steal_pointer(&user);
-        return g_key_file_get_string(file, secrets, "password", NULL);
-    }
-    return NULL;
+    if (!name || (user && uri->user && strcmp(user, uri->user) != 0))
+        return NULL;
+    if (!uri->user)
+        uri->user = g_steal_pointer(&user);
+    return g_key_file_get_string(file, secrets, "password", NULL);
 }
 
 static char *look_in(const char *folder, const char *name, EsxUri *uri, GError **error)

@@ -15,8 +15,12 @@ int esx_conn_open(void *self, vireo_call *call, const vireo_conn_open_args *args
     VireoHttpWait wait = esx_wait(call);
     GError *error = NULL;
     EsxUri *uri = esx_uri_parse(driver, args->uri, &error);
-    EsxServer *server = uri ? esx_server_open(driver, uri, &wait, &error) : NULL;
+    EsxServer *server = NULL;
 
+    if (uri && args->readonly && !esx_uri_is_safe(uri, &error))
+        esx_uri_free(uri);
+    else if (uri)
+        server = esx_server_open(driver, uri, &wait, &error);
     if (!server && !error)
         return driver->host->fail(call, VIREO_ERR_NO_CONNECT, "the connection could not be made; try again");
     if (!server)

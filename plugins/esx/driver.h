@@ -28,6 +28,7 @@ struct EsxDriver {
 typedef struct {
     gboolean center; /* vpx: a vCenter; else a host */
     gboolean http, no_verify;
+    gboolean named; /* one of the settings */
     char *host; /* without brackets */
     guint port;
     char *user, *path; /* path without slashes around it, "" for a host */
@@ -37,6 +38,8 @@ typedef struct {
 
 /* A URI as a client gives it, or NAME of the driver's settings in place of a host. */
 EsxUri *esx_uri_parse(EsxDriver *driver, const char *text, GError **error);
+/* Whether somebody who may only look may have the daemon give a password away like this. */
+gboolean esx_uri_is_safe(const EsxUri *uri, GError **error);
 void esx_uri_set_user(EsxUri *uri, const char *user);
 void esx_uri_free(EsxUri *uri);
 

@@ -198,6 +198,7 @@ static gboolean read_named(EsxDriver *driver, EsxUri *uri, GError **error)
     }
     if (uri->center != center)
         return refuse(error, "the connection '%s' is one of %s://", name, uri->center ? "vpx" : "esx");
+    uri->named = TRUE;
     set(&uri->ca_file, driver->host->config(driver->core, group, "ca_file"));
     return TRUE;
 }
@@ -214,6 +215,17 @@ EsxUri *esx_uri_parse(EsxDriver *driver, const char *text, GError **error)
         return g_steal_pointer(&uri);
     g_propagate_error(error, g_steal_pointer(&wrong));
     return NULL;
+}
+
+gboolean esx_uri_is_safe(const EsxUri *uri, GError **error)
+{
+    const char *what = uri->named ? NULL : uri->no_verify ? "no_verify=1" : uri->http ? "transport=http"
+                       : uri->proxy ? "proxy" : NULL;
+
+    if (what)
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_DENIED,
+                    "a read-only connection cannot have %s: the server's password would go over a way it chooses", what);
+    return what == NULL;
 }
 
 void esx_uri_set_user(EsxUri *uri, const char *user)

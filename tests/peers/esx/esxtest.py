@@ -100,7 +100,10 @@ class EsxCase(unittest.TestCase):
         return f"{'vpx' if CENTER else 'esx'}+unix:///?socket={self.daemon.socket}&{query}"
 
     def run_virsh(self, *args, uri=None, timeout=60):
-        return subprocess.run(["virsh", "-q", "-c", uri or self.uri(), *args], stdin=subprocess.DEVNULL, text=True,
+        options = ["-r"] if args[0] == "-r" else []
+        if options:
+            uri = (uri or self.uri()).replace("libvirt-sock", "libvirt-sock-ro")
+        return subprocess.run(["virsh", "-q", "-c", uri or self.uri(), *options, *args[len(options):]], stdin=subprocess.DEVNULL, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, check=False)
 
     def virsh(self, *args, **kwargs):

@@ -49,6 +49,18 @@ class Open(EsxCase):
         said = self.virsh_fails("list", uri=self.uri(server=self.simulator.server.replace("127.0.0.1", "localhost")))
         self.assertIn("needs [auth-esx-localhost] with credentials=NAME", said)
 
+    def test_no_password_for_just_any_host(self):
+        auth = self.etc / "esx" / "auth.conf"
+        text = auth.read_text()
+        self.addCleanup(write_private, auth, text)
+        write_private(auth, text.replace("auth-esx-127.0.0.1", "auth-esx-default"))
+        self.assertIn("needs [auth-esx-127.0.0.1]", self.virsh_fails("list"))
+
+    def test_read_only(self):
+        self.assertIn("a read-only connection cannot have no_verify=1", self.virsh_fails("-r", "list"))
+        self.assertIn("a read-only connection cannot have transport=http",
+                      self.virsh_fails("-r", "list", uri=self.uri(insecure=None, transport="http")))
+
     def test_the_other_kind_of_server(self):
         other = self.uri(path="DC0/DC0_H0" if not CENTER else None)
         other = other.replace("esx+", "vpx+") if not CENTER else other.replace("vpx+", "esx+")
@@ -74,6 +86,8 @@ class Open(EsxCase):
         self.daemon.restart()
         named = f"{'vpx' if CENTER else 'esx'}+unix:///lab?socket={self.daemon.socket}"
         self.assertIn(self.first, self.virsh("list", "--all", "--name", uri=named).split())
+        self.assertIn(self.first, self.virsh("-r", "list", "--all", "--name", uri=named).split())
+        self.assertIn("read", self.virsh_fails("-r", "destroy", self.first, uri=named))
 
 
 class Inventory(EsxCase):
