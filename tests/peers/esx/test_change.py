@@ -229,6 +229,20 @@ class Trouble(ChangeCase):
         self.assertEqual(self.names("--all"), [self.first, self.second])
 
 
+    def test_in_a_process_of_its_own(self):
+        settings = self.etc / "vireod.conf"
+        settings.write_text("[driver esx]\nisolation = process\n", encoding="ascii")
+        self.addCleanup(self.daemon.restart)
+        self.addCleanup(settings.unlink)
+        self.daemon.restart()
+        self.virsh("suspend", self.second)
+        self.assertEqual(self.virsh("domstate", self.second, "--reason"), "paused (user)")
+        self.virsh("snapshot-create-as", self.second, "one")
+        self.assertEqual(self.virsh("snapshot-list", self.second, "--name").split(), ["one"])
+        self.virsh("snapshot-delete", self.second, "one")
+        self.virsh("resume", self.second)
+
+
 class Slow(EsxCase):
     options = ("-method-delay", "SuspendVM_Task:4000")
 
