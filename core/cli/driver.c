@@ -460,6 +460,7 @@ const VireoCliCommand vireo_cli_driver_commands[] = {
       "is done. Without OP: everything that it can do. native: the driver acts on the flags; trivial:\n"
       "its ordinary behaviour satisfies them; derived, core: the core serves the operation. With\n"
       "--table, or when -c is the bare name of a driver, its table answers and nothing is connected.\n"
+      "What OP itself asks of a domain (that it runs, to be reset) is for the call to say.\n"
       "Exit status 0 for yes, 1 for no, 3 when there is no answer: no such operation, flag, driver,\n"
       "domain or daemon." },
     { NULL },

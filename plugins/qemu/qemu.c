@@ -175,7 +175,9 @@ static void qemu_fini(void *self)
      VIREO_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED |    \
      VIREO_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_OTHER |     \
      VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_BACKING)
-#define AFFECT (VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG)
+#define LIVE VIREO_DOMAIN_AFFECT_LIVE
+#define AFFECT (LIVE | VIREO_DOMAIN_AFFECT_CONFIG)
+#define SAVE (VIREO_DOMAIN_SAVE_RUNNING | VIREO_DOMAIN_SAVE_PAUSED)
 
 /* operation, function, native, trivial, needs active, needs inactive; why a flag is trivial is said
  * in qemu.rst */
@@ -220,19 +222,17 @@ static void qemu_fini(void *self)
       VIREO_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, 0, 0)                                                  \
     X(domain_reboot, qemu_domain_reboot, 0, VIREO_DOMAIN_REBOOT_ACPI_POWER_BTN, 0, 0)              \
     X(domain_reset, qemu_domain_reset, 0, 0, 0, 0)                                                 \
-    X(domain_destroy_flags, qemu_domain_destroy_flags, VIREO_DOMAIN_DESTROY_GRACEFUL, 0, 0, 0)     \
+    X(domain_destroy_flags, qemu_domain_destroy_flags,                                             \
+      VIREO_DOMAIN_DESTROY_GRACEFUL, 0, VIREO_DOMAIN_DESTROY_GRACEFUL, 0)                          \
     X(domain_suspend, qemu_domain_suspend, 0, 0, 0, 0)                                             \
     X(domain_resume, qemu_domain_resume, 0, 0, 0, 0)                                               \
     X(domain_inject_nmi, qemu_domain_inject_nmi, 0, 0, 0, 0)                                       \
     X(domain_send_key, qemu_domain_send_key, 0, 0, 0, 0)                                           \
-    X(domain_save_flags, qemu_domain_save_flags,                                                   \
-      VIREO_DOMAIN_SAVE_RUNNING | VIREO_DOMAIN_SAVE_PAUSED, 0, 0, 0)                               \
-    X(domain_restore_flags, qemu_domain_restore_flags,                                             \
-      VIREO_DOMAIN_SAVE_RUNNING | VIREO_DOMAIN_SAVE_PAUSED, 0, 0, 0)                               \
+    X(domain_save_flags, qemu_domain_save_flags, SAVE, 0, SAVE, 0)                                 \
+    X(domain_restore_flags, qemu_domain_restore_flags, SAVE, 0, 0, 0)                              \
     X(domain_save_image_get_xml_desc, qemu_domain_save_image_get_xml_desc,                         \
       VIREO_DOMAIN_SAVE_IMAGE_XML_SECURE, 0, 0, 0)                                                 \
-    X(domain_managed_save, qemu_domain_managed_save,                                               \
-      VIREO_DOMAIN_SAVE_RUNNING | VIREO_DOMAIN_SAVE_PAUSED, 0, 0, 0)                               \
+    X(domain_managed_save, qemu_domain_managed_save, SAVE, 0, SAVE, 0)                             \
     X(domain_managed_save_remove, qemu_domain_managed_save_remove, 0, 0, 0, 0)                     \
     X(domain_managed_save_get_xml_desc, qemu_domain_managed_save_get_xml_desc,                     \
       VIREO_DOMAIN_SAVE_IMAGE_XML_SECURE, 0, 0, 0)                                                 \
@@ -264,15 +264,15 @@ static void qemu_fini(void *self)
     X(domain_abort_job_flags, qemu_domain_abort_job_flags, 0, 0, 0, 0)                             \
     X(domain_get_job_stats, qemu_domain_get_job_stats, 0, 0, 0, 0)                                 \
     X(domain_get_vcpus, qemu_domain_get_vcpus, 0, 0, 0, 0)                                         \
-    X(domain_get_vcpus_flags, qemu_domain_get_vcpus_flags, AFFECT | VIREO_DOMAIN_VCPU_MAXIMUM, 0,  \
-      0, 0)                                                                                        \
+    X(domain_get_vcpus_flags, qemu_domain_get_vcpus_flags,                                         \
+      AFFECT | VIREO_DOMAIN_VCPU_MAXIMUM, 0, LIVE, 0)                                              \
     X(domain_get_cpu_stats, qemu_domain_get_cpu_stats, 0, VIREO_TYPED_PARAM_STRING_OKAY, 0, 0)     \
     X(domain_get_scheduler_type, qemu_domain_get_scheduler_type, 0, 0, 0, 0)                       \
-    X(domain_set_vcpus_flags, qemu_domain_set_vcpus_flags, AFFECT | VIREO_DOMAIN_VCPU_MAXIMUM, 0,  \
-      0, 0)                                                                                        \
-    X(domain_set_memory_flags, qemu_domain_set_memory_flags, AFFECT | VIREO_DOMAIN_MEM_MAXIMUM, 0, \
-      0, 0)                                                                                        \
-    X(domain_set_memory_stats_period, qemu_domain_set_memory_stats_period, AFFECT, 0, 0, 0)        \
+    X(domain_set_vcpus_flags, qemu_domain_set_vcpus_flags,                                         \
+      AFFECT | VIREO_DOMAIN_VCPU_MAXIMUM, 0, LIVE, 0)                                              \
+    X(domain_set_memory_flags, qemu_domain_set_memory_flags,                                       \
+      AFFECT | VIREO_DOMAIN_MEM_MAXIMUM, 0, LIVE, 0)                                               \
+    X(domain_set_memory_stats_period, qemu_domain_set_memory_stats_period, AFFECT, 0, LIVE, 0)     \
     X(domain_memory_stats, qemu_domain_memory_stats, 0, 0, 0, 0)                                   \
     X(domain_block_stats_flags, qemu_domain_block_stats_flags, 0, VIREO_TYPED_PARAM_STRING_OKAY,   \
       0, 0)                                                                                        \
@@ -280,9 +280,10 @@ static void qemu_fini(void *self)
     X(domain_interface_stats, qemu_domain_interface_stats, 0, 0, 0, 0)                             \
     X(connect_get_all_domain_stats, qemu_connect_get_all_domain_stats, STATS_FILTER,               \
       VIREO_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, 0, 0)                                            \
-    X(domain_open_console, qemu_domain_open_console, VIREO_DOMAIN_CONSOLE_FORCE,                   \
-      VIREO_DOMAIN_CONSOLE_SAFE, 0, 0)                                                             \
-    X(domain_open_channel, qemu_domain_open_channel, VIREO_DOMAIN_CHANNEL_FORCE, 0, 0, 0)          \
+    X(domain_open_console, qemu_domain_open_console,                                               \
+      VIREO_DOMAIN_CONSOLE_FORCE, VIREO_DOMAIN_CONSOLE_SAFE, VIREO_DOMAIN_CONSOLE_FORCE, 0)        \
+    X(domain_open_channel, qemu_domain_open_channel,                                               \
+      VIREO_DOMAIN_CHANNEL_FORCE, 0, VIREO_DOMAIN_CHANNEL_FORCE, 0)                                \
     X(domain_open_graphics_fd, qemu_domain_open_graphics_fd, VIREO_DOMAIN_OPEN_GRAPHICS_SKIPAUTH, 0, \
       0, 0)                                                                                        \
     X(domain_screenshot, qemu_domain_screenshot, 0, 0, 0, 0)                                       \
@@ -292,15 +293,16 @@ static void qemu_fini(void *self)
     X(domain_get_hostname, qemu_domain_get_hostname, 0, VIREO_DOMAIN_GET_HOSTNAME_AGENT, 0, 0)     \
     X(domain_get_time, qemu_domain_get_time, 0, 0, 0, 0)                                           \
     X(domain_get_guest_info, qemu_domain_get_guest_info, 0, 0, 0, 0)                               \
-    X(domain_get_metadata, qemu_domain_get_metadata, AFFECT, 0, 0, 0)                              \
-    X(domain_set_metadata, qemu_domain_set_metadata, AFFECT, 0, 0, 0)                              \
+    X(domain_get_metadata, qemu_domain_get_metadata, AFFECT, 0, LIVE, 0)                           \
+    X(domain_set_metadata, qemu_domain_set_metadata, AFFECT, 0, LIVE, 0)                           \
     X(domain_get_disk_errors, qemu_domain_get_disk_errors, 0, 0, 0, 0)                             \
-    X(domain_attach_device_flags, qemu_domain_attach_device_flags, AFFECT, 0, 0, 0)                \
-    X(domain_detach_device_flags, qemu_domain_detach_device_flags, AFFECT, 0, 0, 0)                \
-    X(domain_detach_device_alias, qemu_domain_detach_device_alias, AFFECT, 0, 0, 0)                \
+    X(domain_attach_device_flags, qemu_domain_attach_device_flags, AFFECT, 0, LIVE, 0)             \
+    X(domain_detach_device_flags, qemu_domain_detach_device_flags, AFFECT, 0, LIVE, 0)             \
+    X(domain_detach_device_alias, qemu_domain_detach_device_alias, AFFECT, 0, LIVE, 0)             \
     X(domain_update_device_flags, qemu_domain_update_device_flags,                                 \
-      AFFECT | VIREO_DOMAIN_DEVICE_MODIFY_FORCE, 0, 0, 0)                                          \
-    X(domain_block_resize, qemu_domain_block_resize, VIREO_DOMAIN_BLOCK_RESIZE_BYTES, 0, 0, 0)     \
+      AFFECT | VIREO_DOMAIN_DEVICE_MODIFY_FORCE, 0, LIVE, 0)                                       \
+    X(domain_block_resize, qemu_domain_block_resize,                                               \
+      VIREO_DOMAIN_BLOCK_RESIZE_BYTES, 0, VIREO_DOMAIN_BLOCK_RESIZE_BYTES, 0)                      \
     QEMU_OPS_BLOCK(X)
 
 #define QEMU_OPS_BLOCK(X)                                                                          \

@@ -96,6 +96,23 @@ class Drivers(CliCase):
         self.assertEqual(self.can(*ask)[0], 0)
 
     @vireo_only("our own program")
+    def test_can_says_what_the_call_says(self):
+        """Of a guest of QEMU that is off: what is for running ones only."""
+        self.vireo("define", "-", stdin=self.nano_xml("idle", disks=[]))
+        try:
+            for flags, *call in (["LIVE", "domain-set-memory-flags", "setmem", "idle", "16384", "--live"],
+                                 ["LIVE", "domain-set-vcpus-flags", "setvcpus", "idle", "1", "--live"],
+                                 ["GRACEFUL", "domain-destroy-flags", "destroy", "idle", "--graceful"],
+                                 ["PAUSED", "domain-managed-save", "managedsave", "idle", "--paused"]):
+                code, answer = self.can("can", call[0], flags, "idle")
+                self.assertEqual((call[0], code, answer["can"]), (call[0], 1, False))
+                self.assertIn("while 'idle' is not running", answer["reason"])
+                self.assertIn(answer["reason"], self.virsh_fails(*call[1:]))
+            self.assertEqual(self.can("can", "domain-set-memory-flags", "CONFIG", "idle")[0], 0)
+        finally:
+            self.vireo("undefine", "idle")
+
+    @vireo_only("our own program")
     def test_can_read_only(self):
         code, answer = self.can("can", "domain-suspend", "-r", "-c", "test:///default")
         self.assertEqual((code, answer["readonly"]), (1, True))
