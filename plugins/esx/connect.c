@@ -21,8 +21,6 @@ int esx_conn_open(void *self, vireo_call *call, const vireo_conn_open_args *args
         esx_uri_free(uri);
     else if (uri)
         server = esx_server_open(driver, uri, &wait, &error);
-    if (!server && !error)
-        return driver->host->fail(call, VIREO_ERR_NO_CONNECT, "the connection could not be made; try again");
     if (!server)
         return esx_fail(driver, call, error);
     EsxConn *conn = g_new0(EsxConn, 1);

@@ -28,9 +28,10 @@ static const VireoSoapSession session = { .expired = expired, .login = login };
 
 /* ---- life ---------------------------------------------------------------------------- */
 
+/* Also the name of its space. */
 static char *key_of(const EsxUri *uri)
 {
-    return g_strconcat(uri->text, "\n", uri->ca_file, NULL);
+    return g_strconcat(uri->text, uri->ca_file ? "#" : NULL, uri->ca_file, NULL);
 }
 
 static void log_out(EsxServer *server)
@@ -42,15 +43,18 @@ static void log_out(EsxServer *server)
     vireo_soap_call_plain(server->soap, &vim_logout_operation, &args, &wait, arena, NULL);
 }
 
-/* What is published belongs to the one that has come in its place, if there is one. */
-static gboolean has_successor(EsxServer *server)
+/* With another password, before or after: what is published is that one's as well. */
+static gboolean has_twin(EsxServer *server)
 {
-    g_autofree char *key = key_of(server->uri);
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->driver->lock);
+    GHashTableIter iter;
+    gpointer other;
 
-    g_mutex_lock(&server->driver->lock);
-    gboolean has = g_hash_table_contains(server->driver->servers, key);
-    g_mutex_unlock(&server->driver->lock);
-    return has;
+    g_hash_table_iter_init(&iter, server->driver->all);
+    while (g_hash_table_iter_next(&iter, &other, NULL))
+        if (other != server && ((EsxServer *)other)->space == server->space && ((EsxServer *)other)->ready)
+            return TRUE;
+    return FALSE;
 }
 
 static void server_free(EsxServer *server)
@@ -58,7 +62,7 @@ static void server_free(EsxServer *server)
     esx_watch_stop(server);
     if (server->ready)
         log_out(server);
-    if (!has_successor(server))
+    if (!has_twin(server))
         esx_inventory_clear(server);
     vireo_soap_free(server->soap);
     vireo_arena_free(server->arena);
@@ -156,8 +160,9 @@ EsxServer *esx_server_open(EsxDriver *driver, EsxUri *given, const VireoHttpWait
         return server;
     }
     server = server_new(driver, g_steal_pointer(&uri), password);
-    server->space = driver->host->space(driver->core, server->uri->text);
-    g_hash_table_replace(driver->servers, g_strdup(key), server);
+    server->space = driver->host->space(driver->core, key);
+    if (!g_hash_table_contains(driver->servers, key))
+        g_hash_table_insert(driver->servers, g_strdup(key), server);
     g_hash_table_add(driver->all, server);
     g_mutex_unlock(&driver->lock);
 
@@ -165,7 +170,9 @@ EsxServer *esx_server_open(EsxDriver *driver, EsxUri *given, const VireoHttpWait
     g_mutex_lock(&driver->lock);
     server->ready = good;
     server->failed = !good;
-    if (!good && g_hash_table_lookup(driver->servers, key) == server)
+    if (good)
+        g_hash_table_replace(driver->servers, g_strdup(key), server);
+    else if (g_hash_table_lookup(driver->servers, key) == server)
         g_hash_table_remove(driver->servers, key);
     g_cond_broadcast(&driver->opened);
     g_mutex_unlock(&driver->lock);

@@ -32,12 +32,15 @@ class Open(EsxCase):
         auth = self.etc / "esx" / "auth.conf"
         text = auth.read_text()
         self.addCleanup(write_private, auth, text)
+        self.assertEqual(self.virsh("domstate", self.first), "running")
         write_private(auth, text.replace(f"password={PASSWORD}", "password=sesame"))
         said = self.virsh_fails("list", uri=self.uri(user="root"))
         self.assertIn("authentication failed", said)
         self.assertNotIn("sesame", said)
         with open(self.daemon.log, encoding="utf-8") as stream:
             self.assertNotIn("sesame", stream.read())
+        write_private(auth, text)
+        self.assertEqual(self.virsh("domstate", self.first), "running")
 
     def test_open_password_file(self):
         auth = self.etc / "esx" / "auth.conf"
