@@ -309,6 +309,31 @@ static gboolean copy_disk(QemuDomain *dom, vireo_call *call, const char *name, C
     return FALSE;
 }
 
+char *qemu_block_target(QemuDomain *dom, vireo_call *call, VireoQmp *qmp,
+                        const VireoDomainDisk *disk, const QemuBlockTarget *target, gboolean *made,
+                        GError **error)
+{
+    g_auto(Work) work = { dom, call, .nodes = g_ptr_array_new_with_free_func(g_free) };
+    Copy copy = { .path = target->path, .format = target->format, .is_block = target->is_block,
+                  .reuse = target->reuse };
+    g_autoptr(QemuDef) live = qemu_domain_live(dom);
+    char *node = NULL;
+
+    work.qmp = vireo_qmp_ref(qmp);
+    work.disk = disk;
+    if (!live || !(work.chain = qemu_image_chain(disk, error)) ||
+        !may_write(&work, live->doc, &copy, error) || !choose_format(&work, &copy, error))
+        return NULL;
+    QemuImage image = { work.real, copy.format, FALSE, TRUE };
+    if (make_file(&work, &copy, error))
+        node = target->over ? open_image(&work, &image, TRUE, copy.is_block, target->over, error)
+                            : open_target(&work, &copy, error);
+    *made = work.made;
+    if (!node)
+        undo(&work);
+    return node;
+}
+
 /* Where a copy could not go on by itself after the guest's next start, the caller has to know that. */
 static gboolean transient_enough(QemuDomain *dom, gboolean flag, GError **error)
 {

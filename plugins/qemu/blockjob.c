@@ -12,6 +12,7 @@ static const char *const kinds[] = {
     [VIREO_DOMAIN_BLOCK_JOB_TYPE_COPY] = "copy",
     [VIREO_DOMAIN_BLOCK_JOB_TYPE_COMMIT] = "commit",
     [VIREO_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT] = "active-commit",
+    [VIREO_DOMAIN_BLOCK_JOB_TYPE_BACKUP] = "backup",
 };
 
 const char *qemu_blockjob_kind(const QemuBlockJob *job)
@@ -127,12 +128,24 @@ void qemu_blockjobs_restore(QemuDomain *dom, JsonArray *saved)
 
 /* ---- beginning and finding ------------------------------------------------------------ */
 
-static void forget(QemuDomain *dom, const QemuBlockJob *job)
+void qemu_blockjob_forget(QemuDomain *dom, const QemuBlockJob *job)
 {
     g_mutex_lock(&dom->lock);
     g_hash_table_remove(dom->block_jobs, job->dev);
     g_mutex_unlock(&dom->lock);
     qemu_live_keep(dom);
+}
+
+gboolean qemu_blockjob_enter(QemuDomain *dom, QemuBlockJob *job, GError **error)
+{
+    g_mutex_lock(&dom->lock);
+    g_hash_table_insert(dom->block_jobs, g_strdup(job->dev), qemu_blockjob_ref(job));
+    g_mutex_unlock(&dom->lock);
+    qemu_job_forget(dom, job->id);
+    if (qemu_live_save(dom, error))
+        return TRUE;
+    qemu_blockjob_forget(dom, job);
+    return FALSE;
 }
 
 gboolean qemu_blockjob_begin(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, QemuBlockJob *job,
@@ -149,18 +162,13 @@ gboolean qemu_blockjob_begin(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, Q
      * while one is over and not yet dismissed. */
     json_object_set_boolean_member(args, "auto-dismiss",
                                    job->type == VIREO_DOMAIN_BLOCK_JOB_TYPE_PULL);
-    g_mutex_lock(&dom->lock);
-    g_hash_table_insert(dom->block_jobs, g_strdup(job->dev), qemu_blockjob_ref(job));
-    g_mutex_unlock(&dom->lock);
-    qemu_job_forget(dom, job->id);
-    if (!qemu_live_save(dom, error)) {
+    if (!qemu_blockjob_enter(dom, job, error)) {
         json_object_unref(args);
-        forget(dom, job);
         return FALSE;
     }
     if (vireo_qmp_run(qmp, command, args, &wait, error))
         return TRUE;
-    forget(dom, job);
+    qemu_blockjob_forget(dom, job);
     return FALSE;
 }
 

@@ -20,6 +20,7 @@ typedef struct {
     gboolean ready, abort, pivot; /* in step with the source; what was asked for */
     gboolean over, succeeded;     /* QEMU said so */
     gboolean settled;
+    guint64 len, offset; /* when it was over */
     char *problem;       /* why it failed */
 } QemuBlockJob;
 
@@ -36,6 +37,10 @@ GHashTable *qemu_blockjobs_new(void);
  * the job's name. */
 gboolean qemu_blockjob_begin(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, QemuBlockJob *job,
                              const char *command, JsonObject *args, GError **error);
+/* Only enters it: the caller starts it. */
+gboolean qemu_blockjob_enter(QemuDomain *dom, QemuBlockJob *job, GError **error);
+/* It was not started. */
+void qemu_blockjob_forget(QemuDomain *dom, const QemuBlockJob *job);
 /* The job of a disk, by target or image; NULL without error: none. */
 QemuBlockJob *qemu_blockjob_find(QemuDomain *dom, const char *disk, GError **error);
 /* For the live document: <mirror> and the images below. */

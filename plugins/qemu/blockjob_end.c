@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "backup.h"
 #include "change.h"
 #include "engine.h"
 #include "events.h"
@@ -83,8 +84,11 @@ void qemu_blockjob_over(QemuDomain *dom, JsonObject *data, gboolean cancelled)
 {
     g_mutex_lock(&dom->lock);
     QemuBlockJob *job = by_id(dom, vireo_json_string(data, "device"));
-    if (job)
+    if (job) {
+        job->len = (guint64)vireo_json_int(data, "len", 0);
+        job->offset = (guint64)vireo_json_int(data, "offset", 0);
         decide(job, vireo_json_string(data, "error"), cancelled);
+    }
     g_mutex_unlock(&dom->lock);
 }
 
@@ -121,7 +125,8 @@ static gboolean chain_changed(QemuDomain *dom, const QemuBlockJob *job)
     const VireoDomainDisk *disk = live ? disk_of(live->doc, job->dev) : NULL;
     g_autoptr(GPtrArray) chain = disk ? qemu_image_chain(disk, NULL) : NULL;
 
-    return chain && chain->len < g_strv_length(job->images);
+    return job->type != VIREO_DOMAIN_BLOCK_JOB_TYPE_BACKUP && chain &&
+           chain->len < g_strv_length(job->images);
 }
 
 /* QEMU knows nothing of it: it was never begun, or dismissed while nobody listened. */
@@ -304,11 +309,15 @@ static void settle(QemuDomain *dom, QemuBlockJob *job)
         return;
     if (!job->over)
         guess(dom, job);
-    if (has_worked(job))
+    gboolean backup = job->type == VIREO_DOMAIN_BLOCK_JOB_TYPE_BACKUP;
+    if (has_worked(job) && !backup)
         change_definitions(dom, job);
-    let_go(dom, job, qmp);
+    if (!backup)
+        let_go(dom, job, qmp);
     if (qmp)
         vireo_qmp_run(qmp, "job-dismiss", vireo_json_new('s', "id", job->id, 0), NULL, NULL);
+    if (backup)
+        qemu_backup_job_dismissed(dom, qmp, job);
     int status = outcome(job);
     gboolean moved = moves(job) && status == VIREO_DOMAIN_BLOCK_JOB_COMPLETED;
     g_mutex_lock(&dom->lock);
@@ -323,6 +332,8 @@ static void settle(QemuDomain *dom, QemuBlockJob *job)
                           qemu_blockjob_kind(job), job->dev,
                           job->problem ? job->problem : active ? "unknown" : "the guest ended");
     announce(dom, job, moved ? goal(job) : job->path, status);
+    if (backup)
+        qemu_backup_job_over(dom, qmp, job, status);
 }
 
 void qemu_blockjobs_settle(QemuDomain *dom)

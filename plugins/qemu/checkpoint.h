@@ -58,5 +58,9 @@ JsonObject *qemu_bitmap_action(const char *type, const char *node, const char *n
  * CHECKPOINT_INCONSISTENT when that cannot be told. */
 gboolean qemu_bitmap_since(QemuDomain *dom, VireoQmp *qmp, const VireoDomainDisk *disk,
                            const char *since, const char *into, GError **error);
+/* The same as part of a transaction. */
+gboolean qemu_bitmap_since_actions(QemuDomain *dom, GPtrArray *layers, const VireoDomainDisk *disk,
+                                   const char *since, const char *into, JsonArray *actions,
+                                   GError **error);
 void qemu_bitmap_drop(VireoQmp *qmp, const char *node, const char *name);
 gboolean qemu_transaction(VireoQmp *qmp, JsonArray *actions, GError **error);

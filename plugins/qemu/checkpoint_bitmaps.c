@@ -141,26 +141,37 @@ static JsonArray *sources_since(QemuDomain *dom, GPtrArray *layers, const VireoD
     return g_steal_pointer(&sources);
 }
 
+gboolean qemu_bitmap_since_actions(QemuDomain *dom, GPtrArray *layers, const VireoDomainDisk *disk,
+                                   const char *since, const char *into, JsonArray *actions,
+                                   GError **error)
+{
+    JsonArray *sources = sources_since(dom, layers, disk, since, error);
+    const char *node = ((QemuLayer *)layers->pdata[0])->node;
+
+    if (!sources)
+        return FALSE;
+    json_array_add_object_element(
+        actions, vireo_json_new('s', "type", "block-dirty-bitmap-add", 'o', "data",
+                                vireo_json_new('s', "node", node, 's', "name", into, 'b', "disabled",
+                                               TRUE, 0),
+                                0));
+    json_array_add_object_element(
+        actions, vireo_json_new('s', "type", "block-dirty-bitmap-merge", 'o', "data",
+                                vireo_json_new('s', "node", node, 's', "target", into, 'a', "bitmaps",
+                                               sources, 0),
+                                0));
+    return TRUE;
+}
+
 gboolean qemu_bitmap_since(QemuDomain *dom, VireoQmp *qmp, const VireoDomainDisk *disk,
                            const char *since, const char *into, GError **error)
 {
     g_autoptr(GPtrArray) layers = qemu_bitmap_layers(qmp, disk, error);
-    g_autoptr(JsonArray) sources =
-        layers ? sources_since(dom, layers, disk, since, error) : NULL;
+    g_autoptr(JsonArray) actions = json_array_new();
 
-    if (!sources)
+    if (!layers || !qemu_bitmap_since_actions(dom, layers, disk, since, into, actions, error))
         return FALSE;
-    const char *node = ((QemuLayer *)layers->pdata[0])->node;
-    qemu_bitmap_drop(qmp, node, into); /* what an earlier daemon may have left */
-    if (!vireo_qmp_run(qmp, "block-dirty-bitmap-add",
-                       vireo_json_new('s', "node", node, 's', "name", into, 'b', "disabled", TRUE, 0),
-                       NULL, error))
-        return FALSE;
-    if (vireo_qmp_run(qmp, "block-dirty-bitmap-merge",
-                      vireo_json_new('s', "node", node, 's', "target", into, 'a', "bitmaps",
-                                     json_array_ref(sources), 0),
-                      NULL, error))
-        return TRUE;
-    qemu_bitmap_drop(qmp, node, into);
-    return FALSE;
+    /* What an earlier daemon may have left. */
+    qemu_bitmap_drop(qmp, ((QemuLayer *)layers->pdata[0])->node, into);
+    return qemu_transaction(qmp, json_array_ref(actions), error);
 }

@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include "backup.h"
 #include "engine.h"
 #include "ops.h"
 #include "params.h"
@@ -54,17 +55,47 @@ static void withdraw(QemuDomain *dom)
     g_mutex_unlock(&dom->lock);
 }
 
+static void fill_backup(QemuParams *params, const QemuBackupFigures *figures, gboolean completed)
+{
+    qemu_param_int(params, "operation", VIREO_DOMAIN_JOB_OPERATION_BACKUP);
+    qemu_param_ullong(params, "time_elapsed", figures->elapsed_ms);
+    if (figures->pull) {
+        qemu_param_ullong(params, "disk_temp_used", figures->done);
+        qemu_param_ullong(params, "disk_temp_total", figures->total);
+    } else {
+        qemu_param_ullong(params, "disk_total", figures->total);
+        qemu_param_ullong(params, "disk_processed", figures->done);
+        qemu_param_ullong(params, "disk_remaining", figures->total - figures->done);
+    }
+    if (completed)
+        qemu_param_boolean(params, "success", figures->success);
+    if (figures->problem)
+        qemu_param_string(params, "errmsg", figures->problem);
+}
+
 int qemu_domain_get_job_stats(void *handle, vireo_call *call,
                               const vireo_domain_get_job_stats_args *args,
                               vireo_domain_get_job_stats_ret *ret)
 {
     QemuConn *conn = qemu_conn(handle);
     g_autoptr(QemuDomain) dom = qemu_domain_find(conn, call, &args->dom);
+    gboolean completed = (args->flags & VIREO_DOMAIN_JOB_STATS_COMPLETED) != 0;
     g_auto(QemuParams) params = { 0 };
+    QemuBackupFigures figures;
 
     if (!dom)
         return VIREO_FAIL;
     qemu_params_init(&params, conn->driver, call);
+    gboolean backup =
+        qemu_backup_figures(dom, completed,
+                            (args->flags & VIREO_DOMAIN_JOB_STATS_KEEP_COMPLETED) != 0, &figures);
+    if (backup || completed) {
+        ret->type = backup ? figures.type : VIREO_DOMAIN_JOB_NONE;
+        if (backup)
+            fill_backup(&params, &figures, completed);
+        ret->params.val = qemu_params_take(&params, &ret->params.len);
+        return VIREO_OK;
+    }
     g_mutex_lock(&dom->lock);
     QemuMerge merge = dom->merge;
     merge.image = g_strdup(merge.image);
@@ -97,6 +128,8 @@ int qemu_domain_abort_job_flags(void *handle, vireo_call *call,
 
     if (!dom)
         return VIREO_FAIL;
+    if (qemu_backup_abort(dom))
+        return VIREO_OK;
     g_mutex_lock(&dom->lock);
     gboolean busy = dom->merge.image != NULL;
     dom->merge.stop = busy;

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "blockjob.h"
+#include "backup.h"
 #include "checkpoint.h"
 #include "kit/file.h"
 #include "snapshot.h"
@@ -63,6 +63,8 @@ void qemu_domain_unref(QemuDomain *dom)
     g_hash_table_unref(dom->block_jobs);
     g_hash_table_unref(dom->chains);
     g_queue_clear_full(&dom->ports, g_free);
+    qemu_backup_free(dom->backup);
+    g_free(dom->backup_done);
     g_free(dom->log_path);
     g_free(dom->merge.image);
     g_free(dom->found_status);

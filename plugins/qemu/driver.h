@@ -20,6 +20,8 @@ typedef struct QemuDef QemuDef;
 typedef struct QemuEmulator QemuEmulator;
 typedef struct QemuTree QemuTree;
 typedef struct QemuCheckpoints QemuCheckpoints;
+typedef struct QemuBackup QemuBackup;
+typedef struct QemuBackupFigures QemuBackupFigures;
 typedef struct QemuCoalescer QemuCoalescer;
 
 typedef struct {
@@ -121,6 +123,8 @@ struct QemuDomain {
     GArray *vcpu_tids;        /* gint */
     GHashTable *jobs;         /* QEMU job id -> status text */
     GHashTable *block_jobs;   /* disk target -> QemuBlockJob: see blockjob.h */
+    QemuBackup *backup;       /* NULL: none runs; see backup.h */
+    QemuBackupFigures *backup_done; /* of the last one; NULL: there was none */
     GHashTable *chains;       /* disk target -> GPtrArray of QemuImage, as last looked at */
     GHashTable *removed;      /* device ids QEMU reported as gone */
     GQueue ports;             /* reports of channels that nobody has looked at: see channel.c */

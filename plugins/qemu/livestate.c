@@ -8,7 +8,7 @@
 
 #include "kit/file.h"
 #include "kit/process.h"
-#include "blockjob.h"
+#include "backup.h"
 #include "events.h"
 #include "hotplug.h"
 #include "process.h"
@@ -36,7 +36,8 @@ static char *live_text(QemuDomain *dom)
         (gint64)dom->id, 'i', "pid", (gint64)dom->pid, 'i', "start", (gint64)dom->start_time, 'i',
         "state", (gint64)dom->state, 'i', "reason", (gint64)dom->reason, 'i', "balloon",
         (gint64)dom->balloon_kib, 's', "log", dom->log_path, 'b', "autodestroy", dom->autodestroy, 's',
-        "xml", xml, 'a', "block_jobs", qemu_blockjobs_saved(dom), 0);
+        "xml", xml, 'a', "block_jobs", qemu_blockjobs_saved(dom), 'o', "backup",
+        qemu_backup_saved(dom), 0);
     g_mutex_unlock(&dom->lock);
     return vireo_json_text(saved);
 }
@@ -262,6 +263,7 @@ static void reattach_one(QemuSpace *space, const char *key, JsonObject *saved, G
     dom->reason = (int)vireo_json_int(saved, "reason", 0);
     dom->balloon_kib = (guint64)vireo_json_int(saved, "balloon", 0);
     dom->log_path = g_strdup(vireo_json_string(saved, "log"));
+    qemu_backup_restore(dom, vireo_json_object(saved, "backup"));
     qemu_blockjobs_restore(dom, vireo_json_array(saved, "block_jobs"));
     driver->next_id = MAX(driver->next_id, dom->id);
     dom->generation++;

@@ -93,6 +93,9 @@ vireo_domain_block_job_abort_fn qemu_domain_block_job_abort;
 vireo_domain_block_rebase_fn qemu_domain_block_rebase;
 vireo_domain_block_commit_fn qemu_domain_block_commit;
 vireo_domain_block_copy_fn qemu_domain_block_copy;
+/* backup.c */
+vireo_domain_backup_begin_fn qemu_domain_backup_begin;
+vireo_domain_backup_get_xml_desc_fn qemu_domain_backup_get_xml_desc;
 /* checkpoint.c */
 vireo_domain_checkpoint_create_xml_fn qemu_domain_checkpoint_create_xml;
 vireo_domain_checkpoint_get_xml_desc_fn qemu_domain_checkpoint_get_xml_desc;

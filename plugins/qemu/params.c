@@ -45,6 +45,11 @@ void qemu_param_llong(QemuParams *params, const char *name, gint64 value)
     add(params, name, VIREO_TYPED_PARAM_LLONG)->value.l = value;
 }
 
+void qemu_param_boolean(QemuParams *params, const char *name, gboolean value)
+{
+    add(params, name, VIREO_TYPED_PARAM_BOOLEAN)->value.b = value;
+}
+
 void qemu_param_string(QemuParams *params, const char *name, const char *value)
 {
     add(params, name, VIREO_TYPED_PARAM_STRING)->value.s =

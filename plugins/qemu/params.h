@@ -18,6 +18,7 @@ void qemu_param_int(QemuParams *params, const char *name, gint32 value);
 void qemu_param_uint(QemuParams *params, const char *name, guint32 value);
 void qemu_param_ullong(QemuParams *params, const char *name, guint64 value);
 void qemu_param_llong(QemuParams *params, const char *name, gint64 value);
+void qemu_param_boolean(QemuParams *params, const char *name, gboolean value);
 void qemu_param_string(QemuParams *params, const char *name, const char *value);
 /* Memory of the call; *len is the number. */
 vireo_typed_param *qemu_params_take(QemuParams *params, guint32 *len);

@@ -262,7 +262,8 @@ static void qemu_fini(void *self)
     X(domain_get_messages, qemu_domain_get_messages, 0,                                            \
       VIREO_DOMAIN_MESSAGE_DEPRECATION | VIREO_DOMAIN_MESSAGE_TAINTING, 0, 0)                      \
     X(domain_abort_job_flags, qemu_domain_abort_job_flags, 0, 0, 0, 0)                             \
-    X(domain_get_job_stats, qemu_domain_get_job_stats, 0, 0, 0, 0)                                 \
+    X(domain_get_job_stats, qemu_domain_get_job_stats,                                             \
+      VIREO_DOMAIN_JOB_STATS_COMPLETED | VIREO_DOMAIN_JOB_STATS_KEEP_COMPLETED, 0, 0, 0)           \
     X(domain_get_vcpus, qemu_domain_get_vcpus, 0, 0, 0, 0)                                         \
     X(domain_get_vcpus_flags, qemu_domain_get_vcpus_flags,                                         \
       AFFECT | VIREO_DOMAIN_VCPU_MAXIMUM, 0, LIVE, 0)                                              \
@@ -327,6 +328,9 @@ static void qemu_fini(void *self)
       VIREO_DOMAIN_BLOCK_COPY_SHALLOW | VIREO_DOMAIN_BLOCK_COPY_REUSE_EXT |                        \
           VIREO_DOMAIN_BLOCK_COPY_TRANSIENT_JOB | VIREO_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES,      \
       0, 0, 0)                                                                                     \
+    X(domain_backup_begin, qemu_domain_backup_begin, VIREO_DOMAIN_BACKUP_BEGIN_REUSE_EXTERNAL, 0,  \
+      0, 0)                                                                                        \
+    X(domain_backup_get_xml_desc, qemu_domain_backup_get_xml_desc, 0, 0, 0, 0)                     \
     X(domain_checkpoint_create_xml, qemu_domain_checkpoint_create_xml,                             \
       VIREO_DOMAIN_CHECKPOINT_CREATE_REDEFINE | VIREO_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE | \
           VIREO_DOMAIN_CHECKPOINT_CREATE_QUIESCE,                                                  \
