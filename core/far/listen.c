@@ -7,7 +7,6 @@
 
 #include "far/near.h"
 #include "ops/codec.h"
-#include "util/error.h"
 
 #define LOG_LINES   500 /* that are passed on in LOG_SECONDS; of more only the number */
 #define LOG_SECONDS 10
@@ -23,20 +22,6 @@ typedef struct {
     gint64 log_since;
     guint log_lines;
 } Listening;
-
-static gboolean wrong(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
-static gboolean wrong(GError **error, const char *format, ...)
-{
-    g_autofree char *text = NULL;
-    va_list args;
-
-    va_start(args, format);
-    text = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_set_error_literal(error, VIREO_ERROR, VIREO_ERR_RPC, text);
-    return FALSE;
-}
 
 VireoFarPending *vireo_far_client_take(VireoFarClient *client, guint32 serial)
 {
@@ -128,7 +113,7 @@ static gboolean answer_open(Listening *listening, VireoFarPending *pending,
         good = FALSE;
     space = vireo_far_mirror_space(listening->client->mirror, told.space);
     if (good && told.space && !space)
-        good = wrong(error, "opens a connection in space %u, which it has not named", told.space);
+        good = vireo_far_refuse(error, "opens a connection in space %u, which it has not named", told.space);
     if (*error || !good) {
         const char *why = *error          ? (*error)->message
                           : head->message ? head->message
@@ -174,7 +159,7 @@ static gboolean take_stream(vireo_call *call, const VireoFarReply *head, VireoFa
 
     if (call->op->stream == VIREO_STREAM_NONE || head->how & ~STREAM_HOW || fd < 0 ||
         !can_stream(fd))
-        return wrong(error, "answers %s with a stream that is none", call->op->name);
+        return vireo_far_refuse(error, "answers %s with a stream that is none", call->op->name);
     message->n_fds--;
     call->stream_fd = fd;
     call->stream_how = head->how;
@@ -193,11 +178,11 @@ static gboolean take_result(vireo_call *call, const VireoFarReply *head, VireoFa
                            &used, error))
         return FALSE;
     if (at + used != message->size)
-        return wrong(error, "answers %s with more than its result", call->op->name);
+        return vireo_far_refuse(error, "answers %s with more than its result", call->op->name);
     if (head->how && !take_stream(call, head, message, error))
         return FALSE;
     if (message->n_fds && call->op->fds != VIREO_FDS_OUT)
-        return wrong(error, "answers %s with descriptors", call->op->name);
+        return vireo_far_refuse(error, "answers %s with descriptors", call->op->name);
     for (guint i = 0; i < message->n_fds; i++)
         vireo_host_services.reply_fd(call, message->fds[i]);
     message->n_fds = 0;
@@ -234,10 +219,10 @@ static gboolean on_reply(Listening *listening, VireoFarMessage *message, GError 
     if (!vireo_far_message_read(message, &vireo_far_type_reply, arena, &head, &at, error))
         return FALSE;
     if (head.status != VIREO_OK && head.status != VIREO_FAIL)
-        return wrong(error, "answers with status %d", head.status);
+        return vireo_far_refuse(error, "answers with status %d", head.status);
     pending = vireo_far_client_take(listening->client, message->serial);
     if (!pending)
-        return wrong(error, "answers call %u, which waits for no answer", message->serial);
+        return vireo_far_refuse(error, "answers call %u, which waits for no answer", message->serial);
     if (!pending->opens)
         return answer_call(pending, &head, message, at, error);
     rest.body += at;
@@ -298,16 +283,16 @@ static gboolean on_hello(Listening *listening, const VireoFarMessage *message, G
     VireoFarHello hello;
 
     if (listening->greeted)
-        return wrong(error, "says hello twice");
+        return vireo_far_refuse(error, "says hello twice");
     if (message->kind != VIREO_FAR_HELLO)
-        return wrong(error, "begins with %s instead of HELLO", vireo_far_kind_name(message->kind));
+        return vireo_far_refuse(error, "begins with %s instead of HELLO", vireo_far_kind_name(message->kind));
     if (!vireo_far_message_read(message, &vireo_far_type_hello, arena, &hello, NULL, error))
         return FALSE;
     if (hello.protocol != VIREO_FAR_PROTOCOL)
-        return wrong(error, "is of version %s and speaks protocol %u; this daemon speaks %u",
-                     hello.core, hello.protocol, VIREO_FAR_PROTOCOL);
+        return vireo_far_refuse(error, "is of version %s and speaks protocol %u; this daemon speaks %u",
+                                hello.core, hello.protocol, VIREO_FAR_PROTOCOL);
     if (hello.threads > VIREO_PARALLEL)
-        return wrong(error, "has thread model %u, which is unknown", hello.threads);
+        return vireo_far_refuse(error, "has thread model %u, which is unknown", hello.threads);
     listening->greeted = TRUE;
     vireo_far_mirror_begin(client->mirror);
     return client->handler->hello(client, &hello, client->opaque, error);
@@ -318,7 +303,7 @@ static gboolean on_sync_end(Listening *listening, GError **error)
     VireoFarClient *client = listening->client;
 
     if (listening->synced)
-        return wrong(error, "ends its beginning twice");
+        return vireo_far_refuse(error, "ends its beginning twice");
     listening->synced = TRUE;
     vireo_far_client_reopen(client);
     vireo_far_mirror_end(client->mirror);
@@ -367,7 +352,7 @@ static gboolean handle(Listening *listening, VireoFarMessage *message, GError **
     case VIREO_FAR_GOODBYE:
         return on_goodbye(listening, message, error);
     default:
-        return wrong(error, "sends a message of kind %u, which there is not", message->kind);
+        return vireo_far_refuse(error, "sends a message of kind %u, which there is not", message->kind);
     }
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "far/message.h"
 
+#include "util/error.h"
+
 #define NAME_MAX_BYTES 4096
 #define URI_MAX_BYTES  65536
 #define NODES_MAX      65536
@@ -152,4 +154,16 @@ const char *vireo_far_kind_name(guint kind)
     };
 
     return kind < G_N_ELEMENTS(names) && names[kind] ? names[kind] : "unknown";
+}
+
+gboolean vireo_far_refuse(GError **error, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_set_error_literal(error, VIREO_ERROR, VIREO_ERR_RPC, text);
+    return FALSE;
 }

@@ -135,5 +135,8 @@ extern const VireoWireType vireo_far_type_hello, vireo_far_type_open, vireo_far_
 #define VIREO_FAR_TEXT_MAX                                                                         \
     65536 /* of an error, a line of the log: longer ones are cut off by the sender */
 
+/* What the other end did, put as a predicate ("answers twice"). FALSE, with error set. */
+gboolean vireo_far_refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
 /* "HELLO", "PUBLISH" ...; "unknown". */
 const char *vireo_far_kind_name(guint kind);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "ops/codec.h"
-#include "util/error.h"
 #include "util/uuid.h"
 
 #define SPACES_MAX  4096
@@ -55,20 +54,6 @@ void vireo_far_mirror_free(VireoFarMirror *mirror)
     g_hash_table_unref(mirror->by_number);
     g_hash_table_unref(mirror->by_name);
     g_free(mirror);
-}
-
-static gboolean senseless(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
-static gboolean senseless(GError **error, const char *format, ...)
-{
-    g_autofree char *text = NULL;
-    va_list args;
-
-    va_start(args, format);
-    text = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_set_error_literal(error, VIREO_ERROR, VIREO_ERR_RPC, text);
-    return FALSE;
 }
 
 /* ---- marks ---- */
@@ -203,9 +188,9 @@ static gboolean take_space(VireoFarMirror *mirror, const VireoFarMessage *messag
     if (!vireo_far_message_read(message, &vireo_far_type_space, arena, &told, NULL, error))
         return FALSE;
     if (!message->id || g_hash_table_contains(mirror->by_number, GUINT_TO_POINTER(message->id)))
-        return senseless(error, "names space %u twice", message->id);
+        return vireo_far_refuse(error, "names space %u twice", message->id);
     if (g_hash_table_size(mirror->by_number) >= SPACES_MAX)
-        return senseless(error, "makes more than %u spaces", SPACES_MAX);
+        return vireo_far_refuse(error, "makes more than %u spaces", SPACES_MAX);
     space = g_hash_table_lookup(mirror->by_name, told.name);
     if (!space) {
         space = g_new0(Space, 1);
@@ -230,11 +215,11 @@ static gboolean take_object(VireoFarMirror *mirror, Space *space, const VireoFar
     if (!vireo_far_message_read(message, &vireo_far_type_object, arena, &object, NULL, error))
         return FALSE;
     if (!is_object_class(object.klass) || !*object.name || object.flags & ~(guint32)OBJECT_FLAGS)
-        return senseless(error, "publishes what is no object (class %u, name '%s', flags 0x%x)",
-                         object.klass, object.name, object.flags);
+        return vireo_far_refuse(error, "publishes what is no object (class %u, name '%s', flags 0x%x)",
+                                object.klass, object.name, object.flags);
     before = vireo_space_by_name(space->space, object.klass, object.name);
     if (!before && ++mirror->n_objects > OBJECTS_MAX)
-        return senseless(error, "publishes more than %u objects", OBJECTS_MAX);
+        return vireo_far_refuse(error, "publishes more than %u objects", OBJECTS_MAX);
     object.size = sizeof object;
     /* Quiet for a far end that starts; but who is here already wants to know what changed
      * meanwhile. */
@@ -253,7 +238,7 @@ static gboolean take_withdrawal(VireoFarMirror *mirror, Space *space,
     if (!vireo_far_message_read(message, &vireo_far_type_withdraw, arena, &what, NULL, error))
         return FALSE;
     if (!is_object_class(what.klass) || (!what.name && !what.has_uuid))
-        return senseless(error, "withdraws what is no object (class %u)", what.klass);
+        return vireo_far_refuse(error, "withdraws what is no object (class %u)", what.klass);
     if (mirror->n_objects)
         mirror->n_objects--;
     vireo_space_withdraw(space->space, what.klass, what.name, what.has_uuid ? what.uuid : NULL);
@@ -295,8 +280,8 @@ static gboolean take_tree(Space *space, const VireoFarMessage *message, VireoAre
     if ((tree.klass != VIREO_CLASS_DOMAIN_SNAPSHOT &&
          tree.klass != VIREO_CLASS_DOMAIN_CHECKPOINT) ||
         !is_forest(&tree))
-        return senseless(error, "publishes a tree of class %u with %u nodes that is none",
-                         tree.klass, tree.nodes.len);
+        return vireo_far_refuse(error, "publishes a tree of class %u with %u nodes that is none",
+                                tree.klass, tree.nodes.len);
     for (guint i = 0; i < tree.nodes.len; i++)
         tree.nodes.val[i].size = sizeof *tree.nodes.val;
     mark_tree(space, tree.klass, tree.uuid);
@@ -314,7 +299,7 @@ static gboolean take_event(VireoFarMirror *mirror, const VireoFarMessage *messag
     gsize used, more = 0;
 
     if (!op || op->kind != VIREO_OP_EVENT || !op->ret)
-        return senseless(error, "raises %u, which is no event", message->id);
+        return vireo_far_refuse(error, "raises %u, which is no event", message->id);
     if (!vireo_far_message_read(message, &vireo_far_type_event, arena, &head, &used, error))
         return FALSE;
     msg = vireo_arena_alloc(arena, op->ret->size);
@@ -323,8 +308,8 @@ static gboolean take_event(VireoFarMirror *mirror, const VireoFarMessage *messag
         return FALSE;
     space = vireo_far_mirror_space(mirror, head.space);
     if (!space || used + more != message->size)
-        return senseless(error, "raises %s in space %u, which it has not named", op->name,
-                         head.space);
+        return vireo_far_refuse(error, "raises %s in space %u, which it has not named", op->name,
+                                head.space);
     vireo_space_event(space, message->id, msg);
     return TRUE;
 }
@@ -341,7 +326,7 @@ gboolean vireo_far_mirror_take(VireoFarMirror *mirror, const VireoFarMessage *me
         return take_event(mirror, message, arena, error);
     space = g_hash_table_lookup(mirror->by_number, GUINT_TO_POINTER(message->id));
     if (!space)
-        return senseless(error, "publishes in space %u, which it has not named", message->id);
+        return vireo_far_refuse(error, "publishes in space %u, which it has not named", message->id);
     if (message->kind == VIREO_FAR_PUBLISH)
         return take_object(mirror, space, message, arena, error);
     if (message->kind == VIREO_FAR_WITHDRAW)
