@@ -285,8 +285,10 @@ gboolean qemu_live_flush(VireoQmp *qmp, const char *node, GError **error)
     return answer && said && !*said;
 }
 
+/* A stream that has ended must be gone at once: QEMU 7.2 crashes when it is asked for its nodes before
+ * the job is dismissed. So whether it succeeded is read from the image. */
 static gboolean finalize(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *id,
-                         const char *node, GError **error)
+                         const QemuStep *step, const char *node, GError **error)
 {
     if (!qemu_job_pending(dom, call, qmp, id, error))
         return FALSE;
@@ -294,8 +296,16 @@ static gboolean finalize(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const
         end_job(dom, qmp, id);
         return FALSE;
     }
-    return vireo_qmp_run(qmp, "job-finalize", vireo_json_new('s', "id", id, 0), NULL, error) &&
-           qemu_job_wait(dom, NULL, qmp, id, error) && qemu_live_flush(qmp, node, error);
+    if (!vireo_qmp_run(qmp, "job-finalize", vireo_json_new('s', "id", id, 0), NULL, error) ||
+        !qemu_job_wait(dom, NULL, qmp, id, error))
+        return FALSE;
+    g_autofree char *backing = qemu_engine_backing(step->image);
+    if (g_strcmp0(backing, step->other)) {
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "QEMU did not merge %s with what it is based on",
+                   step->image);
+        return FALSE;
+    }
+    return qemu_live_flush(qmp, node, error);
 }
 
 static gboolean stream(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
@@ -315,9 +325,9 @@ static gboolean stream(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const Q
     gboolean done =
         vireo_qmp_run(qmp, "block-stream",
                       vireo_json_new('s', "job-id", id, 's', "device", node, 's', "base-node", base,
-                                     'b', "auto-finalize", FALSE, 'b', "auto-dismiss", FALSE, 0),
+                                     'b', "auto-finalize", FALSE, 'b', "auto-dismiss", TRUE, 0),
                       NULL, error) &&
-        finalize(dom, call, qmp, id, node, error);
+        finalize(dom, call, qmp, id, step, node, error);
     if (!top)
         set_writable(qmp, step->image, FALSE, NULL);
     return done;

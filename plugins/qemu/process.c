@@ -13,6 +13,7 @@
 #include "blockjob.h"
 #include "channel.h"
 #include "checkpoint.h"
+#include "coalesce.h"
 #include "engine.h"
 #include "events.h"
 #include "kit/file.h"
@@ -530,6 +531,8 @@ void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
         qemu_domain_forget(dom);
     }
     qemu_domain_set_live(dom, NULL);
+    if (!transient)
+        qemu_coalesce_rest(dom); /* what could not be merged while it ran */
     g_mutex_lock(&dom->lock);
     dom->ending = FALSE;
     g_cond_broadcast(&dom->changed);
