@@ -17,7 +17,7 @@ DEBS = os.path.join(chroot.PLACE, "debs")
 NEWER = os.path.join(chroot.PLACE, "debs-newer")
 RPMS = os.path.join(chroot.PLACE, "rpms")
 # With the same flags, RPM packages need nothing compiled that Debian's had compiled already.
-ONE_CACHE = {"CCACHE_NOHASHDIR": "1"}
+ONE_CACHE = {"CCACHE_NOHASHDIR": "1", "CCACHE_SLOPPINESS": "locale"}
 BUILD_DEBS = os.path.join(chroot.TOP, "packaging", "build-debs")
 BUILD_RPMS = os.path.join(chroot.TOP, "packaging", "build-rpms")
 
@@ -51,7 +51,7 @@ def build(folder, *command, finish=None, **rest):
         if os.path.exists(mark) and Path(mark).read_text(encoding="ascii") == now:
             return
         shutil.rmtree(folder, ignore_errors=True)
-        chroot.run(*command, timeout=500, **rest)
+        chroot.run(*command, timeout=800, **rest)
         if finish:
             finish(folder)
         Path(mark).write_text(now, encoding="ascii")
