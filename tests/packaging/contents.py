@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: contents.py BUILD: every file that is installed belongs to a package, by packaging/contents."""
+"""usage: contents.py BUILD: every file that is installed belongs to a package, by packaging/contents, and that is
+a package of Debian's and an RPM."""
 import importlib.machinery
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +19,14 @@ def sorter():
     return module
 
 
+def package_names():
+    control, spec = ((TOP / "packaging" / name).read_text(encoding="utf-8") for name in ("debian/control", "rpm/vireo.spec"))
+    listed = {kind: re.search(rf"^%global {kind} (.*)", spec, re.M).group(1).split() for kind in ("packages", "drivers")}
+    drivers = [name for name in listed["drivers"] if re.search(rf"^%driver {name}\b", spec, re.M)]
+    return (re.findall(r"^Package: (\S+)", control, re.M),
+            listed["packages"] + ["vireo-driver-" + name for name in drivers])
+
+
 def main(build):
     def introspect(what):
         return json.loads(subprocess.run(["meson", "introspect", build, what], stdout=subprocess.PIPE, check=True).stdout)
@@ -29,6 +39,12 @@ def main(build):
     lost = [path for path in paths if not sort_files.package_of(rules, path)]
     for path in lost:
         print(f"/{path}: no line of packaging/contents matches it")
+    debs, rpms = package_names()
+    for package in sorted({sort_files.package_of(rules, path) for path in paths} - {None}):
+        for place, names in ("debian/control", debs), ("rpm/vireo.spec", rpms):
+            if package not in names:
+                lost.append(package)
+                print(f"{package}: packaging/{place} does not have this package")
     print(f"{len(paths)} files")
     return bool(lost) or len(paths) < 20
 
