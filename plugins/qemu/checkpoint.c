@@ -293,6 +293,12 @@ int qemu_domain_checkpoint_create_xml(void *handle, vireo_call *call,
     return VIREO_OK;
 }
 
+static int missing(QemuConn *conn, vireo_call *call, QemuDomain *dom, const char *name)
+{
+    return conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN_CHECKPOINT,
+                                    "domain '%s' has no checkpoint '%s'", dom->name, name);
+}
+
 /* ---- showing ------------------------------------------------------------------------------------------ */
 
 static gboolean fill_sizes(QemuDomain *dom, VireoDomainCheckpoint *doc, GError **error)
@@ -341,9 +347,7 @@ int qemu_domain_checkpoint_get_xml_desc(void *handle, vireo_call *call,
     if (!dom)
         return VIREO_FAIL;
     if (!doc)
-        return conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN_CHECKPOINT,
-                                        "domain '%s' has no checkpoint '%s'", dom->name,
-                                        args->checkpoint.name);
+        return missing(conn, call, dom, args->checkpoint.name);
     if ((args->flags & VIREO_DOMAIN_CHECKPOINT_XML_SIZE) && !sizes(dom, doc, &error))
         return qemu_fail(conn->driver, call, error);
     if (args->flags & VIREO_DOMAIN_CHECKPOINT_XML_NO_DOMAIN)
@@ -489,9 +493,7 @@ int qemu_domain_checkpoint_delete(void *handle, vireo_call *call,
     if (!dom)
         return VIREO_FAIL;
     if (!doc)
-        return conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN_CHECKPOINT,
-                                        "domain '%s' has no checkpoint '%s'", dom->name,
-                                        args->checkpoint.name);
+        return missing(conn, call, dom, args->checkpoint.name);
     gboolean done = delete_all(dom, doc->name, args->flags, &error);
     qemu_checkpoints_publish(dom);
     return done ? VIREO_OK : qemu_fail(conn->driver, call, error);
