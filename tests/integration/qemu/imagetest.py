@@ -126,8 +126,18 @@ class Case(qemutest.Case):
 
     def healthy(self):
         """Every image is whole and can be read down to its base."""
-        self.idle()
-        for name in self.files():
+        while True:
+            self.idle()
+            files = self.files()
+            try:
+                self.check_images(files)
+                return
+            except subprocess.CalledProcessError:
+                if self.files() == files:    # otherwise one went while it was looked at
+                    raise
+
+    def check_images(self, files):
+        for name in files:
             if name.endswith(".mem"):
                 continue
             path = os.path.join(self.dir, name)

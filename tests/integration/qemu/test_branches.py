@@ -83,6 +83,7 @@ class Off(Tree):
         for name in "s1", "s2", "s3":
             self.take(name)
         self.drop("s2")
+        self.left(3)
         self.assertEqual(self.files(), ["d.qcow2", "d.s2", "d.s3"])
         self.drop("s3")
         self.drop("s1")
