@@ -251,21 +251,24 @@ static gboolean drop_point(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, con
     return done;
 }
 
-/* Of an earlier daemon, if it is still there. */
-static void end_job(QemuDomain *dom, VireoQmp *qmp, const char *id)
+static gboolean has_job(VireoQmp *qmp, const char *id)
 {
     g_autoptr(JsonNode) answer = vireo_qmp_call(qmp, "query-jobs", NULL, NULL, NULL);
     JsonArray *jobs = vireo_json_node_array(answer);
 
-    for (guint i = 0; i < vireo_json_length(jobs); i++) {
-        if (g_strcmp0(vireo_json_string(vireo_json_element(jobs, i), "id"), id))
-            continue;
+    for (guint i = 0; i < vireo_json_length(jobs); i++)
+        if (!g_strcmp0(vireo_json_string(vireo_json_element(jobs, i), "id"), id))
+            return TRUE;
+    return FALSE;
+}
+
+/* Of an earlier daemon, if it is still there. */
+static void end_job(QemuDomain *dom, VireoQmp *qmp, const char *id)
+{
+    for (guint waited = 0; waited < READY_MS && has_job(qmp, id); waited += 5) {
         vireo_qmp_run(qmp, "job-cancel", vireo_json_new('s', "id", id, 0), NULL, NULL);
-        for (guint waited = 0; waited < READY_MS; waited += 5) {
-            if (vireo_qmp_run(qmp, "job-dismiss", vireo_json_new('s', "id", id, 0), NULL, NULL))
-                break;
-            g_usleep(5000);
-        }
+        vireo_qmp_run(qmp, "job-dismiss", vireo_json_new('s', "id", id, 0), NULL, NULL);
+        g_usleep(5000);
     }
     qemu_job_forget(dom, id);
 }
