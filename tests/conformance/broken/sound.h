@@ -317,10 +317,12 @@ SOUND int sound_init(const struct vireo_host *given, vireo_core *given_core, voi
 SOUND void sound_fini(void *self)
 {
     (void)self;
+    pthread_mutex_lock(&lock); /* of a timer whose function runs just now */
     while (domains) {
         Domain *next = domains->next;
 
         free(domains);
         domains = next;
     }
+    pthread_mutex_unlock(&lock);
 }
