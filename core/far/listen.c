@@ -341,6 +341,8 @@ static gboolean handle(Listening *listening, VireoFarMessage *message, GError **
     case VIREO_FAR_PUBLISH:
     case VIREO_FAR_WITHDRAW:
     case VIREO_FAR_TREE:
+    case VIREO_FAR_NODE:
+    case VIREO_FAR_NODE_WITHDRAW:
     case VIREO_FAR_EVENT:
         return vireo_far_mirror_take(client->mirror, message, error);
     case VIREO_FAR_REPLY:

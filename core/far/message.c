@@ -5,7 +5,6 @@
 
 #define NAME_MAX_BYTES 4096
 #define URI_MAX_BYTES  65536
-#define NODES_MAX      65536
 #define ROWS_MAX       4096
 #define PAIRS_MAX      64
 
@@ -116,9 +115,16 @@ static const VireoWireType node_type = { "far node", sizeof(NODE), G_N_ELEMENTS(
 static const VireoWireField tree[] = {
     NUMBER(VireoFarTree, klass, UINT),
     NUMBER(VireoFarTree, uuid, UUID),
-    LIST(VireoFarTree, nodes, NODES_MAX, sizeof(NODE), &node_type),
+    LIST(VireoFarTree, nodes, VIREO_FAR_NODES_MAX, sizeof(NODE), &node_type),
 };
 TYPE(tree, VireoFarTree, tree);
+
+static const VireoWireField node_withdraw[] = {
+    NUMBER(VireoFarNodeWithdraw, klass, UINT),
+    NUMBER(VireoFarNodeWithdraw, uuid, UUID),
+    TEXT(VireoFarNodeWithdraw, name, NAME_MAX_BYTES),
+};
+TYPE(node_withdraw, VireoFarNodeWithdraw, node_withdraw);
 
 static const VireoWireField event[] = { NUMBER(VireoFarEvent, space, UINT) };
 TYPE(event, VireoFarEvent, event);
@@ -150,7 +156,7 @@ const char *vireo_far_kind_name(guint kind)
         [VIREO_FAR_TREE] = "TREE",         [VIREO_FAR_EVENT] = "EVENT",           [VIREO_FAR_REPLY] = "REPLY",
         [VIREO_FAR_PROGRESS] = "PROGRESS", [VIREO_FAR_LOG] = "LOG",               [VIREO_FAR_GOODBYE] = "GOODBYE",
         [VIREO_FAR_OPEN] = "OPEN",         [VIREO_FAR_CLOSE] = "CLOSE",           [VIREO_FAR_CALL] = "CALL",
-        [VIREO_FAR_CANCEL] = "CANCEL",
+        [VIREO_FAR_CANCEL] = "CANCEL",     [VIREO_FAR_NODE] = "NODE",             [VIREO_FAR_NODE_WITHDRAW] = "NODE_WITHDRAW",
     };
 
     return kind < G_N_ELEMENTS(names) && names[kind] ? names[kind] : "unknown";

@@ -14,7 +14,7 @@
 #include <glib.h>
 #include "ops/catalogue.h"
 
-#define VIREO_FAR_PROTOCOL 1 /* both ends must have the same */
+#define VIREO_FAR_PROTOCOL 2 /* both ends must have the same */
 
 typedef enum {
     /* far to near */
@@ -30,6 +30,8 @@ typedef enum {
     VIREO_FAR_PROGRESS,   /* serial: of the CALL */
     VIREO_FAR_LOG,
     VIREO_FAR_GOODBYE, /* the last message, with the reason */
+    VIREO_FAR_NODE,    /* id: space; a VireoFarTree of one node: one more, or another one of its name */
+    VIREO_FAR_NODE_WITHDRAW, /* id: space */
     /* near to far */
     VIREO_FAR_OPEN = 64, /* serial; answered by a REPLY with a VireoFarOpened */
     VIREO_FAR_CLOSE,     /* id: the connection's number */
@@ -107,6 +109,12 @@ typedef struct {
 } VireoFarTree;
 
 typedef struct {
+    guint32 klass;
+    guint8 uuid[16];
+    char *name;
+} VireoFarNodeWithdraw;
+
+typedef struct {
     guint32 space;
 } VireoFarEvent;
 
@@ -129,9 +137,11 @@ typedef enum { VIREO_FAR_NOT_LINKED = 1, VIREO_FAR_NOT_VALID } VireoFarStage;
 
 extern const VireoWireType vireo_far_type_hello, vireo_far_type_open, vireo_far_type_opened,
     vireo_far_type_call, vireo_far_type_reply, vireo_far_type_space, vireo_far_type_object,
-    vireo_far_type_withdraw, vireo_far_type_tree, vireo_far_type_event, vireo_far_type_progress,
+    vireo_far_type_withdraw, vireo_far_type_tree, vireo_far_type_node_withdraw,
+    vireo_far_type_event, vireo_far_type_progress,
     vireo_far_type_log, vireo_far_type_goodbye;
 
+#define VIREO_FAR_NODES_MAX 65536 /* of one tree */
 #define VIREO_FAR_TEXT_MAX                                                                         \
     65536 /* of an error, a line of the log: longer ones are cut off by the sender */
 

@@ -245,28 +245,30 @@ static gboolean take_withdrawal(VireoFarMirror *mirror, Space *space,
     return TRUE;
 }
 
-/* Names are unique, and nobody is an ancestor of itself. */
-static gboolean is_forest(const VireoFarTree *tree)
+static gboolean is_tree_class(guint klass)
 {
-    g_autoptr(GHashTable) by_name = g_hash_table_new(g_str_hash, g_str_equal); /* -> index + 1 */
-    g_autofree guint *seen = g_new0(guint, tree->nodes.len + 1);               /* in which walk */
+    return klass == VIREO_CLASS_DOMAIN_SNAPSHOT || klass == VIREO_CLASS_DOMAIN_CHECKPOINT;
+}
 
+static gboolean are_named(const VireoFarTree *tree)
+{
     for (guint i = 0; i < tree->nodes.len; i++)
-        if (!*tree->nodes.val[i].name ||
-            !g_hash_table_insert(by_name, (char *)tree->nodes.val[i].name, GUINT_TO_POINTER(i + 1)))
+        if (!*tree->nodes.val[i].name)
             return FALSE;
-    for (guint i = 0; i < tree->nodes.len; i++) {
-        guint at = i + 1;
+    return TRUE;
+}
 
-        while (at && !seen[at - 1]) {
-            const char *parent = tree->nodes.val[at - 1].parent;
-
-            seen[at - 1] = i + 1;
-            at = parent ? GPOINTER_TO_UINT(g_hash_table_lookup(by_name, parent)) : 0;
-        }
-        if (at && seen[at - 1] == i + 1)
-            return FALSE;
-    }
+static gboolean read_tree(const VireoFarMessage *message, VireoArena *arena, VireoFarTree *tree,
+                          GError **error)
+{
+    if (!vireo_far_message_read(message, &vireo_far_type_tree, arena, tree, NULL, error))
+        return FALSE;
+    if (!is_tree_class(tree->klass) || !are_named(tree) ||
+        !vireo_tree_is_forest(tree->nodes.len, tree->nodes.val))
+        return vireo_far_refuse(error, "publishes a tree of class %u with %u nodes that is none",
+                                tree->klass, tree->nodes.len);
+    for (guint i = 0; i < tree->nodes.len; i++)
+        tree->nodes.val[i].size = sizeof *tree->nodes.val;
     return TRUE;
 }
 
@@ -275,17 +277,57 @@ static gboolean take_tree(Space *space, const VireoFarMessage *message, VireoAre
 {
     VireoFarTree tree;
 
-    if (!vireo_far_message_read(message, &vireo_far_type_tree, arena, &tree, NULL, error))
+    if (!read_tree(message, arena, &tree, error))
         return FALSE;
-    if ((tree.klass != VIREO_CLASS_DOMAIN_SNAPSHOT &&
-         tree.klass != VIREO_CLASS_DOMAIN_CHECKPOINT) ||
-        !is_forest(&tree))
-        return vireo_far_refuse(error, "publishes a tree of class %u with %u nodes that is none",
-                                tree.klass, tree.nodes.len);
-    for (guint i = 0; i < tree.nodes.len; i++)
-        tree.nodes.val[i].size = sizeof *tree.nodes.val;
     mark_tree(space, tree.klass, tree.uuid);
     vireo_space_publish_tree(space->space, tree.klass, tree.uuid, tree.nodes.len, tree.nodes.val);
+    return TRUE;
+}
+
+/* What an earlier far end published of a tree is not what this one adds to. */
+static void begin_tree(Space *space, guint klass, const guint8 *uuid)
+{
+    char text[VIREO_UUID_TEXT];
+
+    if (!space->seen)
+        return;
+    vireo_uuid_format(uuid, text);
+    if (!is_marked(space, klass, text))
+        vireo_space_publish_tree(space->space, klass, uuid, 0, NULL);
+    mark_tree(space, klass, uuid);
+}
+
+static gboolean take_node(Space *space, const VireoFarMessage *message, VireoArena *arena,
+                          GError **error)
+{
+    g_autoptr(VireoObject) domain = NULL;
+    const VireoTree *there;
+    VireoFarTree tree;
+
+    if (!read_tree(message, arena, &tree, error))
+        return FALSE;
+    if (tree.nodes.len != 1)
+        return vireo_far_refuse(error, "publishes %u nodes as one", tree.nodes.len);
+    domain = vireo_space_by_uuid(space->space, VIREO_CLASS_DOMAIN, tree.uuid);
+    there = domain ? vireo_object_tree(domain, tree.klass) : NULL;
+    if (vireo_tree_size(there) >= VIREO_FAR_NODES_MAX && !vireo_tree_find(there, tree.nodes.val->name))
+        return vireo_far_refuse(error, "publishes more than %u nodes of one tree", VIREO_FAR_NODES_MAX);
+    begin_tree(space, tree.klass, tree.uuid);
+    return vireo_space_publish_node(space->space, tree.klass, tree.uuid, tree.nodes.val) ||
+           vireo_far_refuse(error, "publishes node '%s' below itself", tree.nodes.val->name);
+}
+
+static gboolean take_node_withdrawal(Space *space, const VireoFarMessage *message, VireoArena *arena,
+                                     GError **error)
+{
+    VireoFarNodeWithdraw what;
+
+    if (!vireo_far_message_read(message, &vireo_far_type_node_withdraw, arena, &what, NULL, error))
+        return FALSE;
+    if (!is_tree_class(what.klass))
+        return vireo_far_refuse(error, "withdraws a node of class %u", what.klass);
+    begin_tree(space, what.klass, what.uuid);
+    vireo_space_withdraw_node(space->space, what.klass, what.uuid, what.name);
     return TRUE;
 }
 
@@ -331,5 +373,9 @@ gboolean vireo_far_mirror_take(VireoFarMirror *mirror, const VireoFarMessage *me
         return take_object(mirror, space, message, arena, error);
     if (message->kind == VIREO_FAR_WITHDRAW)
         return take_withdrawal(mirror, space, message, arena, error);
+    if (message->kind == VIREO_FAR_NODE)
+        return take_node(space, message, arena, error);
+    if (message->kind == VIREO_FAR_NODE_WITHDRAW)
+        return take_node_withdrawal(space, message, arena, error);
     return take_tree(space, message, arena, error);
 }

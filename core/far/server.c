@@ -132,6 +132,24 @@ static void tree(vireo_space *space, guint klass, const guint8 *uuid, guint n,
     tell_struct(tapped->server, VIREO_FAR_TREE, tapped->number, &vireo_far_type_tree, &what);
 }
 
+static void node(vireo_space *space, guint klass, const guint8 *uuid, const struct vireo_tree_node *one,
+                 gpointer opaque)
+{
+    const Tapped *tapped = opaque;
+    VireoFarTree what = tree_message(klass, uuid, 1, one);
+
+    tell_struct(tapped->server, VIREO_FAR_NODE, tapped->number, &vireo_far_type_tree, &what);
+}
+
+static void node_withdrawn(vireo_space *space, guint klass, const guint8 *uuid, const char *name, gpointer opaque)
+{
+    const Tapped *tapped = opaque;
+    VireoFarNodeWithdraw what = {.klass = klass, .name = (char *)name};
+
+    memcpy(what.uuid, uuid, sizeof what.uuid);
+    tell_struct(tapped->server, VIREO_FAR_NODE_WITHDRAW, tapped->number, &vireo_far_type_node_withdraw, &what);
+}
+
 static void event(vireo_space *space, guint32 id, gconstpointer msg, gpointer opaque)
 {
     const Tapped *tapped = opaque;
@@ -149,7 +167,7 @@ static void event(vireo_space *space, guint32 id, gconstpointer msg, gpointer op
     tell(tapped->server, VIREO_FAR_EVENT, id, tapped->number, body);
 }
 
-static const VireoSpaceTap tap = {published, withdrawn, tree, event};
+static const VireoSpaceTap tap = {published, withdrawn, tree, node, node_withdrawn, event};
 
 /* With the lock held. */
 static void name_space(Near *near, guint32 number, const vireo_space *space)

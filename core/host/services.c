@@ -126,24 +126,54 @@ static void service_withdraw(vireo_space *space, uint32_t klass, const char *nam
     vireo_space_withdraw(space, klass, name, uuid);
 }
 
+static gboolean is_tree_class(vireo_space *space, guint32 klass)
+{
+    if (klass == VIREO_CLASS_DOMAIN_SNAPSHOT || klass == VIREO_CLASS_DOMAIN_CHECKPOINT)
+        return TRUE;
+    g_debug("%s: trees of class %u are unknown here and left out", vireo_space_name(space), klass);
+    return FALSE;
+}
+
+static gboolean take_node(vireo_space *space, struct vireo_tree_node *node, const void *given)
+{
+    if (vireo_given_copy(node, sizeof *node, VIREO_TREE_NODE_LEAST, given))
+        return TRUE;
+    g_warning("%s: a tree was published whose nodes' size is less than ABI 1.0 has", vireo_space_name(space));
+    return FALSE;
+}
+
 static void service_publish_tree(vireo_space *space, uint32_t klass, const uint8_t uuid[16], uint32_t n,
                                  const struct vireo_tree_node *given)
 {
     g_autofree struct vireo_tree_node *nodes = g_new(struct vireo_tree_node, MAX(n, 1));
 
-    if (klass != VIREO_CLASS_DOMAIN_SNAPSHOT && klass != VIREO_CLASS_DOMAIN_CHECKPOINT) {
-        g_debug("%s: trees of class %u are unknown here and left out", vireo_space_name(space), klass);
+    if (!is_tree_class(space, klass))
         return;
-    }
-    for (guint i = 0; i < n; i++) {
-        const void *node = (const char *)given + (gsize)i * given->size;
-
-        if (!vireo_given_copy(&nodes[i], sizeof nodes[i], VIREO_TREE_NODE_LEAST, node)) {
-            g_warning("%s: a tree was published whose nodes' size is less than ABI 1.0 has", vireo_space_name(space));
+    for (guint i = 0; i < n; i++)
+        if (!take_node(space, &nodes[i], (const char *)given + (gsize)i * given->size))
             return;
-        }
-    }
-    vireo_space_publish_tree(space, klass, uuid, n, nodes);
+    if (vireo_tree_is_forest(n, nodes))
+        vireo_space_publish_tree(space, klass, uuid, n, nodes);
+    else
+        g_warning("%s: a tree was published in which a name is twice, or a node below itself; it is left out",
+                  vireo_space_name(space));
+}
+
+static void service_publish_node(vireo_space *space, uint32_t klass, const uint8_t uuid[16],
+                                 const struct vireo_tree_node *given)
+{
+    struct vireo_tree_node node;
+
+    if (is_tree_class(space, klass) && take_node(space, &node, given) &&
+        !vireo_space_publish_node(space, klass, uuid, &node))
+        g_warning("%s: node '%s' was published below '%s', which is below it; it is left out",
+                  vireo_space_name(space), node.name, node.parent);
+}
+
+static void service_withdraw_node(vireo_space *space, uint32_t klass, const uint8_t uuid[16], const char *name)
+{
+    if (is_tree_class(space, klass))
+        vireo_space_withdraw_node(space, klass, uuid, name);
 }
 
 static uint64_t service_watch(vireo_core *core, int fd, int events, vireo_watch_fn *fn, void *opaque)
@@ -222,4 +252,6 @@ const struct vireo_host vireo_host_services = {
     .stream = service_stream,
     .fds = service_fds,
     .reply_fd = service_reply_fd,
+    .publish_node = service_publish_node,
+    .withdraw_node = service_withdraw_node,
 };

@@ -219,6 +219,53 @@ void vireo_space_publish_tree(vireo_space *space, guint klass, const guint8 *uui
     g_mutex_unlock(&space->publishing);
 }
 
+/* The tree of the domain as it is; *ret: the domain, a new reference, NULL when there is none. */
+static VireoTree *tree_now(vireo_space *space, guint klass, const guint8 *uuid, VireoObject **ret)
+{
+    VireoObject *domain = find(table_of(space, VIREO_CLASS_DOMAIN), NULL, uuid);
+
+    *ret = domain ? vireo_object_ref(domain) : NULL;
+    return domain ? vireo_object_tree(domain, klass) : NULL;
+}
+
+static void set_tree(vireo_space *space, guint klass, VireoObject *domain, VireoTree *tree)
+{
+    swap(space, table_of(space, VIREO_CLASS_DOMAIN), domain, vireo_object_with_tree(domain, klass, tree));
+}
+
+gboolean vireo_space_publish_node(vireo_space *space, guint klass, const guint8 *uuid,
+                                  const struct vireo_tree_node *node)
+{
+    g_autoptr(VireoObject) domain = NULL;
+    VireoTree *before, *after;
+
+    g_mutex_lock(&space->publishing);
+    before = tree_now(space, klass, uuid, &domain);
+    after = domain ? vireo_tree_with(before, node) : NULL;
+    if (after)
+        set_tree(space, klass, domain, after);
+    if (after && space->tap)
+        space->tap->node(space, klass, uuid, node, space->tap_opaque);
+    g_mutex_unlock(&space->publishing);
+    return after || !domain;
+}
+
+void vireo_space_withdraw_node(vireo_space *space, guint klass, const guint8 *uuid, const char *name)
+{
+    g_autoptr(VireoObject) domain = NULL;
+    VireoTree *before;
+    gboolean there;
+
+    g_mutex_lock(&space->publishing);
+    before = tree_now(space, klass, uuid, &domain);
+    there = vireo_tree_find(before, name) != NULL;
+    if (there)
+        set_tree(space, klass, domain, vireo_tree_without(before, name));
+    if (there && space->tap)
+        space->tap->node_withdrawn(space, klass, uuid, name, space->tap_opaque);
+    g_mutex_unlock(&space->publishing);
+}
+
 void vireo_space_event(vireo_space *space, guint32 event, gconstpointer msg)
 {
     g_mutex_lock(&space->publishing);

@@ -23,6 +23,10 @@ void vireo_space_publish(vireo_space *space, const struct vireo_object *object);
 void vireo_space_withdraw(vireo_space *space, guint klass, const char *name, const guint8 *uuid);
 void vireo_space_publish_tree(vireo_space *space, guint klass, const guint8 *domain_uuid, guint n,
                               const struct vireo_tree_node *nodes);
+/* One node of it more, or another one of that name. FALSE: it would be below itself. */
+gboolean vireo_space_publish_node(vireo_space *space, guint klass, const guint8 *domain_uuid,
+                                  const struct vireo_tree_node *node);
+void vireo_space_withdraw_node(vireo_space *space, guint klass, const guint8 *domain_uuid, const char *name);
 /* Hands another event to the sink, in order with the derived ones. */
 void vireo_space_event(vireo_space *space, guint32 event, gconstpointer msg);
 
@@ -33,6 +37,10 @@ typedef struct {
     void (*withdrawn)(vireo_space *space, guint klass, const char *name, const guint8 *uuid, gpointer opaque);
     void (*tree)(vireo_space *space, guint klass, const guint8 *domain_uuid, guint n,
                  const struct vireo_tree_node *nodes, gpointer opaque);
+    void (*node)(vireo_space *space, guint klass, const guint8 *domain_uuid, const struct vireo_tree_node *node,
+                 gpointer opaque);
+    void (*node_withdrawn)(vireo_space *space, guint klass, const guint8 *domain_uuid, const char *name,
+                           gpointer opaque);
     void (*event)(vireo_space *space, guint32 event, gconstpointer msg, gpointer opaque); /* not the derived ones */
 } VireoSpaceTap;
 /* Before anything is published. */

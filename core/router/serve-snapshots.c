@@ -112,8 +112,10 @@ static int lookup(VireoConn *conn, vireo_call *call, const VireoTarget *target, 
 
 static int parent(VireoConn *conn, vireo_call *call, const VireoTarget *target, const VireoServeRow *row)
 {
-    if (target->node->parent)
-        return answer_node(call, target, target->node->parent);
+    const VireoTreeNode *above = vireo_tree_parent(tree_of(target, row), target->node);
+
+    if (above)
+        return answer_node(call, target, above);
     return vireo_call_fail(call, is_snapshot(row) ? VIREO_ERR_NO_DOMAIN_SNAPSHOT : VIREO_ERR_NO_DOMAIN_CHECKPOINT,
                            "'%s' is a root and has no parent", target->node->name);
 }
@@ -131,6 +133,12 @@ static int current(VireoConn *conn, vireo_call *call, const VireoTarget *target,
 static int has_current(VireoConn *conn, vireo_call *call, const VireoTarget *target, const VireoServeRow *row)
 {
     answer_int(call, vireo_tree_current(tree_of(target, row)) != NULL);
+    return VIREO_OK;
+}
+
+static int is_current(VireoConn *conn, vireo_call *call, const VireoTarget *target, const VireoServeRow *row)
+{
+    answer_int(call, vireo_tree_current(tree_of(target, row)) == target->node);
     return VIREO_OK;
 }
 
@@ -154,7 +162,7 @@ const VireoServeRow vireo_serve_snapshots[] = {
     SNAPSHOT(domain_has_current_snapshot, has_current, 0),
     SNAPSHOT(domain_snapshot_current, current, 0),
     SNAPSHOT(domain_snapshot_get_parent, parent, 0),
-    SNAPSHOT(domain_snapshot_is_current, has_flag, VIREO_TREE_CURRENT),
+    SNAPSHOT(domain_snapshot_is_current, is_current, 0),
     SNAPSHOT(domain_snapshot_has_metadata, has_flag, VIREO_TREE_METADATA),
     CHECKPOINT(domain_list_all_checkpoints, list_all, OF_DOMAIN),
     CHECKPOINT(domain_checkpoint_list_all_children, list_all, OF_NODE),

@@ -14,6 +14,9 @@ struct QemuTree {
     GMutex lock;
     GHashTable *snaps; /* name -> QemuSnap */
     char *current;
+    gboolean published;  /* but for what follows */
+    GPtrArray *changed;  /* names, in the order of their first change */
+    GHashTable *is_changed; /* set of them, borrowed */
 };
 
 QemuSnap *qemu_snap_new(VireoDomainSnapshot *doc)
@@ -79,6 +82,8 @@ QemuTree *qemu_tree_new(void)
     g_mutex_init(&tree->lock);
     tree->snaps = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                         (GDestroyNotify)qemu_snap_unref);
+    tree->changed = g_ptr_array_new_with_free_func(g_free);
+    tree->is_changed = g_hash_table_new(g_str_hash, g_str_equal);
     return tree;
 }
 
@@ -86,6 +91,8 @@ void qemu_tree_free(QemuTree *tree)
 {
     if (!tree)
         return;
+    g_hash_table_unref(tree->is_changed);
+    g_ptr_array_unref(tree->changed);
     g_hash_table_unref(tree->snaps);
     g_free(tree->current);
     g_mutex_clear(&tree->lock);
@@ -125,19 +132,6 @@ static gint by_time(gconstpointer a, gconstpointer b)
     return strcmp(x->doc->name, y->doc->name);
 }
 
-/* Appends the children of name (NULL: the roots), each followed by what is below it. */
-static void collect(GPtrArray *sorted, const char *name, GPtrArray *out)
-{
-    for (guint i = 0; i < sorted->len; i++) {
-        QemuSnap *snap = sorted->pdata[i];
-
-        if (g_strcmp0(qemu_snap_parent(snap), name))
-            continue;
-        g_ptr_array_add(out, qemu_snap_ref(snap));
-        collect(sorted, snap->doc->name, out);
-    }
-}
-
 static GPtrArray *snap_array(void)
 {
     return g_ptr_array_new_with_free_func((GDestroyNotify)qemu_snap_unref);
@@ -158,22 +152,55 @@ static GPtrArray *sorted_all(QemuTree *tree)
     return sorted;
 }
 
-GPtrArray *qemu_tree_all(QemuTree *tree)
+/* name ("": none) -> its children, in the order of `sorted`; borrowed. */
+static GHashTable *by_parent(GPtrArray *sorted)
 {
-    g_autoptr(GPtrArray) sorted = sorted_all(tree);
+    GHashTable *children =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
+
+    for (guint i = 0; i < sorted->len; i++) {
+        const char *parent = qemu_snap_parent(sorted->pdata[i]);
+        GPtrArray *list = g_hash_table_lookup(children, parent ? parent : "");
+
+        if (!list) {
+            list = g_ptr_array_new();
+            g_hash_table_insert(children, (char *)(parent ? parent : ""), list);
+        }
+        g_ptr_array_add(list, sorted->pdata[i]);
+    }
+    return children;
+}
+
+/* All below name (NULL: all), each followed by what is below it. */
+static GPtrArray *walk(QemuTree *tree, const char *name)
+{
+    g_autoptr(GPtrArray) sorted = sorted_all(tree), waiting = g_ptr_array_new();
+    g_autoptr(GHashTable) children = by_parent(sorted);
     GPtrArray *out = snap_array();
 
-    collect(sorted, NULL, out);
-    return out;
+    for (;;) {
+        const GPtrArray *below = g_hash_table_lookup(children, name ? name : "");
+
+        for (guint i = below ? below->len : 0; i-- > 0;)
+            g_ptr_array_add(waiting, below->pdata[i]);
+        if (!waiting->len)
+            return out;
+        QemuSnap *next = g_ptr_array_steal_index(waiting, waiting->len - 1);
+        g_ptr_array_add(out, qemu_snap_ref(next));
+        name = next->doc->name;
+    }
+}
+
+GPtrArray *qemu_tree_all(QemuTree *tree)
+{
+    return walk(tree, NULL);
 }
 
 GPtrArray *qemu_tree_below(QemuTree *tree, const char *name)
 {
-    g_autoptr(GPtrArray) sorted = sorted_all(tree);
-    g_autoptr(GPtrArray) down = snap_array();
+    g_autoptr(GPtrArray) down = walk(tree, name);
     GPtrArray *up = snap_array();
 
-    collect(sorted, name, down);
     for (guint i = down->len; i-- > 0;)
         g_ptr_array_add(up, qemu_snap_ref(down->pdata[i]));
     return up;
@@ -257,6 +284,18 @@ void qemu_tree_load(QemuDomain *dom)
 
 /* ---- changes ------------------------------------------------------------------- */
 
+/* With the lock held. */
+static void note_change(QemuTree *tree, const char *name)
+{
+    char *copy;
+
+    if (!name || g_hash_table_contains(tree->is_changed, name))
+        return;
+    copy = g_strdup(name);
+    g_ptr_array_add(tree->changed, copy);
+    g_hash_table_add(tree->is_changed, copy);
+}
+
 gboolean qemu_tree_put(QemuDomain *dom, QemuSnap *snap, GError **error)
 {
     if (!write_snap(dom, snap, error)) {
@@ -265,6 +304,7 @@ gboolean qemu_tree_put(QemuDomain *dom, QemuSnap *snap, GError **error)
     }
     g_mutex_lock(&dom->tree->lock);
     g_hash_table_insert(dom->tree->snaps, g_strdup(snap->doc->name), snap);
+    note_change(dom->tree, snap->doc->name);
     g_mutex_unlock(&dom->tree->lock);
     return TRUE;
 }
@@ -274,6 +314,8 @@ gboolean qemu_tree_set_current(QemuDomain *dom, const char *name, GError **error
     if (!write_current(dom, name, error))
         return FALSE;
     g_mutex_lock(&dom->tree->lock);
+    note_change(dom->tree, dom->tree->current);
+    note_change(dom->tree, name);
     g_free(dom->tree->current);
     dom->tree->current = g_strdup(name);
     g_mutex_unlock(&dom->tree->lock);
@@ -318,6 +360,7 @@ gboolean qemu_tree_remove(QemuDomain *dom, const char *name, GError **error)
     if (!vireo_file_remove(path, error))
         return FALSE;
     g_mutex_lock(&dom->tree->lock);
+    note_change(dom->tree, name);
     g_hash_table_remove(dom->tree->snaps, name);
     g_mutex_unlock(&dom->tree->lock);
     return TRUE;
@@ -351,26 +394,65 @@ static int shown_state(VireoDomainSnapshotState state)
     }
 }
 
-void qemu_tree_publish(QemuDomain *dom)
+static struct vireo_tree_node describe(const QemuSnap *snap, const char *current)
+{
+    gboolean disk_only = snap->doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_DISK_SNAPSHOT;
+
+    return (struct vireo_tree_node){
+        .size = sizeof(struct vireo_tree_node),
+        .name = snap->doc->name,
+        .parent = qemu_snap_parent(snap),
+        .creation_time = snap->doc->creation_time,
+        .state = shown_state(snap->doc->state),
+        .flags = VIREO_TREE_METADATA | (g_strcmp0(current, snap->doc->name) ? 0u : VIREO_TREE_CURRENT) |
+                 (qemu_snap_is_external(snap) ? VIREO_TREE_EXTERNAL : VIREO_TREE_INTERNAL) |
+                 (disk_only ? VIREO_TREE_DISK_ONLY : 0u),
+    };
+}
+
+static void publish_whole(QemuDomain *dom, const char *current)
 {
     g_autoptr(GPtrArray) all = qemu_tree_all(dom->tree);
-    g_autofree char *current = qemu_tree_current(dom->tree);
     g_autofree struct vireo_tree_node *nodes = g_new0(struct vireo_tree_node, all->len + 1);
 
-    for (guint i = 0; i < all->len; i++) {
-        const QemuSnap *snap = all->pdata[i];
-        gboolean disk_only = snap->doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_DISK_SNAPSHOT;
-
-        nodes[i].size = sizeof nodes[i];
-        nodes[i].name = snap->doc->name;
-        nodes[i].parent = qemu_snap_parent(snap);
-        nodes[i].creation_time = snap->doc->creation_time;
-        nodes[i].state = shown_state(snap->doc->state);
-        nodes[i].flags = VIREO_TREE_METADATA |
-                         (g_strcmp0(current, snap->doc->name) ? 0u : VIREO_TREE_CURRENT) |
-                         (qemu_snap_is_external(snap) ? VIREO_TREE_EXTERNAL : VIREO_TREE_INTERNAL) |
-                         (disk_only ? VIREO_TREE_DISK_ONLY : 0u);
-    }
+    for (guint i = 0; i < all->len; i++)
+        nodes[i] = describe(all->pdata[i], current);
     dom->space->driver->host->publish_tree(dom->space->published, VIREO_CLASS_DOMAIN_SNAPSHOT,
                                            dom->uuid, all->len, nodes);
+}
+
+static void publish_changed(QemuDomain *dom, const GPtrArray *names, const char *current)
+{
+    const struct vireo_host *host = dom->space->driver->host;
+    vireo_space *space = dom->space->published;
+
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = names->pdata[i];
+        g_autoptr(QemuSnap) snap = qemu_tree_find(dom->tree, name);
+
+        if (!snap) {
+            host->withdraw_node(space, VIREO_CLASS_DOMAIN_SNAPSHOT, dom->uuid, name);
+            continue;
+        }
+        struct vireo_tree_node node = describe(snap, current);
+        host->publish_node(space, VIREO_CLASS_DOMAIN_SNAPSHOT, dom->uuid, &node);
+    }
+}
+
+void qemu_tree_publish(QemuDomain *dom)
+{
+    QemuTree *tree = dom->tree;
+
+    g_mutex_lock(&tree->lock);
+    g_autofree char *current = g_strdup(tree->current);
+    g_autoptr(GPtrArray) changed = g_steal_pointer(&tree->changed);
+    gboolean known = tree->published;
+    tree->changed = g_ptr_array_new_with_free_func(g_free);
+    g_hash_table_remove_all(tree->is_changed);
+    tree->published = TRUE;
+    g_mutex_unlock(&tree->lock);
+    if (known)
+        publish_changed(dom, changed, current);
+    else
+        publish_whole(dom, current);
 }

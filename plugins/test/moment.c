@@ -143,26 +143,35 @@ GPtrArray *test_moments_below(const TestMoments *moments, const TestMoment *mome
     return below;
 }
 
+static struct vireo_tree_node describe(const TestMoments *moments, const TestMoment *moment)
+{
+    gboolean current = g_strcmp0(moments->current, moment->name) == 0;
+
+    return (struct vireo_tree_node){
+        .size = sizeof(struct vireo_tree_node),
+        .flags = moment->tree_flags | VIREO_TREE_METADATA | (current ? VIREO_TREE_CURRENT : 0u),
+        .name = moment->name,
+        .parent = moment->parent,
+        .creation_time = moment->creation,
+        .state = moment->state,
+    };
+}
+
 void test_moments_publish(TestDomain *dom, const TestMoments *moments)
 {
     guint n = moments->items->len;
     g_autofree struct vireo_tree_node *nodes = g_new0(struct vireo_tree_node, n + 1);
 
-    for (guint i = 0; i < n; i++) {
-        const TestMoment *moment = moments->items->pdata[i];
-
-        nodes[i] = (struct vireo_tree_node){
-            .size = sizeof nodes[i],
-            .flags = moment->tree_flags | VIREO_TREE_METADATA,
-            .name = moment->name,
-            .parent = moment->parent,
-            .creation_time = moment->creation,
-            .state = moment->state,
-        };
-        if (g_strcmp0(moments->current, moment->name) == 0)
-            nodes[i].flags |= VIREO_TREE_CURRENT;
-    }
+    for (guint i = 0; i < n; i++)
+        nodes[i] = describe(moments, moments->items->pdata[i]);
     test->host->publish_tree(dom->node->space, moments->klass, dom->uuid, n, nodes);
+}
+
+void test_moment_publish(TestDomain *dom, const TestMoments *moments, const TestMoment *moment)
+{
+    struct vireo_tree_node node = describe(moments, moment);
+
+    test->host->publish_node(dom->node->space, moments->klass, dom->uuid, &node);
 }
 
 TestMoment *test_moment_of(TestDomain *dom, vireo_call *call, guint klass, const char *name)

@@ -43,6 +43,8 @@ GPtrArray *test_moments_below(const TestMoments *moments, const TestMoment *mome
 gboolean test_moments_is_below(const TestMoments *moments, const char *name, const char *top);
 void test_moments_set_current(TestMoments *moments, const char *name);
 void test_moments_publish(TestDomain *dom, const TestMoments *moments);
+/* When it is the only one that has changed, or has become the current one. */
+void test_moment_publish(TestDomain *dom, const TestMoments *moments, const TestMoment *moment);
 void test_moment_free(TestMoment *moment);
 /* The moment a call names; fails the call when there is none. */
 TestMoment *test_moment_of(TestDomain *dom, vireo_call *call, guint klass, const char *name);

@@ -283,6 +283,6 @@ int test_domain_revert_to_snapshot(TestConn *conn, vireo_call *call,
     if (redefined)
         test_domain_publish_as(dom, VIREO_DOMAIN_EVENT_DEFINED,
                                VIREO_DOMAIN_EVENT_DEFINED_FROM_SNAPSHOT);
-    test_moments_publish(dom, dom->snapshots);
+    test_moment_publish(dom, dom->snapshots, moment);
     return VIREO_OK;
 }

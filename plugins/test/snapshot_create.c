@@ -309,7 +309,7 @@ static void record(const Taking *taking, TestSaved *data, guint flags)
     moment->data = data;
     test_moments_put(moments, moment);
     test_moments_set_current(moments, moment->name);
-    test_moments_publish(dom, moments);
+    test_moment_publish(dom, moments, moment);
 }
 
 static gboolean waits_for_user(const Taking *taking)

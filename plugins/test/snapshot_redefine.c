@@ -176,7 +176,7 @@ int test_snapshot_redefine(TestDomain *dom, vireo_call *call, VireoDomainSnapsho
     test_moments_put(moments, moment);
     if (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT)
         test_moments_set_current(moments, moment->name);
-    test_moments_publish(dom, moments);
+    test_moment_publish(dom, moments, moment);
     return VIREO_OK;
 }
 

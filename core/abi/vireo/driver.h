@@ -262,6 +262,15 @@ struct vireo_host {
     const int *(*fds)(vireo_call *, uint32_t *n);
     /* Sends fd with the reply; it becomes the core's. */
     void (*reply_fd)(vireo_call *, int fd);
+
+    /* ABI 1.1. Adds one node to a domain's tree, or replaces the one of that name, which keeps its children: what
+     * publish_tree does with all, in O(log n). A parent that is not there makes it a root; one that is below it is
+     * refused, with a line in the log. CURRENT makes it the current one instead of the one before; the current
+     * one without CURRENT leaves the tree without. */
+    void (*publish_node)(vireo_space *, uint32_t klass, const uint8_t domain_uuid[16],
+                         const struct vireo_tree_node *);
+    /* ABI 1.1. Removes one node, when it is there. Its children get its parent. */
+    void (*withdraw_node)(vireo_space *, uint32_t klass, const uint8_t domain_uuid[16], const char *name);
 };
 #define VIREO_HOST_HAS(h, m) ((h)->size >= offsetof(struct vireo_host, m) + sizeof((h)->m))
 

@@ -207,6 +207,39 @@ static gboolean has_node(const struct vireo_tree_node *nodes, guint n, const cha
     return FALSE;
 }
 
+/* With the lock held. */
+static void check_tree(vireo_space *space, const char *what, guint klass, const guint8 *uuid)
+{
+    if (klass != VIREO_CLASS_DOMAIN_SNAPSHOT && klass != VIREO_CLASS_DOMAIN_CHECKPOINT)
+        complain(space->host, "%s: class %u is neither that of snapshots nor of checkpoints", what, klass);
+    if (!find(space, VIREO_CLASS_DOMAIN, NULL, uuid) || !has_uuid(uuid))
+        complain(space->host, "%s: the domain of the tree is not published", what);
+}
+
+static void host_publish_node(vireo_space *space, uint32_t klass, const uint8_t uuid[16],
+                              const struct vireo_tree_node *node)
+{
+    CheckHost *host = space->host;
+    WITH_LOCK(&host->lock);
+
+    check_tree(space, "publish_node", klass, uuid);
+    if (node->size != sizeof *node)
+        complain(host, "publish_node: `size` is %u", node->size);
+    else if (!node->name || !*node->name)
+        complain(host, "publish_node: the node has no name");
+    else if (g_strcmp0(node->name, node->parent) == 0)
+        complain(host, "publish_node: '%s' is its own parent", node->name);
+}
+
+static void host_withdraw_node(vireo_space *space, uint32_t klass, const uint8_t uuid[16], const char *name)
+{
+    WITH_LOCK(&space->host->lock);
+
+    check_tree(space, "withdraw_node", klass, uuid);
+    if (!name || !*name)
+        complain(space->host, "withdraw_node: no name is given");
+}
+
 static void host_publish_tree(vireo_space *space, uint32_t klass, const uint8_t uuid[16], uint32_t n,
                               const struct vireo_tree_node *nodes)
 {
@@ -214,10 +247,7 @@ static void host_publish_tree(vireo_space *space, uint32_t klass, const uint8_t 
     WITH_LOCK(&host->lock);
     guint current = 0;
 
-    if (klass != VIREO_CLASS_DOMAIN_SNAPSHOT && klass != VIREO_CLASS_DOMAIN_CHECKPOINT)
-        complain(host, "publish_tree: class %u is neither that of snapshots nor of checkpoints", klass);
-    if (!find(space, VIREO_CLASS_DOMAIN, NULL, uuid) || !has_uuid(uuid))
-        complain(host, "publish_tree: the domain of the tree is not published");
+    check_tree(space, "publish_tree", klass, uuid);
     for (guint i = 0; i < n; i++) {
         current += (nodes[i].flags & VIREO_TREE_CURRENT) != 0;
         if (nodes[i].size != sizeof nodes[i])
@@ -616,6 +646,8 @@ static const struct vireo_host services = {
     .stream = host_stream,
     .fds = host_fds,
     .reply_fd = host_reply_fd,
+    .publish_node = host_publish_node,
+    .withdraw_node = host_withdraw_node,
 };
 
 /* ---- the host ---- */

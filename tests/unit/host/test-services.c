@@ -143,7 +143,29 @@ static void test_sizes(Fixture *f, gconstpointer data)
     shown = vireo_space_by_name(space, VIREO_CLASS_DOMAIN, "vm");
     g_assert_nonnull(shown);
     g_assert_nonnull(vireo_tree_find(shown->snapshots, "two"));
-    g_assert_cmpstr(vireo_tree_find(shown->snapshots, "two")->parent->name, ==, "one");
+    g_assert_cmpstr(vireo_tree_find(shown->snapshots, "two")->parent, ==, "one");
+    g_clear_pointer(&shown, vireo_object_unref);
+
+    nodes[0].known.name = "three";
+    nodes[0].known.parent = "two";
+    host->publish_node(space, VIREO_CLASS_DOMAIN_SNAPSHOT, object.known.uuid, &nodes[0].known);
+    host->withdraw_node(space, VIREO_CLASS_DOMAIN_SNAPSHOT, object.known.uuid, "two");
+    host->publish_node(space, 99, object.known.uuid, &nodes[0].known);
+    g_test_expect_message("vireo", G_LOG_LEVEL_WARNING, "sizes:///: node 'one' was published below 'three', *");
+    nodes[1].known = (struct vireo_tree_node){ .size = sizeof nodes[1], .name = "one", .parent = "three" };
+    host->publish_node(space, VIREO_CLASS_DOMAIN_SNAPSHOT, object.known.uuid, &nodes[1].known);
+    g_test_expect_message("vireo", G_LOG_LEVEL_WARNING, "sizes:///: a tree was published whose nodes' size is *");
+    nodes[0].known.size = 8;
+    host->publish_node(space, VIREO_CLASS_DOMAIN_SNAPSHOT, object.known.uuid, &nodes[0].known);
+    g_test_assert_expected_messages();
+    nodes[0].known.size = sizeof nodes[0];
+    nodes[1].known.name = "three";
+    g_test_expect_message("vireo", G_LOG_LEVEL_WARNING, "sizes:///: a tree was published in which a name is twice*");
+    host->publish_tree(space, VIREO_CLASS_DOMAIN_SNAPSHOT, object.known.uuid, 2, &nodes[0].known);
+    g_test_assert_expected_messages();
+    shown = vireo_space_by_name(space, VIREO_CLASS_DOMAIN, "vm");
+    g_assert_cmpuint(vireo_tree_size(shown->snapshots), ==, 2);
+    g_assert_cmpstr(vireo_tree_find(shown->snapshots, "three")->parent, ==, "one");
 
     object.known.name = "other";
     object.known.uuid[0] = 8;

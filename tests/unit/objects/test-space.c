@@ -125,6 +125,35 @@ static void test_trees(void)
     vireo_space_free(space);
 }
 
+static void test_nodes(void)
+{
+    vireo_space *space = vireo_space_new("x:///", note_event, NULL);
+    const struct vireo_tree_node first = { .name = "s1" },
+                                 second = { .name = "s2", .parent = "s1", .flags = VIREO_TREE_CURRENT },
+                                 below_itself = { .name = "s1", .parent = "s2" };
+    g_autoptr(VireoObject) old = NULL;
+    g_autoptr(VireoObject) after = NULL;
+    guint8 uuid[16], nobody[16] = { 9 };
+
+    memset(uuid, 6, sizeof uuid);
+    publish(space, domain("a", 6, -1, VIREO_DOMAIN_SHUTOFF, 0, VIREO_OBJECT_PERSISTENT));
+    g_assert_true(vireo_space_publish_node(space, VIREO_CLASS_DOMAIN_SNAPSHOT, uuid, &first));
+    vireo_space_publish_node(space, VIREO_CLASS_DOMAIN_SNAPSHOT, uuid, &second);
+    vireo_space_publish_node(space, VIREO_CLASS_DOMAIN_CHECKPOINT, uuid, &first);
+    vireo_space_publish_node(space, VIREO_CLASS_DOMAIN_SNAPSHOT, nobody, &first);
+    vireo_space_withdraw_node(space, VIREO_CLASS_DOMAIN_SNAPSHOT, nobody, "s1");
+    old = vireo_space_by_uuid(space, VIREO_CLASS_DOMAIN, uuid);
+    g_assert_cmpstr(vireo_tree_current(old->snapshots)->name, ==, "s2");
+    g_assert_cmpuint(vireo_tree_size(old->checkpoints), ==, 1);
+    g_assert_false(vireo_space_publish_node(space, VIREO_CLASS_DOMAIN_SNAPSHOT, uuid, &below_itself));
+    vireo_space_withdraw_node(space, VIREO_CLASS_DOMAIN_SNAPSHOT, uuid, "s1");
+    after = vireo_space_by_uuid(space, VIREO_CLASS_DOMAIN, uuid);
+    g_assert_cmpuint(vireo_tree_size(after->snapshots), ==, 1);
+    g_assert_null(vireo_tree_find(after->snapshots, "s2")->parent);
+    g_assert_cmpstr(vireo_tree_find(old->snapshots, "s2")->parent, ==, "s1");
+    vireo_space_free(space);
+}
+
 /* Readers beside a writer: what they see is whole. */
 static gpointer read_on(gpointer opaque)
 {
@@ -168,6 +197,7 @@ int main(int argc, char **argv)
     g_test_add_func("/space/transient", test_transient);
     g_test_add_func("/space/lookups", test_lookups);
     g_test_add_func("/space/trees", test_trees);
+    g_test_add_func("/space/nodes", test_nodes);
     g_test_add_func("/space/threads", test_threads);
     result = g_test_run();
     g_string_free(heard, TRUE);

@@ -137,23 +137,49 @@ static char *tree_key(guint klass, const guint8 *uuid)
     return g_string_free(key, FALSE);
 }
 
+static FakeNode *node_of(const struct vireo_tree_node *given)
+{
+    FakeNode *node = g_new0(FakeNode, 1);
+
+    node->flags = given->flags;
+    node->name = g_strdup(given->name);
+    node->parent = g_strdup(given->parent);
+    node->creation = given->creation_time;
+    node->state = given->state;
+    return node;
+}
+
 static void host_publish_tree(vireo_space *space, uint32_t klass, const uint8_t uuid[16],
                               uint32_t n, const struct vireo_tree_node *nodes)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&spaces_lock);
     GPtrArray *tree = g_ptr_array_new_with_free_func(node_free);
 
-    for (guint i = 0; i < n; i++) {
-        FakeNode *node = g_new0(FakeNode, 1);
-
-        node->flags = nodes[i].flags;
-        node->name = g_strdup(nodes[i].name);
-        node->parent = g_strdup(nodes[i].parent);
-        node->creation = nodes[i].creation_time;
-        node->state = nodes[i].state;
-        g_ptr_array_add(tree, node);
-    }
+    for (guint i = 0; i < n; i++)
+        g_ptr_array_add(tree, node_of(&nodes[i]));
     g_hash_table_replace(space->trees, tree_key(klass, uuid), tree);
+}
+
+static void host_publish_node(vireo_space *space, uint32_t klass, const uint8_t uuid[16],
+                              const struct vireo_tree_node *given)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&spaces_lock);
+    g_autofree char *key = tree_key(klass, uuid);
+    GPtrArray *tree = g_hash_table_lookup(space->trees, key);
+
+    if (!tree) {
+        tree = g_ptr_array_new_with_free_func(node_free);
+        g_hash_table_replace(space->trees, g_steal_pointer(&key), tree);
+    }
+    for (guint i = tree->len; i-- > 0;) {
+        FakeNode *node = tree->pdata[i];
+
+        if (given->flags & VIREO_TREE_CURRENT)
+            node->flags &= ~(guint)VIREO_TREE_CURRENT;
+        if (strcmp(node->name, given->name) == 0)
+            g_ptr_array_remove_index(tree, i);
+    }
+    g_ptr_array_add(tree, node_of(given));
 }
 
 static void host_event(vireo_space *space, uint32_t event, const void *msg)
@@ -613,6 +639,7 @@ FakeHost *fake_host_new(const struct vireo_driver *driver)
         .publish = host_publish,
         .withdraw = host_withdraw,
         .publish_tree = host_publish_tree,
+        .publish_node = host_publish_node,
         .event = host_event,
         .watch = host_watch,
         .unwatch = host_unwatch,
