@@ -447,6 +447,22 @@ static void complete_ports(Layout *layout)
         place_ports(layout);
 }
 
+/* What <model name='...'/> says is what QEMU is given anyway. */
+static gboolean check_names(const VireoDomain *doc, GError **error)
+{
+    VEC_EACH(doc->devices->controllers, i)
+    {
+        const VireoDomainController *controller = doc->devices->controllers.items[i];
+
+        if (!controller->pci_model || !g_strcmp0(controller->pci_model, controller->model))
+            continue;
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "controller %u: model name '%s' is not served (%s)",
+                   controller->index, controller->pci_model, controller->model ? controller->model : "none");
+        return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean qemu_address_assign(VireoDomain *doc, GError **error)
 {
     Layout layout = { .q35 = qemu_doc_is_q35(doc), .doc = doc };
@@ -458,7 +474,7 @@ gboolean qemu_address_assign(VireoDomain *doc, GError **error)
         layout.used[0][1] = 0x01 | 0x08;            /* ISA bridge, ACPI */
     number_controllers(doc);
     implied_controllers(&layout);
-    if (!disk_controllers(&layout, error))
+    if (!check_names(doc, error) || !disk_controllers(&layout, error))
         return FALSE;
     fixed_controllers(&layout);
     if (!take_root_ports(&layout, error) || !each_device(&layout, visit_take, error))

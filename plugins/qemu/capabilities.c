@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "firmware.h"
 #include "kit/node.h"
 #include "probe.h"
 
@@ -104,6 +105,30 @@ static void add_cpus(GString *out, QemuEmulator *emulator, gboolean kvm)
     g_string_append(out, "    </mode>\n  </cpu>\n");
 }
 
+static void add_firmware(GString *out, QemuDriver *driver, const char *arch, const char *machine)
+{
+    g_autoptr(GPtrArray) all = qemu_firmware_all(driver);
+    gboolean secure = FALSE;
+    guint count = 0;
+
+    for (guint i = 0; i < all->len; i++)
+        count += qemu_firmware_suits(all->pdata[i], arch, machine);
+    g_string_append_printf(out, "    <enum name='firmware'>\n%s    </enum>\n    <loader supported='yes'>\n",
+                           count ? "      <value>efi</value>\n" : "");
+    for (guint i = 0; i < all->len; i++) {
+        const QemuFirmware *firmware = all->pdata[i];
+
+        if (!qemu_firmware_suits(firmware, arch, machine))
+            continue;
+        g_string_append_printf(out, "      <value>%s</value>\n", firmware->executable);
+        secure |= g_hash_table_contains(firmware->features, "requires-smm");
+    }
+    add_enum(out, "type", "rom pflash");
+    add_enum(out, "readonly", "yes");
+    add_enum(out, "secure", secure ? "yes no" : "no");
+    g_string_append(out, "    </loader>\n");
+}
+
 static void add_devices(GString *out, QemuEmulator *emulator, gboolean q35)
 {
     g_autoptr(GString) video = g_string_new(NULL);
@@ -194,11 +219,8 @@ int qemu_connect_get_domain_capabilities(void *handle, vireo_call *call,
                            "  <os supported='yes'>\n",
                            emulator->path, kvm ? "kvm" : "qemu", machine->name, emulator->arch,
                            machine->cpus_max);
-    g_string_append(out, "    <enum name='firmware'/>\n    <loader supported='yes'>\n");
-    add_enum(out, "type", "rom");
-    add_enum(out, "readonly", "yes no");
-    add_enum(out, "secure", "no");
-    g_string_append(out, "    </loader>\n  </os>\n");
+    add_firmware(out, driver, emulator->arch, machine->name);
+    g_string_append(out, "  </os>\n");
     add_cpus(out, emulator, kvm);
     add_devices(out, emulator, q35);
     g_string_append(out, "  <features>\n    <gic supported='no'/>\n    <vmcoreinfo supported='no'/>\n"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* From a definition to QEMU's command line. */
 #include "engine.h"
+#include "firmware.h"
 #include "launch.h"
 
 #include <string.h>
@@ -69,6 +70,7 @@ static gboolean machine(QemuLaunch *launch, GError **error)
         vireo_options_switch(out, "vmport", doc->features->vmport == VIREO_TRISTATE_YES);
     if (!doc->features || !doc->features->acpi)
         vireo_options_switch(out, "acpi", FALSE);
+    qemu_firmware_machine(doc, out);
     vireo_argv_add(launch->argv, "-machine", out->str, NULL);
     return TRUE;
 }
@@ -193,11 +195,10 @@ static gboolean boot(QemuLaunch *launch, GError **error)
     if (os->bootmenu && os->bootmenu->has_timeout)
         vireo_options_addf(options, "splash-time", "%u", os->bootmenu->timeout);
     vireo_argv_add(launch->argv, "-boot", options->str, NULL);
-    if (os->loader && os->loader->text && os->loader->type == VIREO_DOMAIN_LOADER_TYPE_PFLASH) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "firmware in flash is not served");
-        return FALSE;
-    }
-    if (os->loader && !boot_file(launch, "-bios", os->loader->text, error))
+    if (os->loader && os->loader->type == VIREO_DOMAIN_LOADER_TYPE_PFLASH) {
+        if (!qemu_command_firmware(launch, error))
+            return FALSE;
+    } else if (os->loader && !boot_file(launch, "-bios", os->loader->text, error))
         return FALSE;
     if (!boot_file(launch, "-kernel", os->kernel, error) ||
         !boot_file(launch, "-initrd", os->initrd, error))

@@ -122,6 +122,8 @@ void qemu_config_load(QemuDriver *driver)
     config->start_timeout_s = number_key(driver, "process", "start_timeout", 60);
     config->emulator_dirs = text_key(driver, "process", "emulator_dirs",
                                      "/usr/bin:/usr/local/bin:/usr/libexec");
+    config->firmware_dirs = text_key(driver, "process", "firmware_dirs",
+                                     "/etc/qemu/firmware:/usr/share/qemu/firmware");
     config->vnc_listen = text_key(driver, "vnc", "listen", "127.0.0.1");
     config->vnc_port_min = number_key(driver, "vnc", "port_min", 5900);
     config->vnc_port_max = number_key(driver, "vnc", "port_max", 65535);
@@ -133,6 +135,7 @@ void qemu_config_clear(QemuDriver *driver)
     g_free(driver->config.user);
     g_free(driver->config.group);
     g_free(driver->config.emulator_dirs);
+    g_free(driver->config.firmware_dirs);
     g_free(driver->config.vnc_listen);
     g_free(driver->no_user);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "firmware.h"
 #include "probe.h"
 
 #define NEW(slot, Type) ((slot) ? (slot) : ((slot) = g_new0(Type, 1)))
@@ -514,12 +515,15 @@ gboolean qemu_def_complete(QemuSpace *space, VireoDomain *doc, GError **error)
     if (!complete_identity(doc, error) || !complete_size(doc, error) ||
         !complete_machine(space, doc, error))
         return FALSE;
+    if (!qemu_firmware_complete(space, doc, error))
+        return FALSE;
     complete_cpu(doc);
     if (!doc->clock)
         doc->clock = g_new0(VireoDomainClock, 1);
     if (doc->clock->offset == VIREO_DOMAIN_CLOCK_OFFSET_UNSET)
         doc->clock->offset = VIREO_DOMAIN_CLOCK_OFFSET_UTC;
-    if (!doc->os->kernel && !doc->os->boots.n && !doc->os->loader) {
+    if (!doc->os->kernel && !doc->os->boots.n &&
+        (!doc->os->loader || doc->os->loader->type == VIREO_DOMAIN_LOADER_TYPE_PFLASH)) {
         gboolean own_order = FALSE;
 
         VEC_EACH(doc->devices->disks, i) own_order |= doc->devices->disks.items[i]->boot != NULL;

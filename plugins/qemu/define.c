@@ -8,6 +8,7 @@
 
 #include "blockjob.h"
 #include "checkpoint.h"
+#include "firmware.h"
 #include "kit/file.h"
 #include "launch.h"
 #include "engine.h"
@@ -124,7 +125,7 @@ static gboolean undefine(QemuDomain *dom, guint flags, GError **error)
                    dom->name);
         return FALSE;
     }
-    if (dom->managed_save && !vireo_file_remove(saved, error))
+    if (!qemu_nvram_undefine(dom, flags, error) || (dom->managed_save && !vireo_file_remove(saved, error)))
         return FALSE;
     if (!active && (!qemu_tree_remove_all(dom, error) || !qemu_checkpoints_remove_all(dom, error)))
         return FALSE;

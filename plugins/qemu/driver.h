@@ -31,6 +31,7 @@ typedef struct {
     int vnc_port_min, vnc_port_max;
     gboolean set_ownership;
     char *emulator_dirs;   /* where qemu-system-* are looked for, ':' between */
+    char *firmware_dirs;   /* the same of descriptions of firmware */
     int start_timeout_s;
 } QemuConfig;
 
@@ -62,7 +63,7 @@ struct QemuSpace {
     QemuDriver *driver;
     char *uri;  /* canonical: qemu:///system */
     char *key;  /* of saved state: letters and digits */
-    char *config_dir, *snapshot_dir, *checkpoint_dir, *save_dir, *run_dir, *log_dir;
+    char *config_dir, *snapshot_dir, *checkpoint_dir, *save_dir, *nvram_dir, *run_dir, *log_dir;
     vireo_space *published;
     GMutex lock;
     GHashTable *by_uuid, *by_name; /* QemuDomain; by_uuid holds the references */

@@ -6,7 +6,10 @@ static const char *const paths[] = {
     "domain.type", "domain.id", "domain.name", "domain.uuid", "domain.title", "domain.description",
     "domain.metadata", "domain.memory", "domain.currentMemory", "domain.vcpu",
     "domain.vcpu.placement", "domain.vcpu.current", "domain.os.type", "domain.os.type.arch", "domain.os.type.machine",
-    "domain.os.loader", "domain.os.loader.type", "domain.os.kernel", "domain.os.initrd",
+    "domain.os.firmware", "domain.os.firmware.feature.*", "domain.os.loader", "domain.os.loader.*",
+    "domain.os.nvram", "domain.os.nvram.template", "domain.os.nvram.templateFormat", "domain.os.nvram.format",
+    "domain.os.nvram.type", "domain.os.nvram.source.file", "domain.features.smm.state",
+    "domain.os.kernel", "domain.os.initrd",
     "domain.os.cmdline", "domain.os.boot.*", "domain.os.bootmenu.*", "domain.features.acpi",
     "domain.features.apic", "domain.features.pae", "domain.features.vmport.*", "domain.cpu.*",
     "domain.clock.offset", "domain.clock.timer.*", "domain.on_poweroff", "domain.on_reboot",
@@ -24,7 +27,8 @@ static const char *const paths[] = {
     "domain.devices.disk.alias.*", "domain.devices.disk.address.*",
     /* controllers */
     "domain.devices.controller.type", "domain.devices.controller.index",
-    "domain.devices.controller.model", "domain.devices.controller.ports",
+    "domain.devices.controller.model", "domain.devices.controller.model.name",
+    "domain.devices.controller.ports",
     "domain.devices.controller.master.*", "domain.devices.controller.target.*",
     "domain.devices.controller.alias.*", "domain.devices.controller.address.*",
     /* interfaces */

@@ -16,6 +16,7 @@ static int not_running(QemuDomain *dom, vireo_call *call)
 static QemuStart start_of_flags(guint flags)
 {
     QemuStart how = { .paused = (flags & VIREO_DOMAIN_START_PAUSED) != 0,
+                      .reset_nvram = (flags & VIREO_DOMAIN_START_RESET_NVRAM) != 0,
                       .incoming_fd = -1,
                       .running_reason = VIREO_DOMAIN_RUNNING_BOOTED,
                       .paused_reason = VIREO_DOMAIN_PAUSED_USER };
@@ -38,6 +39,11 @@ int qemu_domain_create_with_flags(void *handle, vireo_call *call,
     if (qemu_domain_active(dom))
         return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
                                         "domain '%s' is already running", dom->name);
+    if (dom->managed_save && how.reset_nvram && !(args->flags & VIREO_DOMAIN_START_FORCE_BOOT))
+        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
+                                        "flag RESET_NVRAM cannot take effect: the managed save image of domain "
+                                        "'%s' brings the variables it was saved with (flag FORCE_BOOT drops it)",
+                                        dom->name);
     if (dom->managed_save && !(args->flags & VIREO_DOMAIN_START_FORCE_BOOT))
         started = qemu_managed_restore(dom, call, how.paused, &error);
     else

@@ -16,6 +16,7 @@
 #include "coalesce.h"
 #include "engine.h"
 #include "events.h"
+#include "firmware.h"
 #include "kit/file.h"
 #include "kit/process.h"
 #include "launch.h"
@@ -388,7 +389,7 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
         qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s", driver->no_user);
         return FALSE;
     }
-    if (!qemu_engine_mend(dom, error))
+    if (!qemu_engine_mend(dom, error) || !qemu_nvram_prepare(dom, call, doc, how->reset_nvram, error))
         return FALSE;
     qemu_alias_assign(doc);
     if (!qemu_command_build(launch, error) || !spawn(dom, launch, &child, error)) {

@@ -204,20 +204,22 @@ static void qemu_fini(void *self)
       0)                                                                                           \
     X(domain_undefine_flags, qemu_domain_undefine_flags,                                           \
       VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE | VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |              \
-          VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA,                                              \
-      VIREO_DOMAIN_UNDEFINE_NVRAM | VIREO_DOMAIN_UNDEFINE_KEEP_NVRAM |                             \
-          VIREO_DOMAIN_UNDEFINE_TPM | VIREO_DOMAIN_UNDEFINE_KEEP_TPM,                              \
+          VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIREO_DOMAIN_UNDEFINE_NVRAM |               \
+          VIREO_DOMAIN_UNDEFINE_KEEP_NVRAM,                                                        \
+      VIREO_DOMAIN_UNDEFINE_TPM | VIREO_DOMAIN_UNDEFINE_KEEP_TPM,                              \
       0, 0)                                                                                        \
     X(domain_set_autostart, qemu_domain_set_autostart, 0, 0, 0, 0)                                 \
     X(domain_rename, qemu_domain_rename, 0, 0, 0, 0)                                               \
     X(domain_get_xml_desc, qemu_domain_get_xml_desc,                                               \
       VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_INACTIVE | VIREO_DOMAIN_XML_MIGRATABLE, 0, 0, 0)  \
     X(domain_create_with_flags, qemu_domain_create_with_flags,                                     \
-      VIREO_DOMAIN_START_PAUSED | VIREO_DOMAIN_START_FORCE_BOOT | VIREO_DOMAIN_START_AUTODESTROY, 0, \
-      0, 0)                                                                                        \
+      VIREO_DOMAIN_START_PAUSED | VIREO_DOMAIN_START_FORCE_BOOT | VIREO_DOMAIN_START_AUTODESTROY | \
+          VIREO_DOMAIN_START_RESET_NVRAM,                                                          \
+      0, 0, 0)                                                                                        \
     X(domain_create_xml, qemu_domain_create_xml,                                                   \
-      VIREO_DOMAIN_START_PAUSED | VIREO_DOMAIN_START_VALIDATE | VIREO_DOMAIN_START_AUTODESTROY, 0, \
-      0, 0)                                                                                        \
+      VIREO_DOMAIN_START_PAUSED | VIREO_DOMAIN_START_VALIDATE | VIREO_DOMAIN_START_AUTODESTROY |   \
+          VIREO_DOMAIN_START_RESET_NVRAM,                                                          \
+      0, 0, 0)                                                                                        \
     X(domain_shutdown_flags, qemu_domain_shutdown_flags, 0,                                        \
       VIREO_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, 0, 0)                                                  \
     X(domain_reboot, qemu_domain_reboot, 0, VIREO_DOMAIN_REBOOT_ACPI_POWER_BTN, 0, 0)              \

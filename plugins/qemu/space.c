@@ -34,6 +34,7 @@ void qemu_space_free(gpointer opaque)
     g_free(space->snapshot_dir);
     g_free(space->checkpoint_dir);
     g_free(space->save_dir);
+    g_free(space->nvram_dir);
     g_free(space->run_dir);
     g_free(space->log_dir);
     g_free(space);
@@ -70,6 +71,7 @@ static gboolean space_dirs(QemuSpace *space, const char *name, const char *root,
     space->snapshot_dir = dir_below(space, root, VIREO_DIR_STATE, name, "snapshots");
     space->checkpoint_dir = dir_below(space, root, VIREO_DIR_STATE, name, "checkpoints");
     space->save_dir = dir_below(space, root, VIREO_DIR_STATE, name, "save");
+    space->nvram_dir = dir_below(space, root, VIREO_DIR_STATE, name, "nvram");
     space->run_dir = dir_below(space, root, VIREO_DIR_RUN, name, "guests");
     space->log_dir = dir_below(space, root, VIREO_DIR_LOG, name, "guests");
     return vireo_file_mkdir(space->config_dir, 0700, error) &&
