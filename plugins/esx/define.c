@@ -9,25 +9,16 @@
 /* The datastore with the most room that the host can reach; NULL: failed. */
 static const char *roomiest_datastore(EsxServer *server, const VireoHttpWait *wait, VireoArena *arena, GError **error)
 {
-    static const char *const stores[] = { "datastore" }, *const summary[] = { "summary" };
-    VimObjectContent *host = esx_properties_of(server, server->host, stores, 1, wait, arena, error);
-    const VireoSoapValue *list = host ? esx_property(host, "datastore") : NULL;
-    guint n = vireo_soap_value_length(list);
-    g_autofree EsxRef **refs = g_new0(EsxRef *, n + 1);
+    g_autoptr(GPtrArray) stores = esx_datastores(server, wait, arena, error);
     const VimDatastoreSummary *best = NULL;
 
-    for (guint i = 0; i < n; i++)
-        refs[i] = vireo_soap_value_struct(vireo_soap_value_item(list, i), &vim_managed_object_reference_type);
-    VimRetrievePropertiesRet *ret =
-        n ? esx_properties(server, "Datastore", refs, n, summary, 1, wait, arena, error) : NULL;
-    for (guint i = 0; ret && i < ret->returnval.n; i++) {
-        const VimDatastoreSummary *one =
-            vireo_soap_value_struct(esx_property(ret->returnval.items[i], "summary"), &vim_datastore_summary_type);
+    for (guint i = 0; stores && i < stores->len; i++) {
+        const VimDatastoreSummary *one = stores->pdata[i];
 
-        if (one && one->accessible && (!best || one->free_space > best->free_space))
+        if (one->accessible && (!best || one->free_space > best->free_space))
             best = one;
     }
-    if (!best && error && !*error)
+    if (stores && !best)
         g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED, "the host has no datastore that can be reached");
     return best ? best->name : NULL;
 }

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#define SCSI_SLOTS 15 /* 0 to 15 without 7, which is the controller's own */
-#define SATA_SLOTS 30
+#include "document.h"
+#include "drive.h"
 
 const char *const esx_describe_paths[] = {
     "config.annotation", "config.guestId", "config.hardware", "config.cpuAllocation", "config.firmware",
@@ -50,54 +50,20 @@ static const VimVirtualController *controller_of(const VimVirtualHardware *hardw
     return NULL;
 }
 
-static char *letters(const char *prefix, guint index)
-{
-    char text[8] = "";
-    guint at = sizeof text - 1;
-
-    do {
-        text[--at] = (char)('a' + index % 26);
-        index = index / 26;
-    } while (index-- && at);
-    return g_strconcat(prefix, text + at, NULL);
-}
-
-static VireoDeviceAddress *drive(guint controller, guint bus, guint unit)
-{
-    VireoDeviceAddress *address = g_new0(VireoDeviceAddress, 1);
-
-    address->type = VIREO_ADDRESS_TYPE_DRIVE;
-    address->has_controller = address->has_bus = address->has_target = address->has_unit = TRUE;
-    address->controller = controller;
-    address->bus = bus;
-    address->unit = unit;
-    return address;
-}
-
 /* Where the disk sits. FALSE: on something that is not described. */
 static gboolean place_disk(VireoDomainDisk *disk, const VimVirtualController *controller, guint unit)
 {
-    guint bus = controller ? (guint)controller->bus_number : 0;
+    gpointer any = (gpointer)controller;
+    VireoDomainDiskBus kind = vireo_soap_cast(any, &vim_virtual_scsi_controller_type)   ? VIREO_DOMAIN_DISK_BUS_SCSI
+                              : vireo_soap_cast(any, &vim_virtual_sata_controller_type) ? VIREO_DOMAIN_DISK_BUS_SATA
+                              : vireo_soap_cast(any, &vim_virtual_ide_controller_type)  ? VIREO_DOMAIN_DISK_BUS_IDE
+                                                                                        : VIREO_DOMAIN_DISK_BUS_UNSET;
 
-    if (vireo_soap_cast((gpointer)controller, &vim_virtual_scsi_controller_type)) {
-        disk->target->bus = VIREO_DOMAIN_DISK_BUS_SCSI;
-        disk->target->dev = letters("sd", bus * SCSI_SLOTS + (unit > 7 ? unit - 1 : unit));
-        disk->address = drive(bus, 0, unit);
-    } else if (vireo_soap_cast((gpointer)controller, &vim_virtual_sata_controller_type)) {
-        disk->target->bus = VIREO_DOMAIN_DISK_BUS_SATA;
-        disk->target->dev = letters("sd", bus * SATA_SLOTS + unit);
-        disk->address = drive(bus, 0, unit);
-    } else if (vireo_soap_cast((gpointer)controller, &vim_virtual_ide_controller_type)) {
-        disk->target->bus = VIREO_DOMAIN_DISK_BUS_IDE;
-        disk->target->dev = letters("hd", bus * 2 + unit);
-        disk->address = drive(0, bus, unit);
-    } else if (disk->device == VIREO_DOMAIN_DISK_DEVICE_FLOPPY) {
-        disk->target->bus = VIREO_DOMAIN_DISK_BUS_FDC;
-        disk->target->dev = letters("fd", unit);
-        disk->address = drive(0, 0, unit);
-    } else
-        return FALSE;
-    return TRUE;
+    if (disk->device == VIREO_DOMAIN_DISK_DEVICE_FLOPPY)
+        esx_drive_put(disk, VIREO_DOMAIN_DISK_BUS_FDC, 0, unit);
+    else if (kind != VIREO_DOMAIN_DISK_BUS_UNSET)
+        esx_drive_put(disk, kind, (guint)controller->bus_number, unit);
+    return disk->target != NULL;
 }
 
 static void set_source(VireoDomainDisk *disk, VimVirtualDevice *device)
@@ -121,7 +87,6 @@ static void describe_disk(VireoDomainDevices *devices, const VimVirtualHardware 
 {
     VireoDomainDisk *disk = g_new0(VireoDomainDisk, 1);
 
-    disk->target = g_new0(VireoDomainDiskTarget, 1);
     disk->device = vireo_soap_cast(device, &vim_virtual_cdrom_type)    ? VIREO_DOMAIN_DISK_DEVICE_CDROM
                    : vireo_soap_cast(device, &vim_virtual_floppy_type) ? VIREO_DOMAIN_DISK_DEVICE_FLOPPY
                                                                        : VIREO_DOMAIN_DISK_DEVICE_DISK;
@@ -172,25 +137,11 @@ static void describe_controller(VireoDomainDevices *devices, const VimVirtualHar
     vireo_list_append(&devices->controllers, controller);
 }
 
-/* A vCenter writes "50 0b 1c ...-.. ..", in pairs of digits. */
-static gboolean read_switch_id(const char *text, guint8 uuid[16])
-{
-    g_autoptr(GString) digits = g_string_new(NULL);
-
-    for (; *text; text++)
-        if (*text != ' ' && *text != '-')
-            g_string_append_c(digits, *text);
-    return vireo_model_uuid_parse(digits->str, uuid);
-}
-
 static void on_switch(VireoDomainInterface *card, const VimDistributedVirtualSwitchPortConnection *port)
 {
     card->type = VIREO_DOMAIN_INTERFACE_TYPE_VDS;
-    card->source->has_switchid = read_switch_id(port->switch_uuid, card->source->switchid);
-    if (port->port_key) {
-        card->source->has_port = TRUE;
-        card->source->port = (guint32)g_ascii_strtoull(port->port_key, NULL, 10);
-    }
+    card->source->has_switchid = esx_read_uuid(port->switch_uuid, card->source->switchid);
+    card->source->portid = g_strdup(port->port_key);
     card->source->portgroupid = g_strdup(port->portgroup_key);
     if (port->has_connection_cookie)
         card->source->connectionid = g_strdup_printf("%d", port->connection_cookie);
@@ -271,20 +222,6 @@ static void describe_cpus(VireoDomain *domain, const VimVirtualHardware *hardwar
     }
 }
 
-static void describe_os(VireoDomain *domain, const char *guest, const char *firmware)
-{
-    domain->os = g_new0(VireoDomainOs, 1);
-    domain->os->type = g_new0(VireoDomainOsMachine, 1);
-    domain->os->type->text = VIREO_DOMAIN_OS_TYPE_HVM;
-    domain->os->type->arch = g_strdup(guest && strstr(guest, "64") ? "x86_64" : "i686");
-    if (g_strcmp0(firmware, "efi") == 0)
-        domain->os->firmware = VIREO_DOMAIN_OS_FIRMWARE_EFI;
-    domain->clock = g_new0(VireoDomainClock, 1);
-    domain->clock->offset = VIREO_DOMAIN_CLOCK_OFFSET_UTC;
-    domain->on_poweroff = domain->on_crash = VIREO_DOMAIN_LIFECYCLE_DESTROY;
-    domain->on_reboot = VIREO_DOMAIN_LIFECYCLE_RESTART;
-}
-
 VireoDomain *esx_describe(EsxServer *server, const EsxMachine *machine, const VimObjectContent *object)
 {
     VireoDomain *domain = g_new0(VireoDomain, 1);
@@ -304,7 +241,7 @@ VireoDomain *esx_describe(EsxServer *server, const EsxMachine *machine, const Vi
     domain->memory->has_text = TRUE;
     domain->current_memory = machine->memory;
     domain->has_current_memory = TRUE;
-    describe_os(domain, vireo_soap_value_text(esx_property(object, "config.guestId")),
+    esx_describe_os(domain, vireo_soap_value_text(esx_property(object, "config.guestId")),
                 vireo_soap_value_text(esx_property(object, "config.firmware")));
     domain->devices = g_new0(VireoDomainDevices, 1);
     if (hardware)

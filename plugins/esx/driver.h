@@ -118,9 +118,6 @@ extern const char *const esx_inventory_paths[];
 extern const guint esx_inventory_n_paths;
 void esx_snapshot_free(gpointer snapshot);
 
-/* As vSphere wants names: % / and \ are written with %. Caller frees. */
-char *esx_escape_name(const char *name);
-
 /* ---- server.c ------------------------------------------------------------------------ */
 
 /* The server of that URI, shared by all who mean it. Takes uri. Blocks. */
@@ -145,6 +142,10 @@ VimObjectContent *esx_properties_of(EsxServer *server, const EsxRef *ref, const 
                                     const VireoHttpWait *wait, VireoArena *arena, GError **error);
 const VireoSoapValue *esx_property(const VimObjectContent *object, const char *path);
 EsxRef *esx_property_ref(const VimObjectContent *object, const char *path);
+
+/* ---- datastore.c: VimDatastoreSummary of those the host can see; NULL: failed ------------ */
+
+GPtrArray *esx_datastores(EsxServer *server, const VireoHttpWait *wait, VireoArena *arena, GError **error);
 
 /* ---- place.c: the datacenter and host a URI means ------------------------------------- */
 

@@ -66,6 +66,8 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
     X(connect_is_secure, esx_connect_is_secure, 0, 0, 0, 0)                                        \
     X(connect_get_max_vcpus, esx_connect_get_max_vcpus, 0, 0, 0, 0)                                \
     X(connect_get_capabilities, esx_connect_get_capabilities, 0, 0, 0, 0)                          \
+    X(connect_domain_xml_from_native, esx_connect_domain_xml_from_native, 0, 0, 0, 0)              \
+    X(connect_domain_xml_to_native, esx_connect_domain_xml_to_native, 0, 0, 0, 0)                  \
     X(node_get_info, esx_node_get_info, 0, 0, 0, 0)                                                \
     X(node_get_free_memory, esx_node_get_free_memory, 0, 0, 0, 0)                                  \
     X(domain_get_xml_desc, esx_domain_get_xml_desc, VIREO_DOMAIN_XML_INACTIVE,                     \

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "document.h"
+
 const char *const esx_inventory_paths[] = {
     "name", "runtime.powerState", "runtime.host", "snapshot", "config.uuid", "config.hardware.numCPU",
     "config.hardware.memoryMB", "config.memoryAllocation.limit",
@@ -45,37 +47,6 @@ static gboolean has_snapshot(const GPtrArray *snapshots, const char *name)
     return FALSE;
 }
 
-/* vSphere escapes / \ and % in names. Where it has two of the same name, the later one gets its reference added. */
-static char *plain_name(const char *escaped)
-{
-    char *name = g_strdup(escaped), *into = name;
-
-    for (const char *at = name; *at; at++) {
-        char hex[3] = { at[1], at[1] ? at[2] : 0, 0 };
-        int code = *at == '%' && strlen(hex) == 2 ? (int)strtol(hex, NULL, 16) : 0;
-
-        if (code == '%' || code == '/' || code == '\\') {
-            *into++ = (char)code;
-            at += 2;
-        } else
-            *into++ = *at;
-    }
-    *into = 0;
-    return name;
-}
-
-char *esx_escape_name(const char *name)
-{
-    GString *text = g_string_new(NULL);
-
-    for (; *name; name++)
-        if (strchr("%/\\", *name))
-            g_string_append_printf(text, "%%%02x", (guint)(guchar)*name);
-        else
-            g_string_append_c(text, *name);
-    return g_string_free(text, FALSE);
-}
-
 static void take_snapshots(GPtrArray *into, VimVirtualMachineSnapshotTree *const *trees, guint n, int parent,
                            const char *current)
 {
@@ -85,7 +56,7 @@ static void take_snapshots(GPtrArray *into, VimVirtualMachineSnapshotTree *const
         int index = (int)into->len;
 
         snapshot->ref = esx_ref_copy(tree->snapshot);
-        snapshot->name = plain_name(tree->name);
+        snapshot->name = esx_plain_name(tree->name);
         if (has_snapshot(into, snapshot->name)) {
             char *twin = g_strdup_printf("%s (%s)", snapshot->name, tree->snapshot->value);
             g_free(snapshot->name);
@@ -274,7 +245,7 @@ static EsxMachine *machine_for(EsxServer *server, const EsxRef *ref)
 
 static char *unique_name(EsxServer *server, const VimObjectContent *object)
 {
-    g_autofree char *name = plain_name(vireo_soap_value_text(esx_property(object, "name")));
+    g_autofree char *name = esx_plain_name(vireo_soap_value_text(esx_property(object, "name")));
 
     if (!other_with(server, object->obj->value, name, NULL))
         return g_steal_pointer(&name);

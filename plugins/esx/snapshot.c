@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "document.h"
+
 #define OFF       (1u << VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_OFF)
 #define SUSPENDED (1u << VIM_VIRTUAL_MACHINE_POWER_STATE_SUSPENDED)
 

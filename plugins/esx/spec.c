@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "document.h"
+#include "drive.h"
+
 /* Keys of devices that are to be made are negative; those every machine gets have these. */
 #define IDE_KEY 200
 
@@ -17,7 +20,7 @@ static const char *const paths[] = {
     "domain.devices.controller.model", "domain.devices.interface.type", "domain.devices.interface.mac.address",
     "domain.devices.interface.mac.type", "domain.devices.interface.source.bridge",
     "domain.devices.interface.source.switchid", "domain.devices.interface.source.portid",
-    "domain.devices.interface.source.port", "domain.devices.interface.source.portgroupid",
+    "domain.devices.interface.source.portgroupid",
     "domain.devices.interface.source.connectionid", "domain.devices.interface.model.type", "domain.devices.video.model.type", "domain.devices.video.model.vram", "domain.vmware:datacenterpath",
     "domain.vmware:moref", NULL,
 };
@@ -25,18 +28,6 @@ static const char *const paths[] = {
 VireoModelPathSet *esx_honoured_paths(GError **error)
 {
     return vireo_model_path_set_new(&vireo_domain_type, paths, error);
-}
-
-static gboolean refuse(GError **error, guint line, const char *format, ...) G_GNUC_PRINTF(3, 4);
-static gboolean refuse(GError **error, guint line, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    g_autofree char *text = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_set_error(error, VIREO_ERROR, VIREO_ERR_CONFIG_UNSUPPORTED, "(domain_definition):%u: %s", line, text);
-    return FALSE;
 }
 
 /* ---- devices ------------------------------------------------------------------------- */
@@ -98,11 +89,11 @@ static gint32 controller_key(EsxSpec *spec, VireoDomainControllerType type, guin
     const VireoSoapType *kind = scsi ? scsi_type(wanted ? wanted->model : NULL) : &vim_virtual_ahci_controller_type;
 
     if (bus > 3) {
-        refuse(error, 0, "there are no more than four controllers of a kind");
+        esx_refuse(error, 0, "there are no more than four controllers of a kind");
         return 0;
     }
     if (!kind) {
-        refuse(error, wanted->line, "SCSI controller model '%s': there are lsilogic, buslogic, lsisas1068 and vmpvscsi",
+        esx_refuse(error, wanted->line, "SCSI controller model '%s': there are lsilogic, buslogic, lsisas1068 and vmpvscsi",
                wanted->model);
         return 0;
     }
@@ -117,70 +108,25 @@ static gint32 controller_key(EsxSpec *spec, VireoDomainControllerType type, guin
     return spec->controllers[scsi][bus];
 }
 
-/* "sdb" is 1. -1: no name of a disk. */
-static int number_of(const char *target, const char *prefix)
-{
-    int number = 0;
-
-    if (!g_str_has_prefix(target, prefix) || strlen(target) < 3 || strlen(target) > 5)
-        return -1;
-    for (target += 2; *target; target++) {
-        if (*target < 'a' || *target > 'z')
-            return -1;
-        number = number * 26 + (*target - 'a' + 1);
-    }
-    return number - 1;
-}
-
-/* Bus and unit from the address, or else from the target's letters. */
-static gboolean place(const VireoDomainDisk *disk, guint per_bus, const char *prefix, guint *bus, guint *unit, GError **error)
-{
-    gboolean ide = g_str_equal(prefix, "hd");
-
-    if (disk->address) {
-        if (disk->address->type != VIREO_ADDRESS_TYPE_DRIVE)
-            return refuse(error, disk->line, "disk '%s' needs an address of type drive", disk->target->dev);
-        *bus = ide ? (guint)disk->address->bus : disk->address->controller;
-        *unit = disk->address->unit;
-        return TRUE;
-    }
-    int number = number_of(disk->target->dev, prefix);
-    if (number < 0)
-        return refuse(error, disk->line, "disk target '%s': on this bus they are %sa, %sb and so on", disk->target->dev,
-                      prefix, prefix);
-    *bus = (guint)number / per_bus;
-    *unit = (guint)number % per_bus;
-    if (per_bus == 15 && *unit >= 7)
-        ++*unit; /* 7 is the controller itself */
-    return TRUE;
-}
-
 static gboolean put_on_bus(EsxSpec *spec, const VireoDomainDisk *disk, VimVirtualDevice *device, GError **error)
 {
     guint bus = 0, unit = 0;
-    gboolean good;
 
-    switch (disk->target->bus) {
-    case VIREO_DOMAIN_DISK_BUS_UNSET:
-    case VIREO_DOMAIN_DISK_BUS_SCSI:
-        good = place(disk, 15, "sd", &bus, &unit, error) &&
-               (device->controller_key = controller_key(spec, VIREO_DOMAIN_CONTROLLER_TYPE_SCSI, bus, error));
-        break;
-    case VIREO_DOMAIN_DISK_BUS_SATA:
-        good = place(disk, 30, "sd", &bus, &unit, error) &&
-               (device->controller_key = controller_key(spec, VIREO_DOMAIN_CONTROLLER_TYPE_SATA, bus, error));
-        break;
-    case VIREO_DOMAIN_DISK_BUS_IDE:
-        good = place(disk, 2, "hd", &bus, &unit, error) &&
-               (bus < 2 || refuse(error, disk->line, "disk '%s': there are four places for IDE disks", disk->target->dev));
+    if (disk->target->bus == VIREO_DOMAIN_DISK_BUS_FDC)
+        return esx_refuse(error, disk->line, "disk '%s': the buses are scsi, sata and ide", disk->target->dev);
+    if (!esx_drive_find(disk, &bus, &unit, error))
+        return FALSE;
+    if (disk->target->bus == VIREO_DOMAIN_DISK_BUS_IDE)
         device->controller_key = IDE_KEY + (gint32)bus;
-        break;
-    default:
-        return refuse(error, disk->line, "disk '%s': the buses are scsi, sata and ide", disk->target->dev);
-    }
+    else
+        device->controller_key = controller_key(spec,
+                                                disk->target->bus == VIREO_DOMAIN_DISK_BUS_SATA
+                                                    ? VIREO_DOMAIN_CONTROLLER_TYPE_SATA
+                                                    : VIREO_DOMAIN_CONTROLLER_TYPE_SCSI,
+                                                bus, error);
     device->has_controller_key = device->has_unit_number = TRUE;
     device->unit_number = (gint32)unit;
-    return good;
+    return device->controller_key != 0;
 }
 
 static gboolean is_datastore_path(const char *file)
@@ -195,10 +141,10 @@ static gboolean add_hard_disk(EsxSpec *spec, const VireoDomainDisk *disk, GError
     const char *file = disk->source ? disk->source->file : NULL;
 
     if (!is_datastore_path(file))
-        return refuse(error, disk->line, "disk '%s' needs a source file of the form '[DATASTORE] FOLDER/NAME.vmdk'",
+        return esx_refuse(error, disk->line, "disk '%s' needs a source file of the form '[DATASTORE] FOLDER/NAME.vmdk'",
                       disk->target->dev);
     if (disk->readonly)
-        return refuse(error, disk->line, "disk '%s': a hard disk cannot be read-only", disk->target->dev);
+        return esx_refuse(error, disk->line, "disk '%s': a hard disk cannot be read-only", disk->target->dev);
     VimVirtualDevice probe = { 0 };
     if (!put_on_bus(spec, disk, &probe, error)) /* its controller comes first */
         return FALSE;
@@ -221,7 +167,7 @@ static gboolean add_cdrom(EsxSpec *spec, const VireoDomainDisk *disk, GError **e
     VimVirtualDevice probe = { 0 };
 
     if (file && !is_datastore_path(file))
-        return refuse(error, disk->line, "disk '%s' needs a source file of the form '[DATASTORE] FOLDER/NAME.iso'",
+        return esx_refuse(error, disk->line, "disk '%s' needs a source file of the form '[DATASTORE] FOLDER/NAME.iso'",
                       disk->target->dev);
     if (!put_on_bus(spec, disk, &probe, error))
         return FALSE;
@@ -247,7 +193,7 @@ static gboolean add_disk(EsxSpec *spec, const VireoDomainDisk *disk, GError **er
         return add_cdrom(spec, disk, error);
     if (disk->device == VIREO_DOMAIN_DISK_DEVICE_DISK || disk->device == VIREO_DOMAIN_DISK_DEVICE_UNSET)
         return add_hard_disk(spec, disk, error);
-    return refuse(error, disk->line, "disk '%s': hard disks and CD-ROMs can be defined", disk->target->dev);
+    return esx_refuse(error, disk->line, "disk '%s': hard disks and CD-ROMs can be defined", disk->target->dev);
 }
 
 static const VireoSoapType *card_type(const char *model)
@@ -272,10 +218,10 @@ static gboolean add_card(EsxSpec *spec, const VireoDomainInterface *card, GError
     const VireoSoapType *type = card_type(card->model);
 
     if (!type)
-        return refuse(error, card->line, "interface model '%s': there are e1000, e1000e, vmxnet, vmxnet2, vmxnet3 and vlance",
+        return esx_refuse(error, card->line, "interface model '%s': there are e1000, e1000e, vmxnet, vmxnet2, vmxnet3 and vlance",
                       card->model);
     if (card->type != VIREO_DOMAIN_INTERFACE_TYPE_BRIDGE || !card->source || !card->source->bridge)
-        return refuse(error, card->line, "interfaces are of type bridge, with the name of a port group as source");
+        return esx_refuse(error, card->line, "interfaces are of type bridge, with the name of a port group as source");
     VimVirtualEthernetCard *device = add(spec, type);
     VimVirtualEthernetCardNetworkBackingInfo *network =
         backing(spec, &device->base, &vim_virtual_ethernet_card_network_backing_info_type);
@@ -289,9 +235,9 @@ static gboolean add_card(EsxSpec *spec, const VireoDomainInterface *card, GError
 static gboolean check_video(const VireoDomainVideo *video, GError **error)
 {
     if (video->model && video->model->type && video->model->type != VIREO_DOMAIN_VIDEO_MODEL_VMVGA)
-        return refuse(error, video->line, "the video model is vmvga");
+        return esx_refuse(error, video->line, "the video model is vmvga");
     if (video->model && video->model->has_vram && video->model->vram != 4096)
-        return refuse(error, video->line, "the video memory of a new machine is 4096 KiB");
+        return esx_refuse(error, video->line, "the video memory of a new machine is 4096 KiB");
     return TRUE;
 }
 
@@ -305,7 +251,7 @@ static gboolean add_devices(EsxSpec *spec, GError **error)
         if (controller->type == VIREO_DOMAIN_CONTROLLER_TYPE_IDE)
             continue;
         if (controller->type != VIREO_DOMAIN_CONTROLLER_TYPE_SCSI && controller->type != VIREO_DOMAIN_CONTROLLER_TYPE_SATA)
-            return refuse(error, controller->line, "the controllers are of type scsi, sata and ide");
+            return esx_refuse(error, controller->line, "the controllers are of type scsi, sata and ide");
         if (!controller_key(spec, controller->type, controller->has_index ? controller->index : 0, error))
             return FALSE;
     }
@@ -340,7 +286,7 @@ static gboolean set_cpus(EsxSpec *spec, GError **error)
         guint cores = topology->has_cores ? topology->cores : 1, sockets = topology->has_sockets ? topology->sockets : 1;
 
         if ((topology->has_threads && topology->threads != 1) || cores * sockets != cpus)
-            return refuse(error, topology->line, "the topology has to be sockets times cores with one thread, %u in all",
+            return esx_refuse(error, topology->line, "the topology has to be sockets times cores with one thread, %u in all",
                           cpus);
         spec->config.has_num_cores_per_socket = TRUE;
         spec->config.num_cores_per_socket = (gint32)cores;
@@ -371,23 +317,6 @@ static void set_memory(EsxSpec *spec)
     }
 }
 
-static gboolean acceptable(const VireoDomain *domain, GError **error)
-{
-    if (domain->type != VIREO_DOMAIN_VIRT_VMWARE)
-        return refuse(error, domain->line, "domain type '%s': this driver runs domains of type 'vmware' only",
-                      vireo_domain_virt_to_string(domain->type));
-    if (!domain->os->type || domain->os->type->text != VIREO_DOMAIN_OS_TYPE_HVM)
-        return refuse(error, domain->os->line, "the <os> needs <type>hvm</type>");
-    if (domain->os->type->arch && !g_str_equal(domain->os->type->arch, "i686") &&
-        !g_str_equal(domain->os->type->arch, "x86_64"))
-        return refuse(error, domain->os->line, "arch '%s': there are i686 and x86_64", domain->os->type->arch);
-    if (!domain->memory || !domain->memory->has_text)
-        return refuse(error, domain->line, "the domain has no <memory>");
-    if (domain->clock && domain->clock->offset != VIREO_DOMAIN_CLOCK_OFFSET_UTC)
-        return refuse(error, domain->clock->line, "the clock offset is utc");
-    return TRUE;
-}
-
 gboolean esx_spec_make(EsxSpec *spec, const VireoDomain *domain, gboolean devices, VireoArena *arena, GError **error)
 {
     g_autofree char *name = esx_escape_name(domain->name);
@@ -398,7 +327,7 @@ gboolean esx_spec_make(EsxSpec *spec, const VireoDomain *domain, gboolean device
     spec->config.name = vireo_arena_strdup(arena, name);
     spec->config.uuid = vireo_arena_strdup(arena, uuid);
     spec->config.annotation = domain->description;
-    if (!acceptable(domain, error) || !set_cpus(spec, error) || (devices && !add_devices(spec, error)))
+    if (!esx_acceptable(domain, error) || !set_cpus(spec, error) || (devices && !add_devices(spec, error)))
         return FALSE;
     set_memory(spec);
     spec->config.guest_id = g_strcmp0(domain->os->type->arch, "i686") == 0 ? "otherGuest" : "otherGuest64";

@@ -2,10 +2,8 @@
 #pragma once
 
 /* What to tell the server to make a machine of a domain document. */
+#include "document.h"
 #include "driver.h"
-
-/* KiB to the MiB a server takes: multiples of 4, upwards. */
-#define ESX_MEMORY_MIB(kib) (((kib) + 4095) / 4096 * 4)
 
 typedef struct {
     VimVirtualMachineConfigSpec config; /* without files; below the document and the arena */

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "drive.h"
+
+#include <string.h>
+
+typedef struct {
+    VireoDomainDiskBus kind;
+    const char *prefix; /* of targets */
+    guint buses, units;
+    guint letters; /* per bus */
+} Kind;
+
+static const Kind kinds[] = {
+    { VIREO_DOMAIN_DISK_BUS_SCSI, "sd", 4, 16, 15 },
+    { VIREO_DOMAIN_DISK_BUS_SATA, "sd", 4, 30, 30 },
+    { VIREO_DOMAIN_DISK_BUS_IDE, "hd", 2, 2, 2 },
+    { VIREO_DOMAIN_DISK_BUS_FDC, "fd", 1, 2, 2 },
+};
+
+static const Kind *kind_of(VireoDomainDiskBus bus)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(kinds); i++)
+        if (kinds[i].kind == bus)
+            return &kinds[i];
+    return bus == VIREO_DOMAIN_DISK_BUS_UNSET ? kinds : NULL;
+}
+
+guint esx_drive_buses(VireoDomainDiskBus bus)
+{
+    const Kind *kind = kind_of(bus);
+
+    return kind ? kind->buses : 0;
+}
+
+guint esx_drive_units(VireoDomainDiskBus bus)
+{
+    const Kind *kind = kind_of(bus);
+
+    return kind ? kind->units : 0;
+}
+
+static gboolean refuse(GError **error, const VireoDomainDisk *disk, const char *text)
+{
+    g_set_error(error, VIREO_ERROR, VIREO_ERROR_CONFIG_UNSUPPORTED, "(domain_definition):%u: disk '%s': %s", disk->line,
+                disk->target->dev, text);
+    return FALSE;
+}
+
+/* "sdb" is 1. -1: no name of a disk. */
+static int number_of(const char *target, const char *prefix)
+{
+    int number = 0;
+
+    if (!g_str_has_prefix(target, prefix) || strlen(target) < 3 || strlen(target) > 5)
+        return -1;
+    for (target += 2; *target; target++) {
+        if (*target < 'a' || *target > 'z')
+            return -1;
+        number = number * 26 + (*target - 'a' + 1);
+    }
+    return number - 1;
+}
+
+static gboolean from_letters(const VireoDomainDisk *disk, const Kind *kind, guint *bus, guint *unit, GError **error)
+{
+    int number = number_of(disk->target->dev, kind->prefix);
+    g_autofree char *text = NULL;
+
+    if (number < 0) {
+        text = g_strdup_printf("on this bus they are %sa, %sb and so on", kind->prefix, kind->prefix);
+        return refuse(error, disk, text);
+    }
+    *bus = (guint)number / kind->letters;
+    *unit = (guint)number % kind->letters;
+    if (kind->kind == VIREO_DOMAIN_DISK_BUS_SCSI && *unit >= ESX_SCSI_SELF)
+        ++*unit;
+    return TRUE;
+}
+
+gboolean esx_drive_find(const VireoDomainDisk *disk, guint *bus, guint *unit, GError **error)
+{
+    const Kind *kind = kind_of(disk->target->bus);
+    g_autofree char *text = NULL;
+
+    if (!kind)
+        return refuse(error, disk, "the buses are scsi, sata and ide, and fdc for floppies");
+    if (disk->address && disk->address->type != VIREO_ADDRESS_TYPE_DRIVE)
+        return refuse(error, disk, "it needs an address of type drive");
+    if (disk->address) {
+        *bus = kind->kind == VIREO_DOMAIN_DISK_BUS_IDE ? (guint)disk->address->bus : disk->address->controller;
+        *unit = disk->address->unit;
+    } else if (!from_letters(disk, kind, bus, unit, error))
+        return FALSE;
+    if (*bus < kind->buses && *unit < kind->units && (kind->letters != 15 || *unit != ESX_SCSI_SELF))
+        return TRUE;
+    text = g_strdup_printf("there is no place %u:%u on this bus, which has %u times %u", *bus, *unit, kind->buses,
+                           kind->letters);
+    return refuse(error, disk, text);
+}
+
+static char *letters(const char *prefix, guint index)
+{
+    char text[8] = "";
+    guint at = sizeof text - 1;
+
+    do {
+        text[--at] = (char)('a' + index % 26);
+        index = index / 26;
+    } while (index-- && at);
+    return g_strconcat(prefix, text + at, NULL);
+}
+
+void esx_drive_put(VireoDomainDisk *disk, VireoDomainDiskBus bus_kind, guint bus, guint unit)
+{
+    const Kind *kind = kind_of(bus_kind);
+    gboolean behind = kind->kind == VIREO_DOMAIN_DISK_BUS_SCSI && unit > ESX_SCSI_SELF;
+    gboolean ide = kind->kind == VIREO_DOMAIN_DISK_BUS_IDE;
+
+    if (!disk->target)
+        disk->target = g_new0(VireoDomainDiskTarget, 1);
+    disk->target->bus = kind->kind;
+    disk->target->dev = letters(kind->prefix, bus * kind->letters + unit - behind);
+    disk->address = g_new0(VireoDeviceAddress, 1);
+    disk->address->type = VIREO_ADDRESS_TYPE_DRIVE;
+    disk->address->has_controller = disk->address->has_bus = disk->address->has_target = disk->address->has_unit = TRUE;
+    disk->address->controller = ide ? 0 : bus;
+    disk->address->bus = ide ? bus : 0;
+    disk->address->unit = unit;
+}

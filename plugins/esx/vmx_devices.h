@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Devices in VMX files: each function takes those of a kind. */
+#include "document.h"
+#include "vmx.h"
+
+gboolean esx_vmx_read_disks(const EsxVmx *vmx, const EsxVmxHost *host, VireoDomainDevices *devices, GError **error);
+/* The others. */
+gboolean esx_vmx_read_devices(const EsxVmx *vmx, const EsxVmxHost *host, VireoDomainDevices *devices, GError **error);
+
+gboolean esx_vmx_write_disks(EsxVmx *vmx, const EsxVmxHost *host, const VireoDomainDevices *devices, GError **error);
+gboolean esx_vmx_write_devices(EsxVmx *vmx, const EsxVmxHost *host, const VireoDomainDevices *devices, GError **error);
+
+/* INVALID_ARG, with the key. Returns FALSE. */
+gboolean esx_vmx_refuse(GError **error, const char *key, const char *value, const char *wanted);
+
+/* "50 11 5e 16 9b dc 49 d7-f1 71 53 c4 d7 f9 17 10"; free with g_free(). */
+char *esx_vmx_uuid_text(const guint8 uuid[16]);
