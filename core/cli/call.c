@@ -220,8 +220,8 @@ static gboolean call_op(VireoCli *cli, const VireoOp *op, GError **error)
     gboolean ok;
     int fd = -1;
 
-    if (!given || !vireo_cli_connect(cli, op->program == VIREO_PROGRAM_VIREO ? VIREO_CLI_DAEMON
-                                                                           : VIREO_CLI_CONNECT,
+    if (!given || !vireo_cli_connect(cli, g_strcmp0(op->serve, "daemon") == 0 ? VIREO_CLI_DAEMON
+                                                                          : VIREO_CLI_CONNECT,
                                     error))
         return FALSE;
     if (!resolve(cli, op->args, given, error) ||

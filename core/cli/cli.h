@@ -36,6 +36,7 @@ typedef enum {
     VIREO_CLI_FLAGS, /* of the operation that is the first operand */
     VIREO_CLI_DRIVER,
     VIREO_CLI_COMMAND,
+    VIREO_CLI_PLANNED, /* a command that there are plans of */
 } VireoCliOperandKind;
 
 /* Operands are also options of the same name: `--domain NAME`. */
@@ -75,7 +76,7 @@ typedef struct {
 extern const VireoCliCommand vireo_cli_domain_commands[], vireo_cli_info_commands[],
     vireo_cli_snapshot_commands[], vireo_cli_driver_commands[], vireo_cli_console_commands[],
     vireo_cli_event_commands[], vireo_cli_host_commands[], vireo_cli_call_commands[],
-    vireo_cli_help_commands[];
+    vireo_cli_help_commands[], vireo_cli_plan_commands[];
 /* By topic; ends with a NULL title. */
 extern const VireoCliTopic vireo_cli_topics[];
 /* Options that stand before or after any command. */
@@ -92,6 +93,7 @@ struct VireoCli {
     GPtrArray *many;    /* the values of a `many` operand */
     char escape;
     gboolean json, quiet, colour;
+    gboolean planning; /* the command tells its plan: vireo_cli_plan */
     int exit_code;
     int failure_code; /* exit status of a failure; 0: the usual one */
 };
@@ -169,6 +171,12 @@ void vireo_cli_print_command_help(const VireoCliCommand *command, FILE *out);
 /* ---- xml.c ---- */
 /* The text of the first node an XPath expression finds, or NULL. Caller frees. */
 char *vireo_cli_xpath_text(const char *xml, const char *expression);
+/* ---- plan.c ---- */
+/* The command whose plan is asked for; NULL with a usage error. */
+const VireoCliCommand *vireo_cli_plan_of(const char *name, GError **error);
+/* Prints the plan of the call that a command was about to make. op: VIREO_OP_... */
+gboolean vireo_cli_plan(VireoCli *cli, guint32 op, gconstpointer args, GError **error);
+
 /* ---- shared between nouns ---- */
 gboolean vireo_cli_attach_console(VireoCli *cli, const vireo_domain_ref *dom, const char *device,
                                   guint32 flags, GError **error);

@@ -14,6 +14,7 @@ const VireoCliTopic vireo_cli_topics[] = {
     { "What there is to know about domains", vireo_cli_info_commands },
     { "The console", vireo_cli_console_commands },
     { "Snapshots", vireo_cli_snapshot_commands },
+    { "Looking before leaping", vireo_cli_plan_commands },
     { "What happens", vireo_cli_event_commands },
     { "The host", vireo_cli_host_commands },
     { "Driver modules", vireo_cli_driver_commands },

@@ -36,6 +36,17 @@ static void offer_commands(const Cursor *at)
         }
 }
 
+static void offer_planned(const Cursor *at)
+{
+    for (const VireoCliTopic *topic = vireo_cli_topics; topic->title; topic++)
+        for (const VireoCliCommand *c = topic->commands; c->name; c++) {
+            const VireoOp *op = vireo_cli_op(c);
+
+            if (op && vireo_op_plan(op))
+                offer(at, c->name);
+        }
+}
+
 static void offer_options(const Cursor *at)
 {
     const VireoOp *op = at->command ? vireo_cli_op(at->command) : NULL;
@@ -136,6 +147,9 @@ static void offer_kind(const Cursor *at, VireoCliOperandKind kind)
     case VIREO_CLI_COMMAND:
         offer_commands(at);
         break;
+    case VIREO_CLI_PLANNED:
+        offer_planned(at);
+        break;
     case VIREO_CLI_FILE:
         printf(":files\n"); /* the shell knows better */
         break;
@@ -223,7 +237,8 @@ static const char *walk(Cursor *at, GPtrArray *words)
         const char *word = words->pdata[i], *name;
 
         if (word[0] != '-') {
-            if (!at->command)
+            /* What stands behind `plan` is a command of its own. */
+            if (!at->command || strcmp(at->command->name, "plan") == 0)
                 at->command = vireo_cli_find(word);
             else if (at->n_operands++ == 0)
                 at->domain = word;

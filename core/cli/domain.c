@@ -227,6 +227,8 @@ static gboolean run_undefine(VireoCli *cli, GError **error)
     if (!vireo_cli_flags(cli, &flags, error) || !vireo_cli_domain(cli, &args.dom, error))
         return FALSE;
     args.flags = (guint32)flags;
+    if (cli->planning)
+        return vireo_cli_plan(cli, VIREO_OP_domain_undefine_flags, &args, error);
     if (!VIREO_CALL(cli->client, domain_undefine_flags, cli->arena, error, &args))
         return FALSE;
     vireo_cli_done(cli, "undefined", args.dom.name, NULL, "Domain '%s' has been undefined",

@@ -41,6 +41,11 @@ static void take_switches(VireoCli *cli)
 
 static gboolean run_command(VireoCli *cli, const char *name, char **words, GError **error)
 {
+    cli->planning = strcmp(name, "plan") == 0 && words[0] && words[0][0] != '-';
+    if (cli->planning && !vireo_cli_plan_of(words[0], error))
+        return FALSE;
+    if (cli->planning)
+        name = *words++;
     cli->command = vireo_cli_find(name);
     if (!cli->command)
         return vireo_cli_usage(error, "there is no command '%s'", name);

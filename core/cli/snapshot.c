@@ -60,6 +60,8 @@ static gboolean create_snapshot(VireoCli *cli, char *xml, GError **error)
     if (!vireo_cli_flags(cli, &flags, error) || !vireo_cli_domain(cli, &args.dom, error))
         return FALSE;
     args.flags = (guint32)flags;
+    if (cli->planning)
+        return vireo_cli_plan(cli, VIREO_OP_domain_snapshot_create_xml, &args, error);
     if (!VIREO_CALL(cli->client, domain_snapshot_create_xml, cli->arena, error, &args, &ret))
         return FALSE;
     vireo_cli_done(cli, "snapshot-created", args.dom.name, ret.snap.name, "Domain snapshot %s created",
@@ -403,6 +405,8 @@ static gboolean run_delete(VireoCli *cli, GError **error)
     if (!vireo_cli_flags(cli, &flags, error) || !find_snapshot(cli, &args.snap, error))
         return FALSE;
     args.flags = (guint32)flags;
+    if (cli->planning)
+        return vireo_cli_plan(cli, VIREO_OP_domain_snapshot_delete, &args, error);
     if (!VIREO_CALL(cli->client, domain_snapshot_delete, cli->arena, error, &args))
         return FALSE;
     vireo_cli_done(cli, "snapshot-deleted", args.snap.dom.name, args.snap.name,
@@ -421,6 +425,8 @@ static gboolean run_revert(VireoCli *cli, GError **error)
     if (!vireo_cli_flags(cli, &flags, error) || !find_snapshot(cli, &args.snap, error))
         return FALSE;
     args.flags = (guint32)flags;
+    if (cli->planning)
+        return vireo_cli_plan(cli, VIREO_OP_domain_revert_to_snapshot, &args, error);
     if (!VIREO_CALL(cli->client, domain_revert_to_snapshot, cli->arena, error, &args))
         return FALSE;
     vireo_cli_done(cli, "snapshot-reverted", args.snap.dom.name, args.snap.name,

@@ -63,6 +63,14 @@ const VireoOp *vireo_op_by_name(const char *name)
     return g_hash_table_lookup(by_name, key);
 }
 
+const VireoOp *vireo_op_plan(const VireoOp *op)
+{
+    for (guint i = 0; i < vireo_n_ops; i++)
+        if (vireo_ops[i].plans == op)
+            return &vireo_ops[i];
+    return NULL;
+}
+
 gboolean vireo_program_find(guint32 number, guint32 version, VireoProgram *ret)
 {
     for (guint i = 0; i < VIREO_PROGRAM_DRIVER; i++)

@@ -149,6 +149,7 @@ struct VireoOp {
     guint object_offset; /* of its reference within the arguments */
     const VireoOp *derive_from;
     const VireoDeriveSet *derive_set;
+    const VireoOp *plans;      /* the operation whose plan this one tells; NULL: none */
     const VireoParamKey *param_keys; /* NULL: any, or there are no parameters */
     guint params_offset;             /* of the array within the arguments */
     const char *serve;   /* which part of the core answers when no driver does */
@@ -170,6 +171,9 @@ const VireoOp *vireo_op_by_name(const char *name);
 /* The program of a wire number and version; FALSE when there is none. */
 gboolean vireo_program_find(guint32 number, guint32 version, VireoProgram *ret);
 guint32 vireo_program_number(VireoProgram program);
+
+/* The operation that tells plans of this one, or NULL. */
+const VireoOp *vireo_op_plan(const VireoOp *op);
 
 /* Reads and writes the flags argument. */
 guint64 vireo_op_get_flags(const VireoOp *op, gconstpointer args);

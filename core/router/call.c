@@ -7,7 +7,7 @@
 typedef struct {
     VireoConn *conn;
     vireo_call *call;
-    const struct vireo_op *row;
+    VireoWay way;
     VireoTarget target;
     VireoOuter outer; /* op NULL: not derived */
     VireoStrand *strand;
@@ -92,7 +92,7 @@ static void run(gpointer opaque)
         return;
     }
     vireo_call_ref(call);
-    status = vireo_backend_ask(route->conn->backend, route->row, route->conn->handle, call);
+    status = vireo_backend_ask(route->conn->backend, route->way.row, route->conn->handle, call);
     if (status != VIREO_PENDING)
         vireo_call_finish(call, status);
     vireo_call_unref(call);
@@ -120,7 +120,7 @@ static void hand_over(Route *route)
     const VireoOp *op = route->call->op;
     gboolean high = op->high_priority || op->lane == VIREO_LANE_CONTROL;
 
-    vireo_op_set_flags(op, route->call->args, vireo_op_get_flags(op, route->call->args) & route->row->native);
+    vireo_op_set_flags(op, route->call->args, vireo_op_get_flags(op, route->call->args) & route->way.row->native);
     if (!route->call->relayed)
         route->call->deadline = vireo_router_deadline(vireo_conn_router(route->conn), op->lane);
     route->strand = strand_for(route);
@@ -136,7 +136,7 @@ static void hand_over(Route *route)
  * left to do. */
 static gboolean already_so(const Route *route)
 {
-    return (vireo_op_get_flags(route->call->op, route->call->args) & route->row->trivial &
+    return (vireo_op_get_flags(route->call->op, route->call->args) & route->way.row->trivial &
             route->call->op->trivial_completes) != 0;
 }
 
@@ -182,8 +182,9 @@ static gboolean driver_in_trouble(Route *route)
                               g_strdup_printf("driver '%s': %s", route->conn->offer.driver, trouble));
 }
 
-static gboolean unsupported(Route *route, const VireoWay *way)
+static gboolean unsupported(Route *route)
 {
+    const VireoWay *way = &route->way;
     const VireoOffer *offer = &route->conn->offer;
     int code = 0;
     char *reason = way->row ? vireo_refuse_flags(offer, way, vireo_op_get_flags(route->call->op, route->call->args),
@@ -199,7 +200,7 @@ static void decide(Route *route)
 {
     VireoConn *conn = route->conn;
     vireo_call *call = route->call;
-    VireoWay way;
+    VireoWay *way = &route->way;
 
     if (forbidden(route))
         return;
@@ -208,14 +209,13 @@ static void decide(Route *route)
         return refuse(route);
     if (driver_in_trouble(route))
         return;
-    vireo_way_find(&conn->offer, call->op, &way);
-    if (way.own)
-        return serve(route, way.own);
-    if (way.row && way.op != call->op)
+    vireo_way_find(&conn->offer, call->op, way);
+    if (way->own)
+        return serve(route, way->own);
+    if (way->row && way->op != call->op)
         vireo_derive_enter(call, &route->outer);
-    if (unsupported(route, &way))
+    if (unsupported(route))
         return;
-    route->row = way.row;
     if (already_so(route)) {
         vireo_call_finish(call, VIREO_OK);
         return;

@@ -34,12 +34,30 @@ static gboolean served_elsewhere(const VireoOp *op)
     return op->serve && (strcmp(op->serve, "connection") == 0 || strcmp(op->serve, "daemon") == 0);
 }
 
+/* A plan can be asked for when the call itself could be made, and with its flags. */
+static void take_flags(const VireoOffer *offer, VireoWay *way)
+{
+    const struct vireo_op *own = way->row;
+    VireoWay planned;
+
+    vireo_way_find(offer, way->op->plans, &planned);
+    way->narrowed = planned.narrowed;
+    way->row = own && planned.row ? &way->plan : NULL;
+    if (!way->row)
+        return;
+    way->plan = *planned.row;
+    way->plan.id = own->id;
+    way->plan.fn = own->fn;
+}
+
 void vireo_way_find(const VireoOffer *offer, const VireoOp *op, VireoWay *way)
 {
     const VireoOp *source;
 
     *way = (VireoWay){ .answer = VIREO_CAN_NO, .op = op };
     if (find_row(offer, op, way)) {
+        if (op->plans)
+            take_flags(offer, way);
         way->answer = way->row ? VIREO_CAN_NATIVE : VIREO_CAN_NO;
         return;
     }

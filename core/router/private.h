@@ -55,6 +55,7 @@ typedef struct {
     const struct vireo_op *row;    /* of that, as it is offered; NULL: the driver is not asked */
     const VireoNarrowed *narrowed; /* NULL: as in the driver's table */
     const VireoServeRow *own;      /* CORE: from published objects; NULL: elsewhere in the core */
+    struct vireo_op plan;          /* where row points to for a plan: do not copy such a way */
 } VireoWay;
 void vireo_way_find(const VireoOffer *offer, const VireoOp *op, VireoWay *way);
 /* The flags with which the driver's operation is reached when this one is called with `flags`. */

@@ -4,10 +4,10 @@
 
 #include "router/private.h"
 
-/* The operation as people write it: domain-snapshot-delete. */
+/* The operation as people write it: domain-snapshot-delete. A plan is refused in the words of what it is of. */
 static char *spoken(const VireoOp *op)
 {
-    return g_strdelimit(g_strdup(op->name), "_", '-');
+    return g_strdelimit(g_strdup(op->plans ? op->plans->name : op->name), "_", '-');
 }
 
 static char *say(int *code, int number, const char *format, ...) G_GNUC_PRINTF(3, 4);
@@ -50,6 +50,10 @@ char *vireo_refuse_unsupported(const VireoOffer *offer, const VireoOp *op, const
     if (why)
         return say(code, VIREO_ERR_NO_SUPPORT, "driver '%s': %s is not available on this connection: %s",
                    offer->driver, name, why);
+    if (op->plans && offer->row(offer->table, op->plans->id))
+        return say(code, VIREO_ERR_NO_SUPPORT, "driver '%s' tells no plans of %s", offer->driver, name);
+    if (op->plans)
+        op = op->plans;
     return say(code, VIREO_ERR_NO_SUPPORT, "driver '%s' does not serve %s%s%s%s", offer->driver, name,
                op->api ? " (" : "", op->api ? op->api : "", op->api ? ")" : "");
 }

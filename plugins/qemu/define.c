@@ -13,6 +13,7 @@
 #include "launch.h"
 #include "engine.h"
 #include "snapshot.h"
+#include "tell.h"
 
 /* The existing domain a document is about, with its job held; NULL without error: none yet. */
 static QemuDomain *existing(QemuSpace *space, const VireoDomain *doc, GError **error)
@@ -97,7 +98,28 @@ int qemu_domain_define_xml_flags(void *handle, vireo_call *call,
     return VIREO_OK;
 }
 
-static gboolean undefine(QemuDomain *dom, guint flags, GError **error)
+/* The counterpart of what undefine does when nothing is in the way. */
+static void tell_undefine(QemuTell *tell, QemuDomain *dom, const char *saved)
+{
+    g_autoptr(GPtrArray) snaps = qemu_tree_all(dom->tree);
+    gboolean active = qemu_domain_active(dom);
+    guint checkpoints = active ? 0 : qemu_checkpoints_count(dom);
+
+    if (dom->managed_save)
+        qemu_tell_step(tell, "unlink", VIREO_PLAN_REMOVES, saved, NULL, 0,
+                       "remove the managed save image %s", saved);
+    for (guint i = 0; !active && i < snaps->len; i++)
+        qemu_tell_forget(tell, ((QemuSnap *)snaps->pdata[i])->doc,
+                         "undefining forgets snapshots, their files stay");
+    if (checkpoints)
+        qemu_tell_step(tell, "forget", VIREO_PLAN_RECORDS, NULL, NULL, 0, "forget %u checkpoints",
+                       checkpoints);
+    qemu_tell_step(tell, "undefine", VIREO_PLAN_RECORDS, NULL, NULL, 0,
+                   active ? "forget the stored definition; the guest runs on until it ends"
+                          : "forget the domain");
+}
+
+static gboolean undefine(QemuDomain *dom, guint flags, QemuTell *tell, GError **error)
 {
     g_autofree char *saved = qemu_domain_path(dom, dom->space->save_dir, ".save");
     /* What goes on running keeps its snapshots until it ends. */
@@ -125,7 +147,13 @@ static gboolean undefine(QemuDomain *dom, guint flags, GError **error)
                    dom->name);
         return FALSE;
     }
-    if (!qemu_nvram_undefine(dom, flags, error) || (dom->managed_save && !vireo_file_remove(saved, error)))
+    if (!qemu_nvram_undefine(dom, flags, tell, error))
+        return FALSE;
+    if (tell) {
+        tell_undefine(tell, dom, saved);
+        return TRUE;
+    }
+    if (dom->managed_save && !vireo_file_remove(saved, error))
         return FALSE;
     if (!active && (!qemu_tree_remove_all(dom, error) || !qemu_checkpoints_remove_all(dom, error)))
         return FALSE;
@@ -134,17 +162,21 @@ static gboolean undefine(QemuDomain *dom, guint flags, GError **error)
     return qemu_domain_unstore(dom, error);
 }
 
-int qemu_domain_undefine_flags(void *handle, vireo_call *call,
-                               const vireo_domain_undefine_flags_args *args)
+int qemu_undefine(QemuConn *conn, vireo_call *call, const vireo_domain_undefine_flags_args *args,
+                  vireo_plan *told)
 {
-    QemuConn *conn = qemu_conn(handle);
     g_autoptr(GError) error = NULL;
     g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->dom);
 
     if (!dom)
         return VIREO_FAIL;
-    if (!undefine(dom, args->flags, &error))
+    g_autoptr(QemuTell) tell = told ? qemu_tell_new(dom, call) : NULL;
+    if (!undefine(dom, args->flags, tell, &error))
         return qemu_fail(conn->driver, call, error);
+    if (tell) {
+        qemu_tell_fill(tell, told);
+        return VIREO_OK;
+    }
     g_mutex_lock(&dom->lock);
     dom->managed_save = FALSE;
     g_mutex_unlock(&dom->lock);

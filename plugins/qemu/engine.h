@@ -91,6 +91,7 @@ typedef struct QemuWork {
     gboolean (*after_switch)(void *opaque, GError **error);
     void *opaque;
     gboolean before_by_hand;   /* the steps before no_return are done by middle */
+    struct QemuTell *tell;     /* nothing is done: the plan is told; NULL: carried out */
 } QemuWork;
 
 /* Journals and carries out; undoes what it did when it fails before the point of no return. */

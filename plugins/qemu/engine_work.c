@@ -8,6 +8,7 @@
 #include "change.h"
 #include "coalesce.h"
 #include "images.h"
+#include "tell.h"
 
 typedef struct {
     QemuPlan *plan;
@@ -263,6 +264,10 @@ static gboolean run(QemuWork *work, GError **error)
 
 gboolean qemu_work_run(QemuWork *work, GError **error)
 {
+    if (work->tell) {
+        qemu_tell_plan(work->tell, work->plan, work->after);
+        return TRUE;
+    }
     gboolean done = run(work, error);
 
     vireo_qmp_unref(work->own_qmp);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "launch.h"
+#include "tell.h"
 
 /* Firmware in flash, and the file in which it keeps its variables. */
 
@@ -33,7 +34,7 @@ gboolean qemu_nvram_prepare(QemuDomain *dom, vireo_call *call, const VireoDomain
 /* Why the variables of this machine cannot be made anew; TRUE when they can. */
 gboolean qemu_nvram_can_reset(const VireoDomain *doc, GError **error);
 /* Undefining: removes the file, leaves it, or refuses because nobody said which. */
-gboolean qemu_nvram_undefine(QemuDomain *dom, guint flags, GError **error);
+gboolean qemu_nvram_undefine(QemuDomain *dom, guint flags, QemuTell *tell, GError **error);
 
 /* ---- on QEMU's command line (nvram.c) ------------------------------------------------------------------ */
 

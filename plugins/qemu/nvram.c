@@ -99,7 +99,7 @@ gboolean qemu_nvram_prepare(QemuDomain *dom, vireo_call *call, const VireoDomain
            make_anew(dom, call, doc, error);
 }
 
-gboolean qemu_nvram_undefine(QemuDomain *dom, guint flags, GError **error)
+gboolean qemu_nvram_undefine(QemuDomain *dom, guint flags, QemuTell *tell, GError **error)
 {
     g_autoptr(QemuDef) config = qemu_domain_config(dom);
     const char *path = config ? qemu_nvram_path(config->doc) : NULL;
@@ -111,7 +111,9 @@ gboolean qemu_nvram_undefine(QemuDomain *dom, guint flags, GError **error)
                    "domain '%s' has NVRAM (%s): flag NVRAM removes it, KEEP_NVRAM leaves it", dom->name, path);
         return FALSE;
     }
-    if (unlink(path) == 0 || errno == ENOENT)
+    if (tell)
+        qemu_tell_step(tell, "unlink", VIREO_PLAN_REMOVES, path, NULL, 0, "remove the NVRAM %s", path);
+    if (tell || unlink(path) == 0 || errno == ENOENT)
         return TRUE;
     qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot remove %s: %s", path, g_strerror(errno));
     return FALSE;

@@ -177,6 +177,32 @@ static void qemu_fini(void *self)
      VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_BACKING)
 #define LIVE VIREO_DOMAIN_AFFECT_LIVE
 #define AFFECT (LIVE | VIREO_DOMAIN_AFFECT_CONFIG)
+/* Of calls whose plans are told, too: both rows have the same. */
+#define SNAPSHOT_CREATE                                                                            \
+    (VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE | VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT |                \
+     VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | VIREO_DOMAIN_SNAPSHOT_CREATE_HALT |                \
+     VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIREO_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT |             \
+     VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE | VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE)
+#define SNAPSHOT_REVERT                                                                            \
+    (VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING | VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED |                  \
+     VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE)
+#define SNAPSHOT_DELETE                                                                            \
+    (VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY |          \
+     VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
+#define UNDEFINE                                                                                   \
+    (VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE | VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |               \
+     VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIREO_DOMAIN_UNDEFINE_NVRAM |                    \
+     VIREO_DOMAIN_UNDEFINE_KEEP_NVRAM)
+#define UNDEFINE_TRIVIAL (VIREO_DOMAIN_UNDEFINE_TPM | VIREO_DOMAIN_UNDEFINE_KEEP_TPM)
+#define BLOCK_COMMIT                                                                               \
+    (VIREO_DOMAIN_BLOCK_COMMIT_SHALLOW | VIREO_DOMAIN_BLOCK_COMMIT_DELETE |                        \
+     VIREO_DOMAIN_BLOCK_COMMIT_ACTIVE | VIREO_DOMAIN_BLOCK_COMMIT_RELATIVE |                       \
+     VIREO_DOMAIN_BLOCK_COMMIT_BANDWIDTH_BYTES)
+#define BLOCK_REBASE                                                                               \
+    (VIREO_DOMAIN_BLOCK_REBASE_SHALLOW | VIREO_DOMAIN_BLOCK_REBASE_REUSE_EXT |                     \
+     VIREO_DOMAIN_BLOCK_REBASE_COPY_RAW | VIREO_DOMAIN_BLOCK_REBASE_COPY |                         \
+     VIREO_DOMAIN_BLOCK_REBASE_RELATIVE | VIREO_DOMAIN_BLOCK_REBASE_COPY_DEV |                     \
+     VIREO_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES)
 #define SAVE (VIREO_DOMAIN_SAVE_RUNNING | VIREO_DOMAIN_SAVE_PAUSED)
 
 /* operation, function, native, trivial, needs active, needs inactive; why a flag is trivial is said
@@ -202,12 +228,7 @@ static void qemu_fini(void *self)
     X(node_get_security_model, qemu_node_get_security_model, 0, 0, 0, 0)                           \
     X(domain_define_xml_flags, qemu_domain_define_xml_flags, VIREO_DOMAIN_DEFINE_VALIDATE, 0, 0,   \
       0)                                                                                           \
-    X(domain_undefine_flags, qemu_domain_undefine_flags,                                           \
-      VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE | VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |              \
-          VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIREO_DOMAIN_UNDEFINE_NVRAM |               \
-          VIREO_DOMAIN_UNDEFINE_KEEP_NVRAM,                                                        \
-      VIREO_DOMAIN_UNDEFINE_TPM | VIREO_DOMAIN_UNDEFINE_KEEP_TPM,                              \
-      0, 0)                                                                                        \
+    X(domain_undefine_flags, qemu_domain_undefine_flags, UNDEFINE, UNDEFINE_TRIVIAL, 0, 0)         \
     X(domain_set_autostart, qemu_domain_set_autostart, 0, 0, 0, 0)                                 \
     X(domain_rename, qemu_domain_rename, 0, 0, 0, 0)                                               \
     X(domain_get_xml_desc, qemu_domain_get_xml_desc,                                               \
@@ -241,22 +262,12 @@ static void qemu_fini(void *self)
     QEMU_OPS_MORE(X)
 
 #define QEMU_OPS_MORE(X)                                                                           \
-    X(domain_snapshot_create_xml, qemu_domain_snapshot_create_xml,                                 \
-      VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE | VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT |               \
-          VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | VIREO_DOMAIN_SNAPSHOT_CREATE_HALT |           \
-          VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIREO_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT |        \
-          VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE | VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE,            \
+    X(domain_snapshot_create_xml, qemu_domain_snapshot_create_xml, SNAPSHOT_CREATE,                \
       VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC, VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE, 0)                \
     X(domain_snapshot_get_xml_desc, qemu_domain_snapshot_get_xml_desc,                             \
       VIREO_DOMAIN_SNAPSHOT_XML_SECURE, 0, 0, 0)                                                   \
-    X(domain_revert_to_snapshot, qemu_domain_revert_to_snapshot,                                   \
-      VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING | VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED |                 \
-          VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE,                                                      \
-      0, 0, 0)                                                                                     \
-    X(domain_snapshot_delete, qemu_domain_snapshot_delete,                                         \
-      VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY |         \
-          VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY,                                              \
-      0, 0, 0)                                                                                      \
+    X(domain_revert_to_snapshot, qemu_domain_revert_to_snapshot, SNAPSHOT_REVERT, 0, 0, 0)         \
+    X(domain_snapshot_delete, qemu_domain_snapshot_delete, SNAPSHOT_DELETE, 0, 0, 0)               \
     X(domain_get_info, qemu_domain_get_info, 0, 0, 0, 0)                                           \
     X(domain_get_control_info, qemu_domain_get_control_info, 0, 0, 0, 0)                           \
     X(domain_get_security_label, qemu_domain_get_security_label, 0, 0, 0, 0)                       \
@@ -315,17 +326,8 @@ static void qemu_fini(void *self)
       VIREO_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES, 0, 0, 0)                                       \
     X(domain_block_job_abort, qemu_domain_block_job_abort,                                         \
       VIREO_DOMAIN_BLOCK_JOB_ABORT_ASYNC | VIREO_DOMAIN_BLOCK_JOB_ABORT_PIVOT, 0, 0, 0)            \
-    X(domain_block_rebase, qemu_domain_block_rebase,                                               \
-      VIREO_DOMAIN_BLOCK_REBASE_SHALLOW | VIREO_DOMAIN_BLOCK_REBASE_REUSE_EXT |                    \
-          VIREO_DOMAIN_BLOCK_REBASE_COPY_RAW | VIREO_DOMAIN_BLOCK_REBASE_COPY |                    \
-          VIREO_DOMAIN_BLOCK_REBASE_RELATIVE | VIREO_DOMAIN_BLOCK_REBASE_COPY_DEV |                \
-          VIREO_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES,                                               \
-      0, 0, 0)                                                                                     \
-    X(domain_block_commit, qemu_domain_block_commit,                                               \
-      VIREO_DOMAIN_BLOCK_COMMIT_SHALLOW | VIREO_DOMAIN_BLOCK_COMMIT_DELETE |                       \
-          VIREO_DOMAIN_BLOCK_COMMIT_ACTIVE | VIREO_DOMAIN_BLOCK_COMMIT_RELATIVE |                  \
-          VIREO_DOMAIN_BLOCK_COMMIT_BANDWIDTH_BYTES,                                               \
-      0, 0, 0)                                                                                     \
+    X(domain_block_rebase, qemu_domain_block_rebase, BLOCK_REBASE, 0, 0, 0)                        \
+    X(domain_block_commit, qemu_domain_block_commit, BLOCK_COMMIT, 0, 0, 0)                        \
     X(domain_block_copy, qemu_domain_block_copy,                                                   \
       VIREO_DOMAIN_BLOCK_COPY_SHALLOW | VIREO_DOMAIN_BLOCK_COPY_REUSE_EXT |                        \
           VIREO_DOMAIN_BLOCK_COPY_TRANSIENT_JOB | VIREO_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES,      \
@@ -344,6 +346,14 @@ static void qemu_fini(void *self)
     X(domain_checkpoint_delete, qemu_domain_checkpoint_delete,                                     \
       VIREO_DOMAIN_CHECKPOINT_DELETE_CHILDREN | VIREO_DOMAIN_CHECKPOINT_DELETE_METADATA_ONLY |     \
           VIREO_DOMAIN_CHECKPOINT_DELETE_CHILDREN_ONLY,                                            \
-      0, 0, 0)
+      0, 0, 0)                                                                                     \
+    QEMU_OPS_PLANS(X)
+
+#define QEMU_OPS_PLANS(X)                                                                          \
+    X(vireo_plan_snapshot_create, qemu_vireo_plan_snapshot_create, SNAPSHOT_CREATE,                \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC, VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE, 0)                \
+    X(vireo_plan_snapshot_revert, qemu_vireo_plan_snapshot_revert, SNAPSHOT_REVERT, 0, 0, 0)       \
+    X(vireo_plan_snapshot_delete, qemu_vireo_plan_snapshot_delete, SNAPSHOT_DELETE, 0, 0, 0)       \
+    X(vireo_plan_undefine, qemu_vireo_plan_undefine, UNDEFINE, UNDEFINE_TRIVIAL, 0, 0)
 
 VIREO_DRIVER(qemu, "0.1.0", "qemu", VIREO_PARALLEL, QEMU_OPS, qemu_init, qemu_fini)

@@ -4,6 +4,7 @@
 
 #include "engine.h"
 #include "ops.h"
+#include "tell.h"
 
 int qemu_domain_snapshot_get_xml_desc(void *handle, vireo_call *call,
                                       const vireo_domain_snapshot_get_xml_desc_args *args,
@@ -27,8 +28,13 @@ int qemu_domain_snapshot_get_xml_desc(void *handle, vireo_call *call,
     return VIREO_OK;
 }
 
-static gboolean forget_all(QemuDomain *dom, GPtrArray *doomed, GError **error)
+static gboolean forget_all(QemuDomain *dom, GPtrArray *doomed, QemuTell *tell, GError **error)
 {
+    for (guint i = 0; tell && i < doomed->len; i++)
+        qemu_tell_forget(tell, ((QemuSnap *)doomed->pdata[i])->doc,
+                         "only the snapshot's name goes: the file is yours from then on");
+    if (tell)
+        return TRUE;
     for (guint i = 0; i < doomed->len; i++)
         if (!qemu_files_disown(dom, doomed->pdata[i], error) ||
             !qemu_tree_remove(dom, ((QemuSnap *)doomed->pdata[i])->doc->name, error))
@@ -36,7 +42,8 @@ static gboolean forget_all(QemuDomain *dom, GPtrArray *doomed, GError **error)
     return TRUE;
 }
 
-static gboolean delete_all(QemuDomain *dom, vireo_call *call, GPtrArray *doomed, GError **error)
+static gboolean delete_all(QemuDomain *dom, vireo_call *call, GPtrArray *doomed, QemuTell *tell,
+                           GError **error)
 {
     g_autoptr(QemuDef) machine = qemu_domain_current(dom);
     g_autoptr(VireoQmp) qmp = NULL;
@@ -48,7 +55,8 @@ static gboolean delete_all(QemuDomain *dom, vireo_call *call, GPtrArray *doomed,
     for (guint i = 0; i < doomed->len; i++)
         names[i] = ((QemuSnap *)doomed->pdata[i])->doc->name;
     g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, machine->doc, NULL, error);
-    QemuWork work = { .dom = dom, .call = call, .qmp = qmp, .plan = plan, .after = graph };
+    QemuWork work = { .dom = dom, .call = call, .qmp = qmp, .plan = plan, .after = graph,
+                      .tell = tell };
     if (!graph) {
         g_prefix_error(error, "flag METADATA_ONLY forgets a snapshot without its images: ");
         return FALSE;
@@ -57,10 +65,9 @@ static gboolean delete_all(QemuDomain *dom, vireo_call *call, GPtrArray *doomed,
            qemu_work_run(&work, error);
 }
 
-int qemu_domain_snapshot_delete(void *handle, vireo_call *call,
-                                const vireo_domain_snapshot_delete_args *args)
+int qemu_snapshot_delete(QemuConn *conn, vireo_call *call,
+                         const vireo_domain_snapshot_delete_args *args, vireo_plan *told)
 {
-    QemuConn *conn = qemu_conn(handle);
     g_autoptr(GError) error = NULL;
     g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->snap.dom);
 
@@ -85,9 +92,13 @@ int qemu_domain_snapshot_delete(void *handle, vireo_call *call,
         qemu_snap_unref(snap);
     else
         g_ptr_array_add(doomed, snap);
+    g_autoptr(QemuTell) tell = told ? qemu_tell_new(dom, call) : NULL;
     gboolean deleted = args->flags & VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY
-                           ? forget_all(dom, doomed, &error)
-                           : delete_all(dom, call, doomed, &error);
-    qemu_tree_publish(dom); /* also when it failed half-way: what is gone is gone */
+                           ? forget_all(dom, doomed, tell, &error)
+                           : delete_all(dom, call, doomed, tell, &error);
+    if (tell && deleted)
+        qemu_tell_fill(tell, told);
+    if (!tell)
+        qemu_tree_publish(dom); /* also when it failed half-way: what is gone is gone */
     return deleted ? VIREO_OK : qemu_fail(conn->driver, call, error);
 }

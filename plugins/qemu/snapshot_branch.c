@@ -64,18 +64,23 @@ gboolean qemu_revert_keep_disks(QemuRevert *revert, VireoDomain *doc, GError **e
 
 /* ---- the plan --------------------------------------------------------------------------- */
 
-/* /images/vm.qcow2 becomes /images/vm.NAME-1a2b3c4d: never the same twice. */
+/* /images/vm.qcow2 becomes /images/vm.NAME-1a2b3c4d: the same for a plan that is told and for the one that is
+ * carried out then, another one after that. */
 static char *new_image(const char *slot, void *opaque)
 {
     const QemuRevert *revert = opaque;
     const VireoDomainDisk *disk = disk_of(revert->def->doc, slot);
     g_autofree char *real = disk ? qemu_real_path(qemu_disk_path(disk)) : NULL;
     const char *path = real ? real : "/", *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
+    g_autofree char *seed = g_strdup_printf(
+        "%s/%s/%s/%s", revert->dom->uuid_text, revert->snap->doc->name, slot,
+        qemu_graph_held(revert->graph, QEMU_HOLD_ACTIVE, "", slot, NULL));
+    guint number = g_str_hash(seed);
     int stem = dot && dot > slash + 1 ? (int)(dot - path) : (int)strlen(path);
 
     for (;;) {
         char *name = g_strdup_printf("%.*s.%s-%08x", stem, path, revert->snap->doc->name,
-                                     g_random_int());
+                                     number++);
 
         if (!g_file_test(name, G_FILE_TEST_EXISTS))
             return name;

@@ -7,6 +7,7 @@
 #include "engine.h"
 #include "machine.h"
 #include "process.h"
+#include "tell.h"
 
 static gboolean check_name(QemuDomain *dom, VireoDomainSnapshot *doc, GError **error)
 {
@@ -136,14 +137,32 @@ static gboolean carry_out(QemuWork *work, const QemuRequest *request, const Vire
         work->before_by_hand = TRUE;
         work->middle = qemu_take_live;
         work->opaque = &take;
-        if (take.running)
+        if (take.running && !work->tell)
             pause_for_manual(work->dom, work->qmp, request);
     }
     return qemu_work_run(work, error);
 }
 
+/* What carry_out does besides the plan. */
+static void tell_guest(QemuTell *tell, QemuDomain *dom, const QemuRequest *request, guint flags)
+{
+    gboolean memory = request->memory != QEMU_SNAP_NO;
+
+    if (!request->active)
+        return;
+    if (request->memory == QEMU_SNAP_INTERNAL)
+        qemu_tell_step(tell, "memory", VIREO_PLAN_CHANGES, NULL, NULL, qemu_tell_memory(dom),
+                       "write the guest's memory into its internal snapshot");
+    if (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_HALT)
+        qemu_tell_guest(tell, VIREO_PLAN_GUEST_STOPPED, -1);
+    else if (request->kinds[QEMU_SNAP_MANUAL])
+        qemu_tell_guest(tell, VIREO_PLAN_GUEST_PAUSED, -1);
+    else
+        qemu_tell_guest(tell, VIREO_PLAN_GUEST_PAUSED, qemu_tell_pause(memory ? qemu_tell_memory(dom) : 0));
+}
+
 static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc, guint flags,
-                     GError **error)
+                     QemuTell *tell, GError **error)
 {
     g_autoptr(QemuDef) machine = qemu_domain_current(dom);
     gboolean active = qemu_domain_active(dom), running = dom->state == VIREO_DOMAIN_RUNNING;
@@ -175,13 +194,23 @@ static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc
     g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, machine->doc, reused, error);
     g_autoptr(QemuPlan) plan = qemu_plan_new();
     QemuWork work = { .dom = dom, .call = call, .qmp = qmp, .plan = plan, .after = graph,
-                      .keep = doc };
+                      .keep = doc, .tell = tell };
+    if (tell)
+        tell_guest(tell, dom, request, flags);
     return graph && carry_out(&work, request, machine->doc, flags, error);
 }
 
-static gboolean redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags, GError **error)
+static gboolean redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags, QemuTell *tell,
+                         GError **error)
 {
     QemuSnap *snap = qemu_snapshot_redefine(dom, doc, flags, error);
+
+    if (snap && tell) {
+        qemu_tell_step(tell, "keep", VIREO_PLAN_RECORDS, NULL, NULL, 0, "remember snapshot '%s'",
+                       snap->doc->name);
+        qemu_snap_unref(snap);
+        return TRUE;
+    }
     g_autofree char *name = snap ? g_strdup(snap->doc->name) : NULL;
 
     return snap && qemu_tree_put(dom, snap, error) &&
@@ -189,11 +218,10 @@ static gboolean redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags,
             qemu_tree_set_current(dom, name, error));
 }
 
-int qemu_domain_snapshot_create_xml(void *handle, vireo_call *call,
-                                    const vireo_domain_snapshot_create_xml_args *args,
-                                    vireo_domain_snapshot_create_xml_ret *ret)
+int qemu_snapshot_create(QemuConn *conn, vireo_call *call,
+                         const vireo_domain_snapshot_create_xml_args *args,
+                         vireo_domain_snapshot_create_xml_ret *ret, vireo_plan *told)
 {
-    QemuConn *conn = qemu_conn(handle);
     const struct vireo_host *host = conn->driver->host;
     gboolean again = (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE) != 0;
     g_autoptr(GError) error = NULL;
@@ -209,11 +237,16 @@ int qemu_domain_snapshot_create_xml(void *handle, vireo_call *call,
         (!again && !qemu_blockjobs_none(dom, NULL, &error)) ||
         (!again && !qemu_domain_active(dom) && !qemu_checkpoints_none(dom, NULL, &error)))
         return qemu_fail(conn->driver, call, error);
+    g_autoptr(QemuTell) tell = told ? qemu_tell_new(dom, call) : NULL;
     char *name = host->strdup(call, doc->name ? doc->name : "");
-    gboolean done = again ? redefine(dom, g_steal_pointer(&doc), args->flags, &error)
-                          : take(dom, call, doc, args->flags, &error);
+    gboolean done = again ? redefine(dom, g_steal_pointer(&doc), args->flags, tell, &error)
+                          : take(dom, call, doc, args->flags, tell, &error);
     if (!done)
         return qemu_fail(conn->driver, call, error);
+    if (tell) {
+        qemu_tell_fill(tell, told);
+        return VIREO_OK;
+    }
     qemu_tree_publish(dom);
     if (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_HALT)
         qemu_process_kill(dom, VIREO_DOMAIN_SHUTOFF_FROM_SNAPSHOT);

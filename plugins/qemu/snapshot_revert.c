@@ -12,6 +12,7 @@
 #include "process.h"
 #include "revert.h"
 #include "save.h"
+#include "tell.h"
 
 static void revert_clear(QemuRevert *revert)
 {
@@ -263,10 +264,44 @@ static gboolean go_back(QemuRevert *revert, GError **error)
            qemu_tree_set_current(revert->dom, revert->snap->doc->name, error);
 }
 
-int qemu_domain_revert_to_snapshot(void *handle, vireo_call *call,
-                                   const vireo_domain_revert_to_snapshot_args *args)
+static void tell_guest(QemuTell *tell, const QemuRevert *revert)
 {
-    QemuConn *conn = qemu_conn(handle);
+    if (revert->in_place)
+        qemu_tell_guest(tell, VIREO_PLAN_GUEST_LOADED, qemu_tell_pause(0));
+    else if (revert->qmp)
+        qemu_tell_guest(tell, revert->start ? VIREO_PLAN_GUEST_RESTARTED : VIREO_PLAN_GUEST_STOPPED, -1);
+    else if (revert->start)
+        qemu_tell_guest(tell, VIREO_PLAN_GUEST_STARTED, 0);
+}
+
+/* The counterpart of go_back. */
+static void tell_back(QemuTell *tell, const QemuRevert *revert)
+{
+    const char *name = revert->snap->doc->name;
+
+    if (revert->force && revert->dom->managed_save) {
+        g_autofree char *saved = qemu_domain_path(revert->dom, revert->dom->space->save_dir, ".save");
+
+        qemu_tell_step(tell, "unlink", VIREO_PLAN_REMOVES, saved, NULL, 0,
+                       "remove the managed save image %s", saved);
+    }
+    if (revert->branches || !qemu_snap_has_memory(revert->snap)) {
+        qemu_tell_plan(tell, revert->plan, revert->graph);
+    } else {
+        qemu_tell_step(tell, "load", VIREO_PLAN_CHANGES, NULL, NULL, 0,
+                       revert->in_place ? "load internal snapshot '%s' into the QEMU that runs"
+                                        : "start a QEMU that loads internal snapshot '%s'", name);
+        qemu_tell_records(tell, revert->plan);
+    }
+    for (guint i = 0; revert->branches && i < revert->left->len; i++)
+        qemu_tell_kept(tell, revert->left->pdata[i], NULL,
+                       g_strdup("it holds what was there before, until the next revert that leaves one"));
+    tell_guest(tell, revert);
+}
+
+int qemu_snapshot_revert(QemuConn *conn, vireo_call *call,
+                         const vireo_domain_revert_to_snapshot_args *args, vireo_plan *told)
+{
     g_autoptr(GError) error = NULL;
     g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->snap.dom);
     g_auto(QemuRevert) revert = { .dom = dom, .call = call };
@@ -280,8 +315,16 @@ int qemu_domain_revert_to_snapshot(void *handle, vireo_call *call,
                                         args->snap.name);
     revert.snap = snap;
     revert.force = (args->flags & VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE) != 0;
-    if (!qemu_blockjobs_none(dom, NULL, &error) || !qemu_checkpoints_none(dom, NULL, &error) || !plan(&revert, args->flags, &error) ||
-        !go_back(&revert, &error))
+    if (!qemu_blockjobs_none(dom, NULL, &error) || !qemu_checkpoints_none(dom, NULL, &error) || !plan(&revert, args->flags, &error))
+        return qemu_fail(conn->driver, call, error);
+    if (told) {
+        g_autoptr(QemuTell) tell = qemu_tell_new(dom, call);
+
+        tell_back(tell, &revert);
+        qemu_tell_fill(tell, told);
+        return VIREO_OK;
+    }
+    if (!go_back(&revert, &error))
         return qemu_fail(conn->driver, call, error);
     qemu_domain_publish(dom);
     qemu_tree_publish(dom);

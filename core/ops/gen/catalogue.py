@@ -74,7 +74,7 @@ class Op:
         self.name, self.group, self.program = name, group, program
         self.proc = stanza["id"]
         self.id = PROGRAMS[program][2] + self.proc
-        for key in ("api", "since", "doc", "stream", "sparse", "fds", "event", "serve", "acl_filter", "params"):
+        for key in ("api", "since", "doc", "stream", "sparse", "fds", "event", "serve", "acl_filter", "params", "plans"):
             setattr(self, key, stanza.get(key, ""))
         self.kind = stanza.get("kind", "call")
         self.lane = stanza.get("lane", "query")
@@ -109,7 +109,19 @@ class Catalogue:
             if path.stem not in SHARED:
                 self._add_file(path)
         self.ops = dict(sorted(self.ops.items(), key=lambda item: item[1].id))
+        for op in self.ops.values():
+            if op.plans:
+                self._copy_planned(op)
         self._check()
+
+    def _copy_planned(self, op):
+        """A plan is asked for with the arguments, flags and rules of the call that it is of."""
+        planned = self.ops.get(op.plans)
+        if not planned or op.args or op.ret:
+            raise CatalogueError(f"{op.name}: 'plans' names an operation and stands for args and ret")
+        op.args, op.ret = planned.args, self.types["plan"]
+        for key in ("exclusive", "requires", "trivial_completes", "params"):
+            setattr(op, key, getattr(planned, key))
 
     def _add_type(self, name, fields, union=(), reference=False):
         if name in self.types:

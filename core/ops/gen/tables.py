@@ -141,6 +141,7 @@ def op_row(op, catalogue, flags, names, index):
         "object_offset": f"offsetof({op.args.c_name}, {target[1].name})" if target else "0",
         "derive_from": f"&vireo_ops[{index[op.derive['from']]}]" if op.derive else "NULL",
         "derive_set": names["sets"],
+        "plans": f"&vireo_ops[{index[op.plans]}]" if op.plans else "NULL",
         "param_keys": f"params_{op.params}" if op.params else "NULL",
         "params_offset": f"offsetof({op.args.c_name}, params)" if op.params else "0",
         "serve": quote(op.serve),

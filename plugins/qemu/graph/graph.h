@@ -54,6 +54,9 @@ const char *qemu_graph_held(const QemuGraph *graph, QemuHoldKind kind, const cha
                             const char *slot, const char **tag);
 /* Whether something outside reads the image, directly or from above. */
 gboolean qemu_graph_is_shared(const QemuGraph *graph, const char *path);
+/* Why a file stays although it was given up: who needs it, or what keeps it from being merged. NULL: nothing
+ * does. Caller frees. */
+char *qemu_graph_kept(const QemuGraph *graph, const char *path);
 /* Paths of all files with these flags, sorted; the strings are the graph's. */
 GPtrArray *qemu_graph_files(const QemuGraph *graph, guint flags);
 

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Plans: what `vireo plan` says is what then happens, what would be refused is refused in the same words, and nothing
+is done before. The walk is that of test_trees.py, with the plan of each step held against the directory."""
+import os
+
+import qemutest
+import test_trees
+from plantest import PLANNED, REVERT_OPTIONS, PlanCase
+
+
+class Walk(PlanCase, test_trees.Walk):
+    def virsh(self, *args, **kwargs):
+        if args[0] not in PLANNED:
+            return super().virsh(*args, **kwargs)
+        return self.planned(*args)[1]
+
+    def revert(self, name, flags=0):
+        options = [option for flag, option in REVERT_OPTIONS.items() if flags & flag]
+        back = super().revert
+        self.planned("snapshot-revert", "a", name, *options, done=lambda: back(name, flags))
+
+
+class Plans(PlanCase):
+    def base(self, name):
+        return os.path.join(self.dir, name)
+
+    def kinds(self, plan, when="now"):
+        return [step["kind"] for step in plan["steps"] if step["when"] == when]
+
+    def test_create(self):
+        self.two()
+        plan, _ = self.planned("snapshot-create-as", "a", "s1", "--disk-only")
+        self.assertEqual(plan["writes"], [self.base("one.s1"), self.base("two.s1")])
+        self.assertEqual((plan["guest"], plan["removes"], plan["bytes_now"]), ("untouched", [], 0))
+        plan, _ = self.planned("snapshot-create-as", "a", "s2")
+        self.assertEqual(plan["changes"], [self.base("one.s1"), self.base("two.s1")])
+        self.assertEqual(self.kinds(plan), ["point", "point", "keep", "current"])
+
+    def test_delete_in_the_background(self):
+        self.two()
+        self.fill(1)
+        for name in "s1", "s2", "s3":
+            self.virsh("snapshot-create-as", "a", name, "--disk-only")
+            self.fill(2)
+        plan, _ = self.planned("snapshot-delete", "a", "s2")
+        self.assertEqual(self.kinds(plan), ["forget"])
+        self.assertEqual(self.kinds(plan, "later"), ["pull", "unlink"] * 2)
+        self.assertGreater(plan["bytes_later"], 64 * 1024)
+        self.assertEqual(plan["removes"], [self.base("one.s1"), self.base("two.s1")])
+        self.assertEqual(plan["guest"], "untouched")
+
+    def test_what_stays_and_why(self):
+        path, _ = self.two()
+        self.virsh("snapshot-create-as", "a", "s1", "--disk-only")
+        self.virsh("snapshot-create-as", "a", "s2", "--disk-only")
+        other = self.image("other.qcow2", "-b", self.base("one.s1"), "-F", "qcow2")
+        plan, _ = self.planned("snapshot-delete", "a", "s2")
+        reasons = {kept["file"]: kept["reason"] for kept in plan["kept"]}
+        self.assertIn(other, reasons[self.base("one.s1")])
+        plan, _ = self.planned("snapshot-delete", "a", "s1")
+        reasons = {kept["file"]: kept["reason"] for kept in plan["kept"]}
+        self.assertIn("not made by a snapshot", reasons[path])
+        text = self.vireo("plan", "undefine", "a")
+        self.assertIn("forget the domain", text)
+        self.assertIn("Guest:   is not touched", text)
+
+    def test_metadata_only(self):
+        self.two()
+        self.virsh("snapshot-create-as", "a", "s1", "--disk-only")
+        plan, _ = self.planned("snapshot-delete", "a", "s1", "--metadata")
+        self.assertEqual(self.kinds(plan), ["forget"])
+        self.assertEqual({kept["file"] for kept in plan["kept"]}, {self.base("one.s1"), self.base("two.s1")})
+
+    def test_undefine(self):
+        self.two()
+        self.virsh("snapshot-create-as", "a", "s1", "--disk-only")
+        self.virsh("snapshot-create-as", "a", "i1")
+        before = self.files()
+        plan = self.plan("undefine", "a", "--snapshots-metadata")
+        self.assertEqual(self.kinds(plan), ["forget", "forget", "undefine"])
+        self.assertEqual({(kept["file"], kept.get("point")) for kept in plan["kept"]},
+                         {(self.base("one.s1"), None), (self.base("two.s1"), None),
+                          (self.base("one.s1"), "i1"), (self.base("two.s1"), "i1")})
+        self.virsh("undefine", "a", "--snapshots-metadata")
+        self.assertEqual(self.files(), before)
+
+    def test_same_refusals(self):
+        self.two("qcow2", "raw")
+        self.virsh("snapshot-create-as", "a", "s1", "--disk-only")
+        for words in (["undefine", "a"], ["snapshot-create-as", "a", "s1"], ["snapshot-create-as", "a", "s2", "--quiesce"],
+                      ["snapshot-delete", "a", "s1", "--children", "--children-only"], ["snapshot-delete", "a", "no"],
+                      ["snapshot-create-as", "a", "s2", "--disk-only", "--diskspec", "vdx"],
+                      ["snapshot-revert", "a", "s1", "--running", "--paused"]):
+            self.assertEqual(self.refusal("plan", *words), self.refusal(*words))
+
+    def test_read_only(self):
+        self.two()
+        self.virsh("snapshot-create-as", "a", "s1", "--disk-only")
+        self.vireo("--readonly", "plan", "snapshot-delete", "a", "s1")
+        self.vireo("-r", "plan", "snapshot-revert", "a", "s1")
+        self.assertIn("read only access", self.refusal("-r", "plan", "snapshot-create-as", "a", "s2"))
+        self.assertIn("read only access", self.refusal("-r", "snapshot-delete", "a", "s1"))
+        self.assertEqual(self.names("snapshot-list", "a", "--name"), ["s1"])
+
+    def test_running_guest(self):
+        line, _ = self.nano()
+        line.wake()
+        memory = self.base("s1.mem")
+        plan, _ = self.planned("snapshot-create-as", "a", "s1", "--memspec", memory)
+        self.assertIn(memory, plan["writes"])
+        self.assertEqual((plan["guest"], plan["bytes_now"]), ("paused", 16 << 20))
+        self.assertGreater(plan["pause_us"], 0)
+        plan, _ = self.planned("snapshot-create-as", "a", "i1")
+        self.assertEqual(plan["bytes_now"], 16 << 20)
+        plan, _ = self.planned("snapshot-revert", "a", "i1")
+        self.assertEqual(plan["guest"], "loaded")
+        plan, _ = self.planned("snapshot-revert", "a", "s1")
+        self.assertEqual((plan["guest"], plan["pause_us"]), ("restarted", None))
+        plan, _ = self.planned("snapshot-delete", "a", "s1", "--children")
+        self.assertIn(memory, plan["removes"])
+        self.assertEqual(plan["guest"], "untouched")
+        self.virsh("destroy", "a")
+
+
+if __name__ == "__main__":
+    if qemutest.vireotest.USE_LIBVIRTD:
+        qemutest.skip_file("tests of Vireo's own driver")
+    qemutest.main()
