@@ -396,7 +396,7 @@ static gboolean begin_backup(Begin *begin, const vireo_domain_backup_begin_args 
 
     if (!doc || !qemu_blockjobs_none(dom, NULL, error) || !complete(begin, doc, error) ||
         (begin->checkpoint &&
-         !qemu_checkpoint_prepare(dom, begin->machine, begin->checkpoint, error)))
+         !qemu_checkpoint_prepare(dom, begin->qmp, begin->machine, begin->checkpoint, error)))
         return FALSE;
     QemuBackup *backup = qemu_backup_new(g_steal_pointer(&doc));
     /* Known before QEMU begins: a job may be over at once. */

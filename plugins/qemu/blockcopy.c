@@ -298,7 +298,6 @@ static gboolean copy_disk(QemuDomain *dom, vireo_call *call, const char *name, C
 
     if (!(work.qmp = qemu_domain_monitor(dom, error)) || !(live = qemu_domain_live(dom)) ||
         !(work.disk = qemu_block_disk(dom, live->doc, name, error)) ||
-        !qemu_checkpoints_none(dom, work.disk->target->dev, error) ||
         !(work.chain = qemu_image_chain(work.disk, error)) ||
         !may_write(&work, live->doc, copy, error) || !choose_format(&work, copy, error))
         return FALSE;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "backup.h"
+#include "bitmaps.h"
 #include "change.h"
 #include "engine.h"
 #include "events.h"
@@ -149,7 +150,10 @@ static void finalize(QemuDomain *dom, const QemuBlockJob *job, VireoQmp *qmp)
     g_autofree char *real = qemu_real_path(job->base ? job->base : job->path);
     g_autoptr(GError) error = NULL;
     g_autofree char *node = real ? qemu_live_node(qmp, real, &error) : NULL;
+    g_autofree char *top = qemu_real_path(job->path);
 
+    if (top)
+        qemu_bitmaps_raise(dom, NULL, qmp, top, NULL);
     if (node && qemu_live_flush(qmp, node, &error))
         vireo_qmp_run(qmp, "job-finalize", vireo_json_new('s', "id", job->id, 0), NULL, NULL);
     else

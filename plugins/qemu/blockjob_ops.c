@@ -3,6 +3,8 @@
 #include "blockjob.h"
 #include "ops.h"
 
+#include "bitmaps.h"
+#include "engine.h"
 #include "events.h"
 #include "livestate.h"
 
@@ -149,6 +151,26 @@ static gboolean wait_settled(QemuDomain *dom, vireo_call *call, QemuBlockJob *jo
     return over && (!job->pivot || job->succeeded);
 }
 
+/* From the moment on at which the disk moves notes are taken where it moves to. */
+static gboolean move_bitmaps(QemuDomain *dom, VireoQmp *qmp, const QemuBlockJob *job, GError **error)
+{
+    g_autofree char *goal = qemu_real_path(job->target ? job->target : job->base);
+    g_autoptr(GStrvBuilder) paths = g_strv_builder_new();
+
+    for (guint i = 0; job->images[i]; i++) {
+        g_autofree char *real = qemu_real_path(job->images[i]);
+
+        if (real)
+            g_strv_builder_add(paths, real);
+    }
+    g_auto(GStrv) chain = g_strv_builder_end(paths);
+    if (goal && qemu_bitmaps_move(dom, qmp, (const char *const *)chain, goal, error))
+        return TRUE;
+    g_prefix_error(error, "the checkpoints of disk '%s' cannot move to %s with it (delete them, or end "
+                   "the job without pivoting): ", job->dev, job->target ? job->target : job->base);
+    return FALSE;
+}
+
 int qemu_domain_block_job_abort(void *handle, vireo_call *call,
                                 const vireo_domain_block_job_abort_args *args)
 {
@@ -164,7 +186,8 @@ int qemu_domain_block_job_abort(void *handle, vireo_call *call,
     g_autoptr(QemuBlockJob) job = need_job(dom, args->path, &qmp, &error);
     if (!job || !ask(dom, job, pivot, &error))
         return qemu_fail(conn->driver, call, error);
-    if (!vireo_qmp_run(qmp, pivot ? "block-job-complete" : "block-job-cancel",
+    if ((pivot && !move_bitmaps(dom, qmp, job, &error)) ||
+        !vireo_qmp_run(qmp, pivot ? "block-job-complete" : "block-job-cancel",
                        vireo_json_new('s', "device", job->id, 0), &wait, &error)) {
         g_mutex_lock(&dom->lock);
         gboolean over = job->over;

@@ -64,8 +64,6 @@ static gboolean pull(QemuDomain *dom, vireo_call *call, const vireo_domain_block
                    "base");
         return FALSE;
     }
-    if (chain->len > 1 && !qemu_checkpoints_none(dom, disk->target->dev, error))
-        return FALSE;
     if (chain->len > 1 &&
         holds_points(qemu_disk_path(disk), "needs what lies below the image", error))
         return FALSE;
@@ -249,7 +247,7 @@ static gboolean commit(QemuDomain *dom, vireo_call *call, const vireo_domain_blo
     g_autoptr(GPtrArray) chain = disk ? qemu_image_chain(disk, error) : NULL;
     Commit commit = { disk, chain, 0, 0 };
 
-    return chain && qemu_checkpoints_none(dom, disk->target->dev, error) && commit_places(args, &commit, error) &&
+    return chain && commit_places(args, &commit, error) &&
            may_commit(dom, live->doc, &commit, error) &&
            commit_begin(dom, call, qmp, args, &commit, error);
 }

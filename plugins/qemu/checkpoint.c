@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "agent.h"
+#include "bitmaps.h"
+#include "engine.h"
 #include "images.h"
 #include "machine.h"
 #include "ops.h"
@@ -108,12 +110,13 @@ static void in_order(const VireoDomain *machine, VireoDomainCheckpointDisks *dis
     }
 }
 
-gboolean qemu_checkpoint_prepare(QemuDomain *dom, const VireoDomain *machine,
+gboolean qemu_checkpoint_prepare(QemuDomain *dom, VireoQmp *qmp, const VireoDomain *machine,
                                  VireoDomainCheckpoint *doc, GError **error)
 {
     g_autofree char *current = qemu_checkpoint_current(dom);
 
-    if (!check_name(dom, doc, error))
+    if (!check_name(dom, doc, error) ||
+        !qemu_checkpoint_name_free(dom, qmp, machine, doc->name, error))
         return FALSE;
     list_others(machine, doc);
     in_order(machine, doc->disks);
@@ -121,7 +124,7 @@ gboolean qemu_checkpoint_prepare(QemuDomain *dom, const VireoDomain *machine,
         if (!check_disk(machine, doc, doc->disks->disks.items[i], error))
             return FALSE;
     g_clear_pointer(&doc->parent, vireo_domain_checkpoint_parent_free);
-    if (current) {
+    if (current && qemu_checkpoint_continues(dom, qmp, machine, doc)) {
         doc->parent = g_new0(VireoDomainCheckpointParent, 1);
         doc->parent->name = g_steal_pointer(&current);
     }
@@ -140,19 +143,15 @@ static JsonObject *add_action(const char *node, const char *name)
                           0);
 }
 
-/* The one before it of the same disk takes no more notes. */
-static void freeze_previous(GPtrArray *line, const char *dev, const QemuLayer *top,
-                            JsonArray *actions)
+/* Those before it of the same disk take no more notes. */
+static void freeze_previous(GPtrArray *line, const QemuLayer *top, JsonArray *actions)
 {
     for (guint i = 0; i < line->len; i++) {
-        const VireoDomainCheckpoint *before = line->pdata[i];
+        const char *before = ((VireoDomainCheckpoint *)line->pdata[i])->name;
 
-        if (!qemu_checkpoint_has(before, dev))
-            continue;
-        if (qemu_bitmap_in(top, before->name))
+        if (vireo_json_bool(qemu_bitmap_in(top, before), "recording"))
             json_array_add_object_element(
-                actions, qemu_bitmap_action("block-dirty-bitmap-disable", top->node, before->name));
-        return;
+                actions, qemu_bitmap_action("block-dirty-bitmap-disable", top->node, before));
     }
 }
 
@@ -171,7 +170,7 @@ JsonArray *qemu_checkpoint_actions(QemuDomain *dom, VireoQmp *qmp, const VireoDo
         if (!layers)
             return NULL;
         const QemuLayer *top = layers->pdata[0];
-        freeze_previous(line, dev, top, actions);
+        freeze_previous(line, top, actions);
         json_array_add_object_element(actions, add_action(top->node, doc->name));
     }
     return g_steal_pointer(&actions);
@@ -187,20 +186,15 @@ static gboolean agent(QemuDomain *dom, vireo_call *call, const char *command, GE
 
 /* The metadata first: a checkpoint that is known and has no bitmap is refused when it is asked for,
  * one that notes changes down unknown to anybody would be missing from those before it. */
-static gboolean create(QemuDomain *dom, vireo_call *call, VireoDomainCheckpoint *doc, guint flags,
-                       GError **error)
+static gboolean create_live(QemuDomain *dom, vireo_call *call, VireoDomainCheckpoint *doc, guint flags,
+                            GError **error)
 {
     g_autoptr(VireoQmp) qmp = NULL;
     g_autoptr(QemuDef) live = qemu_domain_live(dom);
     gboolean quiesce = (flags & VIREO_DOMAIN_CHECKPOINT_CREATE_QUIESCE) != 0;
 
-    if (!live) {
-        qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
-                   "domain '%s' does not run: checkpoints are made of running domains", dom->name);
-        return FALSE;
-    }
-    if (!(qmp = qemu_domain_monitor(dom, error)) || !qemu_blockjobs_none(dom, NULL, error) ||
-        !qemu_checkpoint_prepare(dom, live->doc, doc, error))
+    if (!live || !(qmp = qemu_domain_monitor(dom, error)) || !qemu_blockjobs_none(dom, NULL, error) ||
+        !qemu_checkpoint_prepare(dom, qmp, live->doc, doc, error))
         return FALSE;
     JsonArray *actions = qemu_checkpoint_actions(dom, qmp, live->doc, doc, error);
     if (!actions || !qemu_checkpoint_put(dom, vireo_domain_checkpoint_copy(doc), TRUE, error))
@@ -215,32 +209,79 @@ static gboolean create(QemuDomain *dom, vireo_call *call, VireoDomainCheckpoint 
     return done;
 }
 
+static gboolean create_off(QemuDomain *dom, vireo_call *call, VireoDomainCheckpoint *doc, guint flags,
+                           GError **error)
+{
+    g_autoptr(QemuDef) config = qemu_domain_config(dom);
+
+    if (flags & VIREO_DOMAIN_CHECKPOINT_CREATE_QUIESCE) {
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+                   "flag QUIESCE cannot take effect: domain '%s' does not run", dom->name);
+        return FALSE;
+    }
+    if (!config || !qemu_engine_mend(dom, error) ||
+        !qemu_checkpoint_prepare(dom, NULL, config->doc, doc, error) ||
+        !qemu_checkpoint_put(dom, vireo_domain_checkpoint_copy(doc), TRUE, error))
+        return FALSE;
+    if (qemu_checkpoint_make_off(dom, call, config->doc, doc, error))
+        return TRUE;
+    qemu_checkpoint_remove(dom, doc->name, NULL);
+    return FALSE;
+}
+
+static gboolean create(QemuDomain *dom, vireo_call *call, VireoDomainCheckpoint *doc, guint flags,
+                       GError **error)
+{
+    return qemu_domain_active(dom) ? create_live(dom, call, doc, flags, error)
+                                   : create_off(dom, call, doc, flags, error);
+}
+
 /* ---- redefining --------------------------------------------------------------------------------------- */
 
 static gboolean bitmaps_there(QemuDomain *dom, const VireoDomainCheckpoint *doc, GError **error)
 {
-    g_autoptr(VireoQmp) qmp = qemu_domain_monitor(dom, error);
-    g_autoptr(QemuDef) live = qmp ? qemu_domain_live(dom) : NULL;
+    gboolean active = qemu_domain_active(dom);
+    g_autoptr(VireoQmp) qmp = active ? qemu_domain_monitor(dom, error) : NULL;
+    g_autoptr(QemuDef) machine = qemu_domain_current(dom);
 
-    for (guint i = 0; live && doc->disks && i < doc->disks->disks.n; i++) {
+    if (active && !qmp)
+        return FALSE;
+    for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++) {
         const char *dev = doc->disks->disks.items[i]->name;
-        const VireoDomainDisk *disk = disk_named(live->doc, dev);
+        const VireoDomainDisk *disk = disk_named(machine->doc, dev);
         gboolean found = FALSE;
 
         if (!qemu_checkpoint_has(doc, dev))
             continue;
-        g_autoptr(GPtrArray) layers = disk ? qemu_bitmap_layers(qmp, disk, error) : NULL;
-        if (disk && !layers)
+        g_autoptr(GPtrArray) chain = disk ? qemu_image_chain(disk, error) : NULL;
+        if (disk && !chain)
             return FALSE;
-        for (guint n = 0; layers && n < layers->len; n++)
-            found |= qemu_bitmap_in(layers->pdata[n], doc->name) != NULL;
+        for (guint n = 0; chain && n < chain->len; n++) {
+            g_autofree char *real = qemu_real_path(((QemuImage *)chain->pdata[n])->path);
+            g_autoptr(GPtrArray) bitmaps = real ? qemu_bitmaps_of(qmp, real, NULL) : NULL;
+
+            found |= bitmaps && qemu_bitmaps_find(bitmaps, doc->name);
+        }
         if (!found) {
             qemu_error(error, VIREO_ERR_CHECKPOINT_INCONSISTENT,
                        "checkpoint '%s': no image of disk '%s' has its bitmap", doc->name, dev);
             return FALSE;
         }
     }
-    return live != NULL;
+    return TRUE;
+}
+
+/* Forgotten ones in between still are. */
+static void follow_current(QemuDomain *dom, VireoDomainCheckpoint *doc)
+{
+    g_autofree char *current = qemu_checkpoint_current(dom);
+
+    if (!current)
+        return;
+    if (!doc->parent)
+        doc->parent = g_new0(VireoDomainCheckpointParent, 1);
+    g_free(doc->parent->name);
+    doc->parent->name = g_steal_pointer(&current);
 }
 
 static gboolean redefine(QemuDomain *dom, VireoDomainCheckpoint *doc, guint flags, GError **error)
@@ -248,7 +289,7 @@ static gboolean redefine(QemuDomain *dom, VireoDomainCheckpoint *doc, guint flag
     const char *parent = doc->parent ? doc->parent->name : NULL;
     g_autoptr(VireoDomainCheckpoint) old = doc->name ? qemu_checkpoint_find(dom, doc->name) : NULL;
     g_autoptr(VireoDomainCheckpoint) above = parent ? qemu_checkpoint_find(dom, parent) : NULL;
-    g_autofree char *current = qemu_checkpoint_current(dom);
+    g_autofree char *current = qemu_checkpoint_current_seen(dom);
 
     if (!doc->name || !doc->has_creation_time || !doc->domain)
         qemu_error(error, VIREO_ERR_XML_DETAIL, "a checkpoint that is redefined has its name, its "
@@ -265,8 +306,11 @@ static gboolean redefine(QemuDomain *dom, VireoDomainCheckpoint *doc, guint flag
         qemu_error(error, VIREO_ERR_INVALID_ARG, "checkpoint '%s' cannot get another parent", doc->name);
     else if (!(flags & VIREO_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE) ||
              bitmaps_there(dom, doc, error)) {
-        gboolean latest = !old && !g_strcmp0(current, parent);
+        gboolean latest = !old && !g_strcmp0(current, parent) &&
+                          qemu_checkpoint_fate(dom, doc->name) == QEMU_CHECKPOINT_GONE;
 
+        if (latest)
+            follow_current(dom, doc);
         return qemu_checkpoint_put(dom, vireo_domain_checkpoint_copy(doc), latest, error);
     }
     return FALSE;
@@ -361,99 +405,21 @@ int qemu_domain_checkpoint_get_xml_desc(void *handle, vireo_call *call,
 
 /* ---- deleting ------------------------------------------------------------------------------------------ */
 
-/* The checkpoint before it that the disk took part in; NULL: none. */
-static char *before(QemuDomain *dom, const VireoDomainCheckpoint *doc, const char *dev)
+/* A bitmap that stays where it cannot be written to is remembered: it says what those before need. */
+static gboolean delete_one(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *name,
+                           GError **error)
 {
-    g_autofree char *at = doc->parent ? g_strdup(doc->parent->name) : NULL;
+    g_autoptr(QemuDef) machine = qemu_domain_current(dom);
+    gboolean left = FALSE;
 
-    while (at) {
-        g_autoptr(VireoDomainCheckpoint) one = qemu_checkpoint_find(dom, at);
-
-        if (one && qemu_checkpoint_has(one, dev))
-            return g_steal_pointer(&at);
-        g_free(at);
-        at = one && one->parent ? g_strdup(one->parent->name) : NULL;
-    }
-    return NULL;
-}
-
-/* What it noted down goes to the one before, which goes on taking notes if it did. */
-static void delete_bitmap(const QemuLayer *layer, const char *name, const char *before,
-                          JsonArray *actions)
-{
-    JsonObject *bitmap = qemu_bitmap_in(layer, name);
-
-    if (!bitmap)
-        return;
-    if (before) {
-        JsonArray *sources = json_array_new();
-
-        if (!qemu_bitmap_in(layer, before))
-            json_array_add_object_element(actions, add_action(layer->node, before));
-        else if (vireo_json_bool(bitmap, "recording"))
-            json_array_add_object_element(
-                actions, qemu_bitmap_action("block-dirty-bitmap-enable", layer->node, before));
-        if (!qemu_bitmap_in(layer, before) && !vireo_json_bool(bitmap, "recording"))
-            json_array_add_object_element(
-                actions, qemu_bitmap_action("block-dirty-bitmap-disable", layer->node, before));
-        json_array_add_string_element(sources, name);
-        json_array_add_object_element(
-            actions,
-            vireo_json_new('s', "type", "block-dirty-bitmap-merge", 'o', "data",
-                           vireo_json_new('s', "node", layer->node, 's', "target", before, 'a',
-                                          "bitmaps", sources, 0),
-                           0));
-    }
-    json_array_add_object_element(
-        actions, qemu_bitmap_action("block-dirty-bitmap-remove", layer->node, name));
-}
-
-static gboolean delete_bitmaps(QemuDomain *dom, VireoQmp *qmp, const VireoDomain *machine,
-                               const VireoDomainCheckpoint *doc, GError **error)
-{
-    g_autoptr(JsonArray) actions = json_array_new();
-
-    for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++) {
-        const char *dev = doc->disks->disks.items[i]->name;
-        const VireoDomainDisk *disk = disk_named(machine, dev);
-
-        if (!disk || !qemu_checkpoint_has(doc, dev))
-            continue;
-        g_autofree char *older = before(dom, doc, dev);
-        g_autoptr(GPtrArray) layers = qemu_bitmap_layers(qmp, disk, error);
-        if (!layers)
-            return FALSE;
-        for (guint n = 0; n < layers->len; n++)
-            delete_bitmap(layers->pdata[n], doc->name, older, actions);
-    }
-    return qemu_transaction(qmp, json_array_ref(actions), error);
-}
-
-static gboolean delete_one(QemuDomain *dom, VireoQmp *qmp, const char *name, GError **error)
-{
-    g_autoptr(VireoDomainCheckpoint) doc = qemu_checkpoint_find(dom, name);
-    g_autoptr(QemuDef) live = qemu_domain_live(dom);
-
-    if (qmp && live && !delete_bitmaps(dom, qmp, live->doc, doc, error))
+    if (!qemu_checkpoint_dissolve(dom, call, qmp, machine->doc, name, &left, error))
         return FALSE;
-    return qemu_checkpoint_remove(dom, name, error);
+    return left ? qemu_checkpoint_hide(dom, name, QEMU_CHECKPOINT_DELETED, error)
+                : qemu_checkpoint_remove(dom, name, error);
 }
 
-static gboolean may_forget(QemuDomain *dom, const char *name, gboolean children_only, GError **error)
-{
-    g_autoptr(VireoDomainCheckpoint) doc = qemu_checkpoint_find(dom, name);
-    const char *parent = children_only ? name : doc->parent ? doc->parent->name : NULL;
-
-    if (!parent)
-        return TRUE;
-    qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-               "checkpoint '%s' cannot be forgotten while '%s' is there, which needs what it noted down: "
-               "delete it without METADATA_ONLY, or begin with '%s'", children_only ? "below" : name,
-               parent, parent);
-    return FALSE;
-}
-
-static gboolean delete_all(QemuDomain *dom, const char *name, guint flags, GError **error)
+static gboolean delete_all(QemuDomain *dom, vireo_call *call, const char *name, guint flags,
+                           GError **error)
 {
     gboolean only = (flags & VIREO_DOMAIN_CHECKPOINT_DELETE_CHILDREN_ONLY) != 0;
     gboolean below = only || (flags & VIREO_DOMAIN_CHECKPOINT_DELETE_CHILDREN);
@@ -464,19 +430,12 @@ static gboolean delete_all(QemuDomain *dom, const char *name, guint flags, GErro
 
     if (!only)
         g_ptr_array_add(doomed, g_strdup(name));
-    if (metadata && doomed->len && !may_forget(dom, name, only, error))
-        return FALSE;
-    if (!metadata && !qemu_domain_active(dom)) {
-        qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
-                   "domain '%s' does not run: the bitmaps of its checkpoints are deleted while it does "
-                   "(METADATA_ONLY forgets a checkpoint)", dom->name);
-        return FALSE;
-    }
-    if (!metadata && (!(qmp = qemu_domain_monitor(dom, error)) ||
+    if (!metadata && ((qemu_domain_active(dom) && !(qmp = qemu_domain_monitor(dom, error))) ||
                       !qemu_blockjobs_none(dom, NULL, error)))
         return FALSE;
     for (guint i = 0; i < doomed->len; i++)
-        if (!delete_one(dom, qmp, doomed->pdata[i], error))
+        if (metadata ? !qemu_checkpoint_hide(dom, doomed->pdata[i], QEMU_CHECKPOINT_FORGOTTEN, error)
+                     : !delete_one(dom, call, qmp, doomed->pdata[i], error))
             return FALSE;
     return TRUE;
 }
@@ -494,7 +453,7 @@ int qemu_domain_checkpoint_delete(void *handle, vireo_call *call,
         return VIREO_FAIL;
     if (!doc)
         return missing(conn, call, dom, args->checkpoint.name);
-    gboolean done = delete_all(dom, doc->name, args->flags, &error);
+    gboolean done = delete_all(dom, call, doc->name, args->flags, &error);
     qemu_checkpoints_publish(dom);
     return done ? VIREO_OK : qemu_fail(conn->driver, call, error);
 }

@@ -88,9 +88,9 @@ static gboolean inconsistent(const VireoDomainDisk *disk, const char *name, cons
     return FALSE;
 }
 
-/* Adds what one checkpoint noted down, in whichever images. */
+/* Adds what one checkpoint noted down, in whichever images. gone: it may be that others have it. */
 static gboolean add_sources(GPtrArray *layers, const VireoDomainDisk *disk, const char *name,
-                            JsonArray *sources, GError **error)
+                            gboolean gone, JsonArray *sources, GError **error)
 {
     guint found = 0;
 
@@ -106,7 +106,9 @@ static gboolean add_sources(GPtrArray *layers, const VireoDomainDisk *disk, cons
             sources, vireo_json_new('s', "node", layer->node, 's', "name", name, 0));
         found++;
     }
-    return found || inconsistent(disk, name, "no image has its bitmap", error);
+    return found || gone || inconsistent(disk, name, "no image has its bitmap any more, since the disk "
+                                         "got another one, or other content: a full backup is needed",
+                                         error);
 }
 
 static JsonArray *sources_since(QemuDomain *dom, GPtrArray *layers, const VireoDomainDisk *disk,
@@ -117,7 +119,8 @@ static JsonArray *sources_since(QemuDomain *dom, GPtrArray *layers, const VireoD
     const char *dev = disk->target->dev, *latest = NULL;
 
     if (!line) {
-        inconsistent(disk, since, "it does not lead to the latest one", error);
+        inconsistent(disk, since, "what was written since is not known: it does not lead to what the "
+                     "disk is now (after a revert, say); a full backup is needed", error);
         return NULL;
     }
     for (guint i = 0; i < line->len; i++) {
@@ -125,17 +128,19 @@ static JsonArray *sources_since(QemuDomain *dom, GPtrArray *layers, const VireoD
 
         if (!qemu_checkpoint_has(doc, dev))
             continue;
-        if (!add_sources(layers, disk, doc->name, sources, error))
+        gboolean gone = qemu_checkpoint_fate(dom, doc->name) == QEMU_CHECKPOINT_DELETED;
+        if (!add_sources(layers, disk, doc->name, gone, sources, error))
             return NULL;
-        latest = latest ? latest : doc->name;
+        if (!latest && (!gone || qemu_bitmap_in(layers->pdata[0], doc->name)))
+            latest = doc->name;
     }
     if (!qemu_checkpoint_has(line->pdata[line->len - 1], dev)) {
         inconsistent(disk, since, "the disk took no part in it", error);
         return NULL;
     }
-    JsonObject *now = qemu_bitmap_in(layers->pdata[0], latest);
+    JsonObject *now = latest ? qemu_bitmap_in(layers->pdata[0], latest) : NULL;
     if (!now || !vireo_json_bool(now, "recording")) {
-        inconsistent(disk, latest, "nothing is noted down since", error);
+        inconsistent(disk, latest ? latest : since, "nothing is noted down since: a full backup is needed", error);
         return NULL;
     }
     return g_steal_pointer(&sources);

@@ -188,7 +188,7 @@ static Outcome collect(QemuDomain *dom)
 
     if (!g_mutex_trylock(&dom->job))
         return LATER;
-    if (!qemu_blockjobs_none(dom, NULL, NULL) || !qemu_checkpoints_none(dom, NULL, NULL)) {
+    if (!qemu_blockjobs_none(dom, NULL, NULL)) {
         g_mutex_unlock(&dom->job);
         return LATER;
     }

@@ -215,8 +215,6 @@ gboolean qemu_domain_impact(QemuDomain *dom, guint flags, gboolean *live, gboole
                             GError **error);
 /* Refuses with BLOCK_COPY_ACTIVE while a disk (NULL: any) has a block job. */
 gboolean qemu_blockjobs_none(QemuDomain *dom, const char *dev, GError **error);
-/* Refuses while a disk (NULL: any) has a checkpoint, whose bitmaps would be wrong afterwards. */
-gboolean qemu_checkpoints_none(QemuDomain *dom, const char *dev, GError **error);
 
 /* Writes the stored definition, then shares it. */
 gboolean qemu_domain_store(QemuDomain *dom, QemuDef *def, GError **error);

@@ -42,6 +42,9 @@ gboolean qemu_engine_make_file(QemuDomain *dom, const char *path, const char *li
 /* An overlay of backing. */
 gboolean qemu_engine_make_overlay(QemuDomain *dom, vireo_call *call, const char *path,
                                   const char *backing, GError **error);
+/* Runs a tool of QEMU's on an image it may write to, while nothing else has it open. */
+gboolean qemu_engine_image_tool(QemuDomain *dom, vireo_call *call, const char *image,
+                                const char *const *argv, GError **error);
 /* One step with files only. */
 gboolean qemu_engine_image_step(QemuDomain *dom, vireo_call *call, const QemuStep *step,
                                 GError **error);
@@ -67,6 +70,9 @@ gboolean qemu_live_open(QemuDomain *dom, VireoQmp *qmp, const VireoDomainDisk *d
 void qemu_live_close(VireoQmp *qmp, const char *path);
 /* Whether a disk of the guest is this image. */
 gboolean qemu_live_is_top(VireoQmp *qmp, const char *path);
+/* Reopens an image below a disk's own. */
+gboolean qemu_live_writable(QemuDomain *dom, VireoQmp *qmp, const char *path, gboolean writable,
+                            GError **error);
 /* All overlays and internal snapshots of the plan at once. points: whether internal ones too. */
 gboolean qemu_live_transaction(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error);
 /* PULL and DROP_POINT on images QEMU has open. *done: it was one of these. */

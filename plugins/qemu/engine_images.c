@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bitmaps.h"
+#include "checkpoint.h"
 #include "images.h"
 #include "run.h"
 
@@ -57,6 +59,15 @@ static void take_back(QemuDomain *dom)
 {
     if (!qemu_domain_active(dom))
         qemu_image_take_back(dom->space->driver, dom->uuid_text);
+}
+
+gboolean qemu_engine_image_tool(QemuDomain *dom, vireo_call *call, const char *image,
+                                const char *const *argv, GError **error)
+{
+    gboolean done = lend(dom, image, TRUE, error) && run_tool(dom, FALSE, call, argv, error);
+
+    take_back(dom);
+    return done;
 }
 
 /* ---- files ------------------------------------------------------------------------ */
@@ -170,6 +181,7 @@ static gboolean clone_image(QemuDomain *dom, vireo_call *call, const QemuStep *s
 
     if (!qemu_engine_make_file(dom, step->image, step->other, error) ||
         !lend(dom, step->other, FALSE, error) || !run_tool(dom, FALSE, call, argv, error) ||
+        !qemu_bitmaps_drop(dom, call, NULL, step->image, error) ||
         !qemu_snapshot_image_do(dom, call, step->image, 'a', step->tag, error))
         return FALSE;
     g_autoptr(QemuImageInfo) info = qemu_image_inspect(step->image, TRUE, error);
@@ -203,6 +215,28 @@ static char *pull_key(QemuDomain *dom)
     return g_strdup_printf("pull/%s/%s", dom->space->key, dom->uuid_text);
 }
 
+/* Copying data up is no change: their names. */
+static JsonArray *taking_notes(const char *image)
+{
+    g_autoptr(GPtrArray) bitmaps = qemu_bitmaps_read(image, NULL);
+    JsonArray *names = json_array_new();
+
+    for (guint i = 0; bitmaps && i < bitmaps->len; i++)
+        if (((QemuBitmap *)bitmaps->pdata[i])->recording)
+            json_array_add_string_element(names, ((QemuBitmap *)bitmaps->pdata[i])->name);
+    return names;
+}
+
+static gboolean set_notes(QemuDomain *dom, const char *image, JsonArray *names, QemuBitmapOp op,
+                          GError **error)
+{
+    g_autoptr(GPtrArray) edits = qemu_bitmap_edits();
+
+    for (guint i = 0; i < vireo_json_length(names); i++)
+        qemu_bitmap_edit(edits, op, json_array_get_string_element(names, i), NULL, NULL);
+    return qemu_bitmaps_change(dom, NULL, NULL, image, edits, error);
+}
+
 static gboolean note_pull(QemuDomain *dom, const char *image, GError **error)
 {
     QemuDriver *driver = dom->space->driver;
@@ -211,8 +245,9 @@ static gboolean note_pull(QemuDomain *dom, const char *image, GError **error)
 
     if (!info)
         return !backing;
-    g_autoptr(JsonObject) object = vireo_json_new('s', "image", image, 's', "backing", backing, 's',
-                                                  "format", format_name(info), 0);
+    g_autoptr(JsonObject) object =
+        vireo_json_new('s', "image", image, 's', "backing", backing, 's', "format", format_name(info),
+                       'a', "bitmaps", taking_notes(image), 0);
     g_autofree char *text = vireo_json_text(object);
     if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
         return TRUE;
@@ -250,8 +285,9 @@ gboolean qemu_engine_mend(QemuDomain *dom, GError **error)
     const char *argv[] = { IMAGE_TOOL, "rebase", "-q", "-u", "-f", "qcow2", "-b", backing, "-F",
                            vireo_json_string(noted, "format"), image, NULL };
     gboolean mended = g_strcmp0(now, backing) == 0 || !g_file_test(backing, G_FILE_TEST_EXISTS) ||
-                      (lend(dom, image, TRUE, error) && run_tool(dom, FALSE, NULL, argv, error));
-    take_back(dom);
+                      qemu_engine_image_tool(dom, NULL, image, argv, error);
+    if (mended && !set_notes(dom, image, vireo_json_array(noted, "bitmaps"), QEMU_BITMAP_ENABLE, NULL))
+        qemu_checkpoint_cut(dom, NULL);
     if (mended)
         forget_pull(dom);
     return mended;
@@ -271,14 +307,20 @@ static gboolean pull(QemuDomain *dom, vireo_call *call, const QemuStep *step, GE
         argv[7] = step->image;
         argv[8] = NULL;
     }
-    gboolean done = qemu_engine_mend(dom, error) && note_pull(dom, step->image, error) &&
+    if (!qemu_engine_mend(dom, error))
+        return FALSE;
+    qemu_bitmaps_raise(dom, call, NULL, step->image, step->other);
+    JsonArray *notes = taking_notes(step->image);
+    gboolean done = note_pull(dom, step->image, error) &&
+                    set_notes(dom, step->image, notes, QEMU_BITMAP_DISABLE, error) &&
                     lend(dom, step->image, TRUE, error) &&
                     run_tool(dom, TRUE, call, argv, error);
     take_back(dom);
-    if (done)
+    if (done && set_notes(dom, step->image, notes, QEMU_BITMAP_ENABLE, NULL))
         forget_pull(dom);
     else
         qemu_engine_mend(dom, NULL);
+    json_array_unref(notes);
     return done;
 }
 
@@ -295,7 +337,8 @@ static gboolean point(QemuDomain *dom, vireo_call *call, const QemuStep *step, c
 {
     if (what == 'd' && !holds(step->image, step->tag))
         return TRUE;
-    gboolean done = lend(dom, step->image, TRUE, error) &&
+    gboolean done = (what != 'a' || qemu_bitmaps_drop(dom, call, NULL, step->image, error)) &&
+                    lend(dom, step->image, TRUE, error) &&
                     qemu_snapshot_image_do(dom, call, step->image, what, step->tag, error);
     take_back(dom);
     return done;
@@ -306,9 +349,10 @@ gboolean qemu_engine_image_step(QemuDomain *dom, vireo_call *call, const QemuSte
 {
     switch (step->kind) {
     case QEMU_STEP_OVERLAY:
-        return qemu_engine_make_overlay(dom, call, step->image, step->other, error);
+        return qemu_engine_make_overlay(dom, call, step->image, step->other, error) &&
+               qemu_bitmaps_carry(dom, call, step->other, step->image, error);
     case QEMU_STEP_ADOPT:
-        return TRUE;
+        return qemu_bitmaps_carry(dom, call, step->other, step->image, error);
     case QEMU_STEP_POINT:
         return point(dom, call, step, 'c', error);
     case QEMU_STEP_APPLY:

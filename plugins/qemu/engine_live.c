@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "bitmaps.h"
 #include "events.h"
 #include "images.h"
 #include "launch.h"
@@ -153,20 +154,36 @@ static JsonObject *action(VireoQmp *qmp, JsonNode *nodes, const QemuStep *step, 
                           vireo_json_new('s', "node", other, 's', "overlay", image, 0), 0);
 }
 
+static JsonArray *bitmaps_of(JsonNode *nodes, const char *node)
+{
+    JsonArray *list = vireo_json_node_array(nodes);
+
+    for (guint i = 0; i < vireo_json_length(list); i++)
+        if (!g_strcmp0(vireo_json_string(vireo_json_element(list, i), "node-name"), node))
+            return vireo_json_array(vireo_json_element(list, i), "dirty-bitmaps");
+    return NULL;
+}
+
+static gboolean has_bitmap(JsonArray *bitmaps, const char *name)
+{
+    for (guint i = 0; i < vireo_json_length(bitmaps); i++)
+        if (!g_strcmp0(vireo_json_string(vireo_json_element(bitmaps, i), "name"), name))
+            return TRUE;
+    return FALSE;
+}
+
 /* The overlay goes on noting down what the checkpoints of the image it covers did. */
 static void carry_bitmaps(JsonNode *nodes, const QemuStep *step, JsonArray *actions)
 {
     g_autofree char *overlay = find_node(nodes, step->image, FALSE);
     g_autofree char *covered = find_node(nodes, step->other, FALSE);
-    JsonArray *list = vireo_json_node_array(nodes), *bitmaps = NULL;
+    JsonArray *bitmaps = bitmaps_of(nodes, covered), *there = bitmaps_of(nodes, overlay);
 
-    for (guint i = 0; i < vireo_json_length(list) && !bitmaps; i++)
-        if (!g_strcmp0(vireo_json_string(vireo_json_element(list, i), "node-name"), covered))
-            bitmaps = vireo_json_array(vireo_json_element(list, i), "dirty-bitmaps");
     for (guint i = 0; i < vireo_json_length(bitmaps); i++) {
         JsonObject *bitmap = vireo_json_element(bitmaps, i);
 
-        if (!vireo_json_bool(bitmap, "recording") || !vireo_json_bool(bitmap, "persistent"))
+        if (!vireo_json_bool(bitmap, "recording") || !vireo_json_bool(bitmap, "persistent") ||
+            has_bitmap(there, vireo_json_string(bitmap, "name")))
             continue;
         json_array_add_object_element(
             actions, vireo_json_new('s', "type", "block-dirty-bitmap-add", 'o', "data",
@@ -225,6 +242,15 @@ static gboolean set_writable(VireoQmp *qmp, const char *path, gboolean writable,
     json_array_add_object_element(options, top);
     return nodes && vireo_qmp_run(qmp, "blockdev-reopen", vireo_json_new('a', "options", options, 0),
                                   NULL, error);
+}
+
+gboolean qemu_live_writable(QemuDomain *dom, VireoQmp *qmp, const char *path, gboolean writable,
+                            GError **error)
+{
+    QemuImage image = { (char *)path, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2, FALSE, TRUE };
+
+    return (!writable || qemu_image_give(dom->space->driver, dom->uuid_text, &image, error)) &&
+           set_writable(qmp, path, writable, error);
 }
 
 static gboolean drop_point(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
@@ -295,6 +321,7 @@ static gboolean finalize(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const
 {
     if (!qemu_job_pending(dom, call, qmp, id, error))
         return FALSE;
+    qemu_bitmaps_raise(dom, call, qmp, step->image, step->other);
     if (!qemu_live_flush(qmp, node, error)) {
         end_job(dom, qmp, id);
         return FALSE;
@@ -315,15 +342,13 @@ static gboolean stream(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const Q
                        const char *node, GError **error)
 {
     g_autofree char *base = step->other ? need_node(qmp, step->other, error) : NULL;
-    QemuImage image = { step->image, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2, FALSE, TRUE };
     gboolean top = qemu_live_is_top(qmp, step->image);
     const char *id = "vireo-pull";
 
     if (step->other && !base)
         return FALSE;
     end_job(dom, qmp, id);
-    if (!top && (!qemu_image_give(dom->space->driver, dom->uuid_text, &image, error) ||
-                 !set_writable(qmp, step->image, TRUE, error)))
+    if (!top && !qemu_live_writable(dom, qmp, step->image, TRUE, error))
         return FALSE;
     gboolean done =
         vireo_qmp_run(qmp, "block-stream",

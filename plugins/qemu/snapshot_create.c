@@ -234,8 +234,7 @@ int qemu_snapshot_create(QemuConn *conn, vireo_call *call,
         args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE ? VIREO_MODEL_PARSE_VALIDATE : 0,
         &error);
     if (!doc || ((!again || doc->name) && !check_name(dom, doc, &error)) ||
-        (!again && !qemu_blockjobs_none(dom, NULL, &error)) ||
-        (!again && !qemu_domain_active(dom) && !qemu_checkpoints_none(dom, NULL, &error)))
+        (!again && !qemu_blockjobs_none(dom, NULL, &error)))
         return qemu_fail(conn->driver, call, error);
     g_autoptr(QemuTell) tell = told ? qemu_tell_new(dom, call) : NULL;
     char *name = host->strdup(call, doc->name ? doc->name : "");

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bitmaps.h"
+#include "checkpoint.h"
 #include "events.h"
 #include "images.h"
 #include "machine.h"
@@ -75,6 +77,20 @@ static gboolean plan(QemuRevert *revert, guint flags, GError **error)
     return revert->tops && qemu_snapshot_complete(snap, revert->def->doc, revert->tops, error);
 }
 
+/* What they say is not true of what the snapshot holds, and QEMU does not go back while they are there. */
+static gboolean drop_bitmaps(QemuRevert *revert, VireoQmp *qmp, GError **error)
+{
+    for (guint i = 0; i < revert->tops->len; i++) {
+        const QemuTop *top = revert->tops->pdata[i];
+        g_autofree char *real = qemu_real_path(top->path);
+
+        if (real && qemu_snap_has_disk(revert->snap, top->dev) &&
+            !qemu_bitmaps_drop(revert->dom, revert->call, qmp, real, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /* ---- in the running QEMU ------------------------------------------------------- */
 
 static void set_quiet(QemuDomain *dom, gboolean quiet)
@@ -92,6 +108,7 @@ static gboolean load_in_place(QemuRevert *revert, GError **error)
     set_quiet(dom, TRUE);
     /* Stopped first: not one instruction runs between loading and the state that was asked for. */
     gboolean loaded = vireo_qmp_run(revert->qmp, "stop", NULL, NULL, error) &&
+                      drop_bitmaps(revert, revert->qmp, error) &&
                       qemu_snapshot_load_job(dom, revert->call, revert->qmp,
                                              revert->snap->doc->name, error);
     gboolean go = loaded ? !revert->paused : was_running;
@@ -174,6 +191,11 @@ static gboolean apply_to_images(QemuRevert *revert, GError **error)
         image_each(revert, all, 'd', UNDO_TAG, NULL);
         return FALSE;
     }
+    if (!drop_bitmaps(revert, NULL, error)) {
+        journal_end(revert->dom);
+        image_each(revert, all, 'd', UNDO_TAG, NULL);
+        return FALSE;
+    }
     gboolean applied = image_each(revert, all, 'a', revert->snap->doc->name, error);
     if (!applied)
         image_each(revert, all, 'a', UNDO_TAG, NULL);
@@ -238,7 +260,8 @@ static gboolean through_restart(QemuRevert *revert, GError **error)
                    "have to be started anew", revert->dom->name, revert->snap->doc->name);
         return FALSE;
     }
-    if (!qemu_snap_has_memory(revert->snap) && !apply_to_images(revert, error))
+    if (qemu_snap_has_memory(revert->snap) ? !drop_bitmaps(revert, NULL, error)
+                                           : !apply_to_images(revert, error))
         return FALSE;
     return !revert->start || qemu_revert_start(revert, error);
 }
@@ -315,7 +338,7 @@ int qemu_snapshot_revert(QemuConn *conn, vireo_call *call,
                                         args->snap.name);
     revert.snap = snap;
     revert.force = (args->flags & VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE) != 0;
-    if (!qemu_blockjobs_none(dom, NULL, &error) || !qemu_checkpoints_none(dom, NULL, &error) || !plan(&revert, args->flags, &error))
+    if (!qemu_blockjobs_none(dom, NULL, &error) || !plan(&revert, args->flags, &error))
         return qemu_fail(conn->driver, call, error);
     if (told) {
         g_autoptr(QemuTell) tell = qemu_tell_new(dom, call);
@@ -326,6 +349,7 @@ int qemu_snapshot_revert(QemuConn *conn, vireo_call *call,
     }
     if (!go_back(&revert, &error))
         return qemu_fail(conn->driver, call, error);
+    qemu_checkpoints_reseat(dom);
     qemu_domain_publish(dom);
     qemu_tree_publish(dom);
     return VIREO_OK;

@@ -137,8 +137,7 @@ class Checkpoints(blocktest.Case):
         self.virsh_fails("checkpoint-delete", "d", "none")
         self.assertEqual(self.points(), ["c1"])
         self.off()
-        self.virsh_fails("checkpoint-create-as", "d", "c2")
-        self.virsh_fails("checkpoint-delete", "d", "c1")
+        self.virsh_fails("checkpoint-create-as", "d", "c1")
         self.virsh_fails("undefine", "d")
         self.virsh("undefine", "d", "--checkpoints-metadata")
 
@@ -147,19 +146,6 @@ class Checkpoints(blocktest.Case):
         self.guest(path)
         self.virsh_fails("checkpoint-create-as", "d", "c1")
         self.virsh("checkpoint-create-as", "d", "c1", "--diskspec", "vda")
-
-    @vireo_only("libvirtd loses notes here")
-    def test_what_would_make_them_wrong_is_refused(self):
-        base = self.image("base")
-        top = self.image("disk", backing="base")
-        self.guest(top)
-        self.virsh("snapshot-create-as", "d", "s1")
-        self.point("c1")
-        target = os.path.join(self.work, "copy")
-        for args in (["blockpull", "d", "vdb"], ["blockcommit", "d", "vdb", "--active"],
-                     ["blockcopy", "d", "vdb", target, "--transient-job"], ["snapshot-revert", "d", "s1"]):
-            self.assertIn("checkpoint 'c1'", self.virsh_fails(*args))
-        self.assertTrue(os.path.exists(base))
 
     def test_overlays_go_on(self):
         self.begin("c1")
