@@ -4,6 +4,7 @@
 
 #include "checkpoint.h"
 #include "engine.h"
+#include "images.h"
 
 #define IMAGE_TOOL "/usr/bin/qemu-img"
 
@@ -186,7 +187,11 @@ static gboolean change_file(QemuDomain *dom, vireo_call *call, const char *path,
         [QEMU_BITMAP_MERGE] = "--merge",     [QEMU_BITMAP_REMOVE] = "--remove",
     };
     const char *argv[16] = { IMAGE_TOOL, "bitmap", options[edit->op] };
+    QemuImage from = { edit->from, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2, TRUE, TRUE };
     guint n = 3;
+
+    if (edit->from && !qemu_image_give(dom->space->driver, dom->uuid_text, &from, error))
+        return FALSE;
 
     if (edit->op == QEMU_BITMAP_MERGE)
         argv[n++] = edit->other;

@@ -51,6 +51,11 @@ gboolean qemu_bitmaps_carry(QemuDomain *dom, vireo_call *call, const char *cover
  * before they go. What cannot be saved is not relied on any more. */
 void qemu_bitmaps_raise(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *image,
                         const char *base);
+/* Files only, while data is copied up into the image: nothing but `aside` has them until they are put back.
+ * Either may be done again after it was cut short. */
+gboolean qemu_bitmaps_set_aside(QemuDomain *dom, vireo_call *call, const char *image, const char *aside,
+                                GError **error);
+gboolean qemu_bitmaps_put_back(QemuDomain *dom, const char *image, const char *aside, GError **error);
 /* The disk moves from the images of `chain` (paths, the disk's own first) to `target`, which is written to
  * already: notes are taken there from now on. */
 gboolean qemu_bitmaps_move(QemuDomain *dom, VireoQmp *qmp, const char *const *chain,

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "bitmaps.h"
-#include "checkpoint.h"
 #include "images.h"
 #include "run.h"
 
@@ -215,29 +214,7 @@ static char *pull_key(QemuDomain *dom)
     return g_strdup_printf("pull/%s/%s", dom->space->key, dom->uuid_text);
 }
 
-/* Copying data up is no change: their names. */
-static JsonArray *taking_notes(const char *image)
-{
-    g_autoptr(GPtrArray) bitmaps = qemu_bitmaps_read(image, NULL);
-    JsonArray *names = json_array_new();
-
-    for (guint i = 0; bitmaps && i < bitmaps->len; i++)
-        if (((QemuBitmap *)bitmaps->pdata[i])->recording)
-            json_array_add_string_element(names, ((QemuBitmap *)bitmaps->pdata[i])->name);
-    return names;
-}
-
-static gboolean set_notes(QemuDomain *dom, const char *image, JsonArray *names, QemuBitmapOp op,
-                          GError **error)
-{
-    g_autoptr(GPtrArray) edits = qemu_bitmap_edits();
-
-    for (guint i = 0; i < vireo_json_length(names); i++)
-        qemu_bitmap_edit(edits, op, json_array_get_string_element(names, i), NULL, NULL);
-    return qemu_bitmaps_change(dom, NULL, NULL, image, edits, error);
-}
-
-static gboolean note_pull(QemuDomain *dom, const char *image, GError **error)
+static gboolean note_pull(QemuDomain *dom, const char *image, const char *aside, GError **error)
 {
     QemuDriver *driver = dom->space->driver;
     g_autofree char *key = pull_key(dom), *backing = qemu_engine_backing(image);
@@ -247,7 +224,7 @@ static gboolean note_pull(QemuDomain *dom, const char *image, GError **error)
         return !backing;
     g_autoptr(JsonObject) object =
         vireo_json_new('s', "image", image, 's', "backing", backing, 's', "format", format_name(info),
-                       'a', "bitmaps", taking_notes(image), 0);
+                       's', "aside", aside, 0);
     g_autofree char *text = vireo_json_text(object);
     if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
         return TRUE;
@@ -279,15 +256,19 @@ gboolean qemu_engine_mend(QemuDomain *dom, GError **error)
 
     driver->host->state_each(driver->core, key, read_pull, &noted);
     const char *image = vireo_json_string(noted, "image"), *backing = vireo_json_string(noted, "backing");
-    if (!image || !backing)
+    if (!image || !backing || !g_file_test(image, G_FILE_TEST_EXISTS)) {
+        if (vireo_json_string(noted, "aside"))
+            qemu_engine_unlink(dom, vireo_json_string(noted, "aside"), NULL);
+        if (noted)
+            forget_pull(dom);
         return TRUE;
+    }
     g_autofree char *now = qemu_engine_backing(image);
     const char *argv[] = { IMAGE_TOOL, "rebase", "-q", "-u", "-f", "qcow2", "-b", backing, "-F",
                            vireo_json_string(noted, "format"), image, NULL };
     gboolean mended = g_strcmp0(now, backing) == 0 || !g_file_test(backing, G_FILE_TEST_EXISTS) ||
                       qemu_engine_image_tool(dom, NULL, image, argv, error);
-    if (mended && !set_notes(dom, image, vireo_json_array(noted, "bitmaps"), QEMU_BITMAP_ENABLE, NULL))
-        qemu_checkpoint_cut(dom, NULL);
+    mended = mended && qemu_bitmaps_put_back(dom, image, vireo_json_string(noted, "aside"), error);
     if (mended)
         forget_pull(dom);
     return mended;
@@ -310,17 +291,17 @@ static gboolean pull(QemuDomain *dom, vireo_call *call, const QemuStep *step, GE
     if (!qemu_engine_mend(dom, error))
         return FALSE;
     qemu_bitmaps_raise(dom, call, NULL, step->image, step->other);
-    JsonArray *notes = taking_notes(step->image);
-    gboolean done = note_pull(dom, step->image, error) &&
-                    set_notes(dom, step->image, notes, QEMU_BITMAP_DISABLE, error) &&
+    g_autofree char *aside = g_strconcat(step->image, ".bitmaps", NULL);
+    gboolean done = note_pull(dom, step->image, aside, error) &&
+                    qemu_bitmaps_set_aside(dom, call, step->image, aside, error) &&
                     lend(dom, step->image, TRUE, error) &&
                     run_tool(dom, TRUE, call, argv, error);
     take_back(dom);
-    if (done && set_notes(dom, step->image, notes, QEMU_BITMAP_ENABLE, NULL))
+    done = done && qemu_bitmaps_put_back(dom, step->image, aside, error);
+    if (done)
         forget_pull(dom);
     else
         qemu_engine_mend(dom, NULL);
-    json_array_unref(notes);
     return done;
 }
 
