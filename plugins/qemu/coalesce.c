@@ -8,6 +8,7 @@
 #include "engine.h"
 #include "ops.h"
 #include "params.h"
+#include "saving.h"
 
 #define AGAIN_US (100 * 1000)       /* after somebody else wanted the domain */
 #define RETRY_US (500 * 1000) /* after a failure, then twice as much each time */
@@ -86,6 +87,11 @@ int qemu_domain_get_job_stats(void *handle, vireo_call *call,
     if (!dom)
         return VIREO_FAIL;
     qemu_params_init(&params, conn->driver, call);
+    if (qemu_saving_stats(dom, completed, (args->flags & VIREO_DOMAIN_JOB_STATS_KEEP_COMPLETED) != 0, &params,
+                          &ret->type)) {
+        ret->params.val = qemu_params_take(&params, &ret->params.len);
+        return VIREO_OK;
+    }
     gboolean backup =
         qemu_backup_figures(dom, completed,
                             (args->flags & VIREO_DOMAIN_JOB_STATS_KEEP_COMPLETED) != 0, &figures);
@@ -128,7 +134,7 @@ int qemu_domain_abort_job_flags(void *handle, vireo_call *call,
 
     if (!dom)
         return VIREO_FAIL;
-    if (qemu_backup_abort(dom))
+    if (qemu_backup_abort(dom) || qemu_saving_abort(dom))
         return VIREO_OK;
     g_mutex_lock(&dom->lock);
     gboolean busy = dom->merge.image != NULL;

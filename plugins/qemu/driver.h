@@ -56,6 +56,7 @@ struct QemuDriver {
     GCond terminals_gone; /* one of them */
     GPtrArray *terminals; /* consoles and channels with a client: see terminal.c */
     QemuCoalescer *coalescer;
+    GPtrArray *rests; /* of snapshots an earlier daemon began: see snapshot_live.c; lock held */
     gint stopping;
 };
 
@@ -86,6 +87,17 @@ typedef struct {
     gint64 since;
     gboolean stop; /* a client's wish */
 } QemuMerge;
+
+/* The guest's memory on its way to a file: see saving.h. */
+typedef struct {
+    gboolean active, stop; /* it is written now; a client's wish */
+    gboolean watched, stuck; /* the memory is watched for writes; and nobody but QEMU can end that */
+    gboolean over, failed; /* figures are of the last one */
+    int operation;
+    gint64 since, elapsed_us;
+    gint64 stopped_at, pause_us; /* by QEMU's clock */
+    guint64 total, done, left;
+} QemuSaving;
 
 struct QemuDomain {
     gint refs;
@@ -135,6 +147,7 @@ struct QemuDomain {
     guint waiting;   /* who waits for the job */
     gboolean yields; /* whoever has the job gives way to them */
     QemuMerge merge;
+    QemuSaving saving;
 
     QemuCheckpoints *checkpoints;
     QemuTree *tree; /* snapshots; only touched with job held, or before anybody knows the domain */

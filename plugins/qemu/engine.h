@@ -73,7 +73,10 @@ gboolean qemu_live_is_top(VireoQmp *qmp, const char *path);
 /* Reopens an image below a disk's own. */
 gboolean qemu_live_writable(QemuDomain *dom, VireoQmp *qmp, const char *path, gboolean writable,
                             GError **error);
-/* All overlays and internal snapshots of the plan at once. points: whether internal ones too. */
+/* The arguments of the transaction that makes all overlays and internal snapshots of the plan at once; NULL with error.
+ * points: whether internal ones too. */
+JsonObject *qemu_live_actions(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error);
+/* Carries it out. */
 gboolean qemu_live_transaction(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error);
 /* PULL and DROP_POINT on images QEMU has open. *done: it was one of these. */
 gboolean qemu_live_step(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
@@ -98,6 +101,8 @@ typedef struct QemuWork {
     void *opaque;
     gboolean before_by_hand;   /* the steps before no_return are done by middle */
     struct QemuTell *tell;     /* nothing is done: the plan is told; NULL: carried out */
+    gboolean goes_on;          /* the guest writes to new images before no_return */
+    gboolean stops, freezes;   /* meanwhile the guest stands still; its file systems are held */
 } QemuWork;
 
 /* Journals and carries out; undoes what it did when it fails before the point of no return. */
@@ -106,5 +111,11 @@ gboolean qemu_work_run(QemuWork *work, GError **error);
 gboolean qemu_work_sent(QemuWork *work, GError **error);
 /* One step behind the point of no return; the job is held. */
 gboolean qemu_work_step(QemuWork *work, const QemuStep *step, GError **error);
+/* The guest goes on with an overlay although there is to be no snapshot. */
+void qemu_work_keep_overlay(QemuWork *work, const QemuStep *step);
+/* Of an earlier daemon: what comes before the point of no return has been done. */
+gboolean qemu_work_finish_late(QemuWork *work, GError **error);
+/* The same: it has been done, and is undone. */
+void qemu_work_give_up(QemuWork *work);
 /* At start, after the guests were found: finishes or undoes what an earlier daemon began. */
 void qemu_work_recover(QemuDomain *dom);

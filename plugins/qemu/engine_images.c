@@ -325,6 +325,19 @@ static gboolean point(QemuDomain *dom, vireo_call *call, const QemuStep *step, c
     return done;
 }
 
+/* Cut short, it is begun again: the upper image keeps what it has. */
+static gboolean commit(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)
+{
+    const char *argv[] = { IMAGE_TOOL, "commit", "-q", "-d", "-f", "qcow2", "-b", step->other, step->image, NULL };
+
+    if (!g_file_test(step->image, G_FILE_TEST_EXISTS))
+        return TRUE;
+    gboolean done = lend(dom, step->image, TRUE, error) && lend(dom, step->other, TRUE, error) &&
+                    run_tool(dom, FALSE, call, argv, error);
+    take_back(dom);
+    return done;
+}
+
 gboolean qemu_engine_image_step(QemuDomain *dom, vireo_call *call, const QemuStep *step,
                                 GError **error)
 {
@@ -343,6 +356,8 @@ gboolean qemu_engine_image_step(QemuDomain *dom, vireo_call *call, const QemuSte
     case QEMU_STEP_EXTRACT:
     case QEMU_STEP_CLONE:
         return make(dom, call, step, error);
+    case QEMU_STEP_COMMIT:
+        return commit(dom, call, step, error);
     case QEMU_STEP_PULL:
         return pull(dom, call, step, error);
     case QEMU_STEP_UNLINK:

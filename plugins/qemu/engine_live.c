@@ -194,13 +194,13 @@ static void carry_bitmaps(JsonNode *nodes, const QemuStep *step, JsonArray *acti
     }
 }
 
-gboolean qemu_live_transaction(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error)
+JsonObject *qemu_live_actions(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error)
 {
     g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
     g_autoptr(JsonArray) actions = json_array_new();
 
     if (!nodes)
-        return FALSE;
+        return NULL;
     for (guint i = 0; i < plan->no_return; i++) {
         const QemuStep *step = qemu_plan_step(plan, i);
 
@@ -209,15 +209,19 @@ gboolean qemu_live_transaction(VireoQmp *qmp, const QemuPlan *plan, gboolean poi
             continue;
         JsonObject *one = action(qmp, nodes, step, points, error);
         if (!one)
-            return FALSE;
+            return NULL;
         json_array_add_object_element(actions, one);
         if (step->kind != QEMU_STEP_POINT)
             carry_bitmaps(nodes, step, actions);
     }
-    if (!json_array_get_length(actions))
-        return TRUE;
-    return vireo_qmp_run(qmp, "transaction",
-                         vireo_json_new('a', "actions", json_array_ref(actions), 0), NULL, error);
+    return vireo_json_new('a', "actions", json_array_ref(actions), 0);
+}
+
+gboolean qemu_live_transaction(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error)
+{
+    JsonObject *actions = qemu_live_actions(qmp, plan, points, error);
+
+    return actions && vireo_qmp_run(qmp, "transaction", actions, NULL, error);
 }
 
 /* ---- deleting --------------------------------------------------------------------- */

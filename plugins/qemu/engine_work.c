@@ -8,12 +8,13 @@
 #include "change.h"
 #include "coalesce.h"
 #include "images.h"
+#include "take.h"
 #include "tell.h"
 
 typedef struct {
     QemuPlan *plan;
     guint begun;
-    gboolean sent;
+    gboolean sent, goes_on, stops, freezes;
     VireoDomainSnapshot *keep;
     VireoDomain *definition;
 } Journal;
@@ -44,7 +45,8 @@ static gboolean journal_save(const QemuWork *work, guint begun, gboolean sent, G
                          : NULL;
     g_autoptr(JsonObject) object =
         vireo_json_new('s', "plan", plan, 'i', "begun", (gint64)begun, 'b', "sent", sent, 's', "keep",
-                       keep, 's', "definition", definition, 0);
+                       keep, 's', "definition", definition, 'b', "goes-on", work->goes_on, 'b', "stops",
+                       work->stops, 'b', "freezes", work->freezes, 0);
     g_autofree char *text = vireo_json_text(object);
 
     if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
@@ -288,6 +290,9 @@ static void journal_read(const char *key, const void *data, size_t len, void *op
     journal->plan = qemu_plan_parse(plan, strlen(plan), NULL);
     journal->begun = (guint)vireo_json_int(saved, "begun", 0);
     journal->sent = vireo_json_bool(saved, "sent");
+    journal->goes_on = vireo_json_bool(saved, "goes-on");
+    journal->stops = vireo_json_bool(saved, "stops");
+    journal->freezes = vireo_json_bool(saved, "freezes");
     journal->keep = keep ? vireo_domain_snapshot_parse(keep, 0, NULL) : NULL;
     journal->definition =
         definition ? vireo_domain_parse(definition, VIREO_MODEL_PARSE_INACTIVE, NULL) : NULL;
@@ -301,6 +306,36 @@ static gboolean took_effect(VireoQmp *qmp, const QemuPlan *plan)
             qemu_live_is_top(qmp, qemu_plan_step(plan, i)->image))
             return TRUE;
     return qmp == NULL;
+}
+
+void qemu_work_keep_overlay(QemuWork *work, const QemuStep *step)
+{
+    QemuStep at = { QEMU_STEP_SWITCH, step->image, NULL, NULL, step->slot, 0 };
+
+    switch_disk(work, &at, NULL);
+}
+
+gboolean qemu_work_finish_late(QemuWork *work, GError **error)
+{
+    const QemuPlan *plan = work->plan;
+    g_autoptr(QemuFiles) files = qemu_files_load(work->dom);
+
+    for (guint i = 0; work->keep && i < plan->no_return; i++) {
+        const QemuStep *step = qemu_plan_step(plan, i);
+
+        if (step->kind == QEMU_STEP_OVERLAY || step->kind == QEMU_STEP_ADOPT || step->kind == QEMU_STEP_STATE)
+            g_hash_table_add(files->owned, g_strdup(step->image));
+    }
+    return qemu_files_save(work->dom, files, error) && journal_save(work, plan->no_return + 1, FALSE, error) &&
+           finish(work, error);
+}
+
+void qemu_work_give_up(QemuWork *work)
+{
+    qemu_undo_transaction(work);
+    qemu_undo_overlays(work, work->plan->no_return);
+    roll_back(work->dom, work->plan, 0);
+    journal_end(work->dom);
 }
 
 /* The guest goes on with the overlays; that there was to be a snapshot is forgotten. */
@@ -329,6 +364,13 @@ static void close_overlays(VireoQmp *qmp, const QemuPlan *plan)
             qemu_live_close(qmp, qemu_plan_step(plan, i)->image);
 }
 
+/* It stood still for the snapshot only. */
+static void let_run(QemuDomain *dom, VireoQmp *qmp)
+{
+    if (qemu_domain_active(dom) && vireo_qmp_run(qmp, "cont", NULL, NULL, NULL))
+        qemu_domain_set_state(dom, VIREO_DOMAIN_RUNNING, VIREO_DOMAIN_RUNNING_UNPAUSED);
+}
+
 void qemu_work_recover(QemuDomain *dom)
 {
     QemuDriver *driver = dom->space->driver;
@@ -347,6 +389,14 @@ void qemu_work_recover(QemuDomain *dom)
     if (journal.begun > journal.plan->no_return) {
         what = finish(&work, NULL) ? "is finished" : "cannot be finished yet";
         vireo_qmp_unref(work.own_qmp);
+    } else if (qmp && qemu_live_recover(&work, journal.goes_on && journal.sent && took_effect(qmp, journal.plan))) {
+        g_steal_pointer(&qmp);
+        g_steal_pointer(&journal.plan);
+        g_steal_pointer(&journal.keep);
+        g_steal_pointer(&journal.definition);
+        what = "goes on";
+    } else if (journal.goes_on && journal.sent && took_effect(qmp, journal.plan)) {
+        qemu_work_give_up(&work);
     } else if (journal.sent && took_effect(qmp, journal.plan)) {
         keep_overlays(&work);
         journal_end(dom);
@@ -356,6 +406,10 @@ void qemu_work_recover(QemuDomain *dom)
         roll_back(dom, journal.plan, journal.begun);
         journal_end(dom);
     }
+    if (work.qmp && journal.stops)
+        let_run(dom, work.qmp);
+    if (work.qmp && journal.freezes)
+        qemu_quiesce_release(dom);
     driver->host->log(driver->core, VIREO_LOG_WARNING, dom->space->uri,
                       "domain '%s': a snapshot operation that was cut short %s", dom->name, what);
 }

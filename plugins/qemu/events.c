@@ -9,6 +9,7 @@
 #include "hotplug.h"
 #include "livestate.h"
 #include "process.h"
+#include "saving.h"
 
 static void raise_event(QemuDomain *dom, guint32 event, const void *message)
 {
@@ -308,6 +309,7 @@ void qemu_event(VireoQmp *qmp, const char *name, JsonObject *data, gint64 usec, 
     };
 
     raise_monitor_event(opaque, name, data, usec);
+    qemu_saving_heard(opaque, name, usec);
     for (guint i = 0; i < G_N_ELEMENTS(table); i++)
         if (g_str_equal(table[i].name, name)) {
             table[i].take(opaque, data);

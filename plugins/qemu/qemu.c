@@ -13,6 +13,7 @@
 #include "ops.h"
 #include "probe.h"
 #include "process.h"
+#include "take.h"
 #include "terminal.h"
 
 /* ---- autostart ----------------------------------------------------------------- */
@@ -142,6 +143,7 @@ static void qemu_fini(void *self)
     gpointer space;
 
     g_atomic_int_set(&driver->stopping, 1);
+    qemu_live_recover_end(driver);
     qemu_coalescer_free(driver->coalescer);
     g_hash_table_iter_init(&iter, driver->spaces);
     while (g_hash_table_iter_next(&iter, NULL, &space)) {
@@ -182,7 +184,8 @@ static void qemu_fini(void *self)
     (VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE | VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT |                \
      VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | VIREO_DOMAIN_SNAPSHOT_CREATE_HALT |                \
      VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIREO_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT |             \
-     VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE | VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE)
+     VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE | VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE |                    \
+     VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE)
 #define SNAPSHOT_REVERT                                                                            \
     (VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING | VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED |                  \
      VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE)
@@ -263,7 +266,8 @@ static void qemu_fini(void *self)
 
 #define QEMU_OPS_MORE(X)                                                                           \
     X(domain_snapshot_create_xml, qemu_domain_snapshot_create_xml, SNAPSHOT_CREATE,                \
-      VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC, VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE, 0)                \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC,                                                         \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE | VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE, 0)                 \
     X(domain_snapshot_get_xml_desc, qemu_domain_snapshot_get_xml_desc,                             \
       VIREO_DOMAIN_SNAPSHOT_XML_SECURE, 0, 0, 0)                                                   \
     X(domain_revert_to_snapshot, qemu_domain_revert_to_snapshot, SNAPSHOT_REVERT, 0, 0, 0)         \
@@ -351,7 +355,8 @@ static void qemu_fini(void *self)
 
 #define QEMU_OPS_PLANS(X)                                                                          \
     X(vireo_plan_snapshot_create, qemu_vireo_plan_snapshot_create, SNAPSHOT_CREATE,                \
-      VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC, VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE, 0)                \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC,                                                         \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE | VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE, 0)                 \
     X(vireo_plan_snapshot_revert, qemu_vireo_plan_snapshot_revert, SNAPSHOT_REVERT, 0, 0, 0)       \
     X(vireo_plan_snapshot_delete, qemu_vireo_plan_snapshot_delete, SNAPSHOT_DELETE, 0, 0, 0)       \
     X(vireo_plan_undefine, qemu_vireo_plan_undefine, UNDEFINE, UNDEFINE_TRIVIAL, 0, 0)

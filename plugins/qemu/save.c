@@ -16,6 +16,7 @@
 #include "kit/file.h"
 #include "ops.h"
 #include "process.h"
+#include "saving.h"
 
 #define SAVE_MAGIC "vireo-save-1"
 #define SAVE_ALIGN 4096u
@@ -57,38 +58,14 @@ static gboolean write_head(int fd, const char *path, const char *xml, gboolean r
     return FALSE;
 }
 
-static gboolean migrate_out(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, int fd,
+static gboolean migrate_out(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, int fd, int operation,
                             GError **error)
 {
-    gboolean cancelled = FALSE;
-
-    g_autoptr(JsonNode) passed = vireo_qmp_call_fd(
-        qmp, "getfd", vireo_json_new('s', "fdname", "save", 0), fd, NULL, error);
-    if (!passed)
-        return FALSE;
-    if (!vireo_qmp_run(qmp, "migrate", vireo_json_new('s', "uri", "fd:save", 0), NULL, error))
-        return FALSE;
-    for (;;) {
-        g_autoptr(JsonNode) node = vireo_qmp_call(qmp, "query-migrate", NULL, NULL, error);
-        JsonObject *info = vireo_json_node_object(node);
-        const char *status = vireo_json_string(info, "status");
-
-        if (!node)
-            return FALSE;
-        if (!g_strcmp0(status, "completed"))
-            return TRUE;
-        if (!g_strcmp0(status, "failed") || !g_strcmp0(status, "cancelled")) {
-            const char *why = vireo_json_string(info, "error-desc");
-            qemu_error(error, cancelled ? VIREO_ERR_OPERATION_ABORTED : VIREO_ERR_OPERATION_FAILED,
-                       "QEMU did not save the guest: %s", why ? why : status);
-            return FALSE;
-        }
-        if (!cancelled && dom->space->driver->host->cancelled(call)) {
-            vireo_qmp_send(qmp, "migrate_cancel", NULL, -1, NULL, NULL);
-            cancelled = TRUE;
-        }
-        g_usleep(5000);
-    }
+    qemu_saving_begin(dom, operation);
+    gboolean done = qemu_saving_pass(qmp, fd, error) && qemu_saving_start(qmp, error) &&
+                    qemu_saving_wait(dom, call, qmp, "completed", error);
+    qemu_saving_end(dom, done);
+    return done;
 }
 
 static gboolean pause_for_save(QemuDomain *dom, VireoQmp *qmp, GError **error)
@@ -108,20 +85,30 @@ static void unpause_after_failure(QemuDomain *dom, VireoQmp *qmp, gboolean was_r
     g_mutex_unlock(&dom->lock);
 }
 
+int qemu_save_create(QemuDomain *dom, const char *path, gboolean running, GError **error)
+{
+    g_autoptr(QemuDef) live = qemu_domain_live(dom);
+    g_autofree char *xml = live ? vireo_domain_format(live->doc, VIREO_MODEL_FORMAT_SECURE | VIREO_MODEL_FORMAT_INACTIVE)
+                                : NULL;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot create %s: %s", path, g_strerror(errno));
+    if (fd < 0 || write_head(fd, path, xml ? xml : "", running, error))
+        return fd;
+    close(fd);
+    unlink(path);
+    return -1;
+}
+
 gboolean qemu_save_memory(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *path,
                           gboolean running, GError **error)
 {
-    g_autoptr(QemuDef) live = qemu_domain_live(dom);
-    g_autofree char *xml = vireo_domain_format(
-        live->doc, VIREO_MODEL_FORMAT_SECURE | VIREO_MODEL_FORMAT_INACTIVE);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = qemu_save_create(dom, path, running, error);
 
-    if (fd < 0) {
-        qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot create %s: %s", path, g_strerror(errno));
+    if (fd < 0)
         return FALSE;
-    }
-    gboolean saved =
-        write_head(fd, path, xml, running, error) && migrate_out(dom, call, qmp, fd, error);
+    gboolean saved = migrate_out(dom, call, qmp, fd, VIREO_DOMAIN_JOB_OPERATION_SNAPSHOT, error);
     if (saved && fsync(fd) < 0) {
         qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot write %s: %s", path, g_strerror(errno));
         saved = FALSE;
@@ -154,7 +141,8 @@ static gboolean save_to(QemuDomain *dom, vireo_call *call, const char *path, con
         return FALSE;
     }
     gboolean saved = write_head(fd, temp, dxml ? dxml : own, running, error) &&
-                     pause_for_save(dom, qmp, error) && migrate_out(dom, call, qmp, fd, error);
+                     pause_for_save(dom, qmp, error) &&
+                     migrate_out(dom, call, qmp, fd, VIREO_DOMAIN_JOB_OPERATION_SAVE, error);
     if (saved && (fsync(fd) < 0 || rename(temp, path) < 0)) {
         qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot write %s: %s", path, g_strerror(errno));
         saved = FALSE;

@@ -9,5 +9,7 @@ gboolean qemu_managed_drop(QemuDomain *dom, GError **error);
 /* Writes the state of a stopped guest to a new file, in the format of saved guests. */
 gboolean qemu_save_memory(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *path,
                           gboolean running, GError **error);
+/* Begins such a file; a descriptor where the state is to be written, -1 with error. */
+int qemu_save_create(QemuDomain *dom, const char *path, gboolean running, GError **error);
 /* A descriptor at the beginning of the state in such a file; -1 with error. */
 int qemu_save_open(const char *path, GError **error);

@@ -101,7 +101,8 @@ typedef struct {
     struct QemuWork *work;
     const QemuRequest *request;
     const VireoDomain *machine;
-    gboolean running, quiesce;
+    gboolean running, quiesce, live;
+    gboolean frozen; /* the guest's file systems may be held */
     gboolean sent; /* the transaction has taken place */
 } QemuTake;
 /* The steps before the point of no return in a running QEMU; opaque is a QemuTake. */

@@ -99,6 +99,11 @@ static gboolean check_flags(QemuDomain *dom, guint flags, gboolean active, GErro
                    "a transient domain cannot be halted after a snapshot");
         return FALSE;
     }
+    if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE) && dom->state != VIREO_DOMAIN_RUNNING) {
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+                   "flag LIVE cannot take effect: the guest of domain '%s' does not run now", dom->name);
+        return FALSE;
+    }
     if ((flags & quiesce) && (!active || dom->state != VIREO_DOMAIN_RUNNING)) {
         qemu_error(error, VIREO_ERR_OPERATION_INVALID,
                    "flag QUIESCE cannot take effect: the guest of domain '%s' does not run",
@@ -108,11 +113,26 @@ static gboolean check_flags(QemuDomain *dom, guint flags, gboolean active, GErro
     return TRUE;
 }
 
-/* The guest stands still until its owner has copied what was to be copied by hand. */
-static void pause_for_manual(QemuDomain *dom, VireoQmp *qmp, const QemuRequest *request)
+/* A guest with a 'manual' disk stands still until its owner has copied that. */
+static gboolean check_standing(const QemuRequest *request, guint flags, GError **error)
 {
-    if (qmp && request->kinds[QEMU_SNAP_MANUAL])
-        vireo_qmp_run(qmp, "stop", NULL, NULL, NULL);
+    if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE) && request->kinds[QEMU_SNAP_MANUAL]) {
+        qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
+                   "flag QUIESCE cannot take effect: a guest with a 'manual' disk stands still, and could not let go of "
+                   "its file systems");
+        return FALSE;
+    }
+    if (!(flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE))
+        return TRUE;
+    if (request->memory == QEMU_SNAP_EXTERNAL && !request->kinds[QEMU_SNAP_MANUAL])
+        return TRUE;
+    qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
+               request->memory == QEMU_SNAP_EXTERNAL
+                   ? "flag LIVE cannot take effect: a guest with a 'manual' disk stands still"
+               : request->memory == QEMU_SNAP_NO
+                   ? "flag LIVE cannot take effect: no memory is saved, so the guest does not stop anyway"
+                   : "flag LIVE takes effect only with memory in a file (<memory snapshot='external' file='...'/>)");
+    return FALSE;
 }
 
 static gboolean carry_out(QemuWork *work, const QemuRequest *request, const VireoDomain *machine,
@@ -129,7 +149,8 @@ static gboolean carry_out(QemuWork *work, const QemuRequest *request, const Vire
                       .request = request,
                       .machine = machine,
                       .running = work->dom->state == VIREO_DOMAIN_RUNNING,
-                      .quiesce = (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE) != 0 };
+                      .quiesce = (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE) != 0,
+                      .live = (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE) != 0 };
 
     if (!qemu_plan_create(work->after, work->plan, &ask, error))
         return FALSE;
@@ -137,8 +158,9 @@ static gboolean carry_out(QemuWork *work, const QemuRequest *request, const Vire
         work->before_by_hand = TRUE;
         work->middle = qemu_take_live;
         work->opaque = &take;
-        if (take.running && !work->tell)
-            pause_for_manual(work->dom, work->qmp, request);
+        work->goes_on = take.live;
+        work->stops = take.running && !request->kinds[QEMU_SNAP_MANUAL];
+        work->freezes = take.quiesce;
     }
     return qemu_work_run(work, error);
 }
@@ -158,7 +180,8 @@ static void tell_guest(QemuTell *tell, QemuDomain *dom, const QemuRequest *reque
     else if (request->kinds[QEMU_SNAP_MANUAL])
         qemu_tell_guest(tell, VIREO_PLAN_GUEST_PAUSED, -1);
     else
-        qemu_tell_guest(tell, VIREO_PLAN_GUEST_PAUSED, qemu_tell_pause(memory ? qemu_tell_memory(dom) : 0));
+        qemu_tell_guest(tell, VIREO_PLAN_GUEST_PAUSED,
+                        qemu_tell_pause(memory && !(flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE) ? qemu_tell_memory(dom) : 0));
 }
 
 static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc, guint flags,
@@ -180,7 +203,7 @@ static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc
         check_flags(dom, flags, active, error)
             ? qemu_request_new(doc, machine->doc, flags, active, error)
             : NULL;
-    if (!request)
+    if (!request || !check_standing(request, flags, error))
         return FALSE;
     describe(dom, doc, machine, request, running);
     if (!doc->domain) {

@@ -11,6 +11,7 @@
 #include "livestate.h"
 #include "coalesce.h"
 #include "engine.h"
+#include "take.h"
 #include "snapshot.h"
 
 #define DEFINITION_MAX (4u * 1024 * 1024)
@@ -153,6 +154,7 @@ static void space_load(QemuSpace *space)
         qemu_tree_publish(dom);
         qemu_checkpoints_publish(dom);
     }
+    qemu_live_recover_begin(space->driver);
 }
 
 QemuSpace *qemu_space_open(QemuDriver *driver, const char *uri, GError **error)
