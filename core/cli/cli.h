@@ -76,7 +76,8 @@ typedef struct {
 extern const VireoCliCommand vireo_cli_domain_commands[], vireo_cli_info_commands[],
     vireo_cli_snapshot_commands[], vireo_cli_driver_commands[], vireo_cli_console_commands[],
     vireo_cli_event_commands[], vireo_cli_host_commands[], vireo_cli_call_commands[],
-    vireo_cli_help_commands[], vireo_cli_plan_commands[];
+    vireo_cli_help_commands[], vireo_cli_plan_commands[],
+    vireo_cli_doctor_commands[];
 /* By topic; ends with a NULL title. */
 extern const VireoCliTopic vireo_cli_topics[];
 /* Options that stand before or after any command. */

@@ -15,6 +15,7 @@ const VireoCliTopic vireo_cli_topics[] = {
     { "The console", vireo_cli_console_commands },
     { "Snapshots", vireo_cli_snapshot_commands },
     { "Looking before leaping", vireo_cli_plan_commands },
+    { "Setting things right", vireo_cli_doctor_commands },
     { "What happens", vireo_cli_event_commands },
     { "The host", vireo_cli_host_commands },
     { "Driver modules", vireo_cli_driver_commands },

@@ -117,3 +117,6 @@ vireo_vireo_plan_snapshot_create_fn qemu_vireo_plan_snapshot_create;
 vireo_vireo_plan_snapshot_revert_fn qemu_vireo_plan_snapshot_revert;
 vireo_vireo_plan_snapshot_delete_fn qemu_vireo_plan_snapshot_delete;
 vireo_vireo_plan_undefine_fn qemu_vireo_plan_undefine;
+/* doctor.c */
+vireo_vireo_domain_examine_fn qemu_vireo_domain_examine;
+vireo_vireo_domain_repair_fn qemu_vireo_domain_repair;

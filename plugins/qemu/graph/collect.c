@@ -208,3 +208,13 @@ void qemu_plan_forget(QemuGraph *graph, QemuPlan *plan, const char *const *names
         qemu_graph_drop(graph, QEMU_HOLD_SNAPSHOT, names[i], FALSE);
     }
 }
+
+void qemu_plan_drop_point(QemuGraph *graph, QemuPlan *plan, const char *path, const char *tag)
+{
+    QemuNode *node = qemu_graph_node(graph, path);
+
+    if (!node || qemu_graph_holds(graph, path, tag) || !g_hash_table_contains(node->points, tag))
+        return;
+    qemu_plan_add(plan, QEMU_STEP_DROP_POINT, path, NULL, tag, NULL, 0);
+    qemu_node_drop_point(node, tag);
+}

@@ -57,6 +57,9 @@ gboolean qemu_graph_is_shared(const QemuGraph *graph, const char *path);
 /* Why a file stays although it was given up: who needs it, or what keeps it from being merged. NULL: nothing
  * does. Caller frees. */
 char *qemu_graph_kept(const QemuGraph *graph, const char *path);
+/* Who is not ours and refers to images; backing: what the image is based on, NULL: nothing. */
+typedef void QemuOutside(const char *who, const char *path, const char *backing, void *opaque);
+void qemu_graph_each_outside(const QemuGraph *graph, QemuOutside *tell, void *opaque);
 /* Paths of all files with these flags, sorted; the strings are the graph's. */
 GPtrArray *qemu_graph_files(const QemuGraph *graph, guint flags);
 

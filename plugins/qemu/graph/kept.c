@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Why an image that was given up is still there, in words. */
+/* Why an image that was given up is still there, in words; and who else uses images. */
 #include "inside.h"
 
 #define CHILDREN_NAMED 4
@@ -76,4 +76,21 @@ char *qemu_graph_kept(const QemuGraph *graph, const char *path)
     if (node->flags & QEMU_FILE_READONLY)
         return g_strdup("it is read-only");
     return children(node);
+}
+
+void qemu_graph_each_outside(const QemuGraph *graph, QemuOutside *tell, void *opaque)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, graph->holders);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const QemuHolder *holder = value;
+
+        for (guint i = 0; holder->kind == QEMU_HOLD_OUTSIDE && i < holder->refs->len; i++) {
+            const QemuNode *node = ((const QemuRef *)holder->refs->pdata[i])->node;
+
+            tell(holder->name, node->path, node->backing ? node->backing->path : NULL, opaque);
+        }
+    }
 }

@@ -86,6 +86,8 @@ gboolean qemu_plan_delete(QemuGraph *graph, QemuPlan *plan, const char *const *n
                           guint n_names, guint flags, GError **error);
 /* Forgets snapshots; their files stay whatever happens. */
 void qemu_plan_forget(QemuGraph *graph, QemuPlan *plan, const char *const *names, guint n_names);
+/* Removes an internal snapshot that nothing refers to. */
+void qemu_plan_drop_point(QemuGraph *graph, QemuPlan *plan, const char *path, const char *tag);
 /* Released files: gone, merged or left as hidden nodes. */
 void qemu_plan_collect(QemuGraph *graph, QemuPlan *plan, guint flags);
 

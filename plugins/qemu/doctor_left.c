@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What was left behind, and what others have to do with our images. */
+#include "doctor.h"
+
+#include <sys/stat.h>
+
+static char *size_of(const char *path)
+{
+    struct stat st;
+
+    return g_format_size_full(stat(path, &st) == 0 ? (guint64)st.st_blocks * 512 : 0, G_FORMAT_SIZE_IEC_UNITS);
+}
+
+/* ---- points that no snapshot is in ---------------------------------------------------- */
+
+static void left_point(QemuDoctor *doctor, const QemuGraph *graph, const char *path)
+{
+    gboolean repair = doctor->whole && !qemu_graph_is_shared(graph, path);
+
+    qemu_doctor_find(doctor, "left-point", VIREO_DOCTOR_WARNING, path, NULL,
+                     g_strdup_printf("%s holds internal snapshot '%s' of a revert that was cut short: what the disk "
+                                     "held before it", path, QEMU_UNDO_TAG),
+                     g_strdup_printf("copy it out if it is wanted (qemu-img convert -l %s), then remove it",
+                                     QEMU_UNDO_TAG),
+                     repair);
+    if (repair)
+        g_ptr_array_add(doctor->points, g_strdup(path));
+}
+
+static void look_at_points(QemuDoctor *doctor, const QemuGraph *graph, const QemuLooked *looked)
+{
+    for (guint i = 0; i < looked->info->snapshots->len; i++) {
+        const QemuImageSnapshot *point = looked->info->snapshots->pdata[i];
+
+        if (g_str_equal(point->name, QEMU_UNDO_TAG))
+            left_point(doctor, graph, looked->path);
+        else if (!qemu_graph_holds(graph, looked->path, point->name))
+            qemu_doctor_find(doctor, "unknown-point", VIREO_DOCTOR_NOTE, looked->path, NULL,
+                             g_strdup_printf("%s holds internal snapshot '%s', which no snapshot of the domain is",
+                                             looked->path, point->name),
+                             g_strdup_printf("make it known (snapshot-create --redefine, name '%s'), or remove it: "
+                                             "qemu-img snapshot -d %s %s, while the domain is off",
+                                             point->name, point->name, looked->path),
+                             FALSE);
+    }
+}
+
+/* ---- files of ours that nothing needs -------------------------------------------------- */
+
+/* Without a <domain> a snapshot does not say which images it needs. */
+static gboolean all_are_known(QemuDoctor *doctor)
+{
+    g_autoptr(GPtrArray) snaps = qemu_tree_all(doctor->dom->tree);
+
+    for (guint i = 0; i < snaps->len; i++)
+        if (!((QemuSnap *)snaps->pdata[i])->doc->domain)
+            return FALSE;
+    return doctor->whole;
+}
+
+static gboolean is_lost(const QemuDoctor *doctor, const QemuGraph *graph, const char *path)
+{
+    const QemuLooked *looked = g_hash_table_lookup(doctor->images, path);
+
+    return qemu_graph_has(graph, path) && !qemu_graph_holds(graph, path, NULL) &&
+           !qemu_graph_children(graph, path) && !qemu_graph_is_shared(graph, path) &&
+           !(looked && looked->info && looked->info->snapshots->len);
+}
+
+static void look_at_file(QemuDoctor *doctor, const QemuGraph *graph, const char *path, gboolean known)
+{
+    g_autofree char *size = size_of(path);
+
+    if (!g_file_test(path, G_FILE_TEST_IS_REGULAR) || g_hash_table_contains(doctor->files->released, path))
+        return;
+    const QemuLooked *looked = qemu_doctor_look(doctor, path, FALSE);
+    gboolean empty = looked->info && looked->info->is_empty;
+    if (g_hash_table_contains(doctor->files->kept, path) && !qemu_graph_holds(graph, path, NULL)) {
+        qemu_doctor_find(doctor, "kept-present", VIREO_DOCTOR_NOTE, path, NULL,
+                         g_strdup_printf("%s (%s) holds what was there before the last revert", path, size),
+                         g_strdup("copy out what is wanted; the next revert gives it up"), FALSE);
+        return;
+    }
+    if (!is_lost(doctor, graph, path))
+        return;
+    qemu_doctor_find(doctor, "leak", VIREO_DOCTOR_WARNING, path, NULL,
+                     empty ? g_strdup_printf("%s was made by a snapshot operation, nothing needs it, and nothing was "
+                                             "ever written to it", path)
+                           : g_strdup_printf("%s (%s) was made by a snapshot operation and nothing needs it; what is in "
+                                             "it is nowhere else", path, size),
+                     g_strdup(known ? "remove it" : "remove it when everything else is in order"), known);
+    if (known)
+        g_ptr_array_add(doctor->leaks, g_strdup(path));
+}
+
+static void look_at_files(QemuDoctor *doctor, const QemuGraph *graph)
+{
+    gboolean known = all_are_known(doctor);
+    g_autoptr(GPtrArray) files = qemu_graph_files(graph, QEMU_FILE_OWNED);
+
+    for (guint i = 0; i < files->len; i++)
+        look_at_file(doctor, graph, files->pdata[i], known);
+}
+
+/* ---- others ---------------------------------------------------------------------------- */
+
+static void look_at_other(const char *who, const char *path, const char *backing, void *opaque)
+{
+    QemuDoctor *doctor = opaque;
+    gboolean is_file = g_str_has_prefix(who, "file ");
+    const char *ours = is_file ? backing : path;
+
+    if (!ours || !g_hash_table_contains(doctor->images, ours))
+        return;
+    qemu_doctor_find(doctor, "foreign-reference", VIREO_DOCTOR_NOTE, ours, NULL,
+                     is_file ? g_strdup_printf("%s is based on %s, and belongs to nobody we know of", path, ours)
+                             : g_strdup_printf("%s uses %s, too", who, ours),
+                     g_strdup("nothing need be done: while that is so the image is neither removed nor written to"),
+                     FALSE);
+}
+
+static gint by_text(gconstpointer a, gconstpointer b)
+{
+    return g_strcmp0(*(const char *const *)a, *(const char *const *)b);
+}
+
+void qemu_doctor_left(QemuDoctor *doctor, const QemuGraph *graph)
+{
+    g_autoptr(GPtrArray) paths = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer path;
+
+    g_hash_table_iter_init(&iter, doctor->images);
+    while (g_hash_table_iter_next(&iter, &path, NULL))
+        g_ptr_array_add(paths, path);
+    g_ptr_array_sort(paths, by_text);
+    for (guint i = 0; i < paths->len; i++) {
+        const QemuLooked *looked = g_hash_table_lookup(doctor->images, paths->pdata[i]);
+
+        if (looked->info)
+            look_at_points(doctor, graph, looked);
+    }
+    look_at_files(doctor, graph);
+    qemu_graph_each_outside(graph, look_at_other, doctor);
+}
