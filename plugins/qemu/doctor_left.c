@@ -86,8 +86,8 @@ static void look_at_file(QemuDoctor *doctor, const QemuGraph *graph, const char 
     qemu_doctor_find(doctor, "leak", VIREO_DOCTOR_WARNING, path, NULL,
                      empty ? g_strdup_printf("%s was made by a snapshot operation, nothing needs it, and nothing was "
                                              "ever written to it", path)
-                           : g_strdup_printf("%s (%s) was made by a snapshot operation and nothing needs it; what is in "
-                                             "it is nowhere else", path, size),
+                           : g_strdup_printf("%s (%s) was made by a snapshot operation and nothing needs it; what is "
+                                             "in it is nowhere else", path, size),
                      g_strdup(known ? "remove it" : "remove it when everything else is in order"), known);
     if (known)
         g_ptr_array_add(doctor->leaks, g_strdup(path));

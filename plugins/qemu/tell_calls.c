@@ -4,7 +4,8 @@
 #include "tell.h"
 
 int qemu_domain_snapshot_create_xml(void *handle, vireo_call *call,
-                                    const vireo_domain_snapshot_create_xml_args *args, vireo_domain_snapshot_create_xml_ret *ret)
+                                    const vireo_domain_snapshot_create_xml_args *args,
+                                    vireo_domain_snapshot_create_xml_ret *ret)
 {
     return qemu_snapshot_create(qemu_conn(handle), call, args, ret, NULL);
 }

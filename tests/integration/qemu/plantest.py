@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 
 import qemutest
 from imagetest import Case, libvirt  # noqa: F401
@@ -43,11 +44,12 @@ class PlanCase(Case):
 
     def holds(self, plan, before):
         """What was planned is what has happened to the files since."""
-        self.idle()
-        after = self.contents()
         writes, removes = set(plan["writes"]), set(plan["removes"])
-        self.assertEqual(set(after) - set(before), writes - removes, plan)
-        self.assertEqual(set(before) - set(after), {path for path in removes if path in before}, plan)
+        end = time.monotonic() + 20
+        while (set(before) | writes) - removes != set(self.contents()) and time.monotonic() < end:
+            time.sleep(0.1)    # the background may not have begun yet
+        self.idle()
+        self.assertEqual(set(self.contents()), (set(before) | writes) - removes, plan)
 
     def planned(self, *args, done=None):
         """Tells the plan, sees that nothing has changed, does it, and compares."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""`vireo doctor`: what is broken is found and named, whoever made it; what is repaired is told before, loses nothing that
-could be wanted, and leaves the rest as it was."""
+"""`vireo doctor`: what is broken is found and named, whoever made it; what is repaired is told before, loses nothing
+that could be wanted, and leaves the rest as it was."""
 import json
 import os
 import subprocess

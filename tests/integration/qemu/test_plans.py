@@ -87,11 +87,25 @@ class Plans(PlanCase):
     def test_same_refusals(self):
         self.two("qcow2", "raw")
         self.virsh("snapshot-create-as", "a", "s1", "--disk-only")
-        for words in (["undefine", "a"], ["snapshot-create-as", "a", "s1"], ["snapshot-create-as", "a", "s2", "--quiesce"],
+        for words in (["undefine", "a"], ["snapshot-create-as", "a", "s1"],
+                      ["snapshot-create-as", "a", "s2", "--quiesce"],
                       ["snapshot-delete", "a", "s1", "--children", "--children-only"], ["snapshot-delete", "a", "no"],
                       ["snapshot-create-as", "a", "s2", "--disk-only", "--diskspec", "vdx"],
                       ["snapshot-revert", "a", "s1", "--running", "--paused"]):
             self.assertEqual(self.refusal("plan", *words), self.refusal(*words))
+
+    def test_words(self):
+        """Completion and mistakes."""
+        self.two()
+        complete = lambda *words: self.vireo("__complete", "--", *words).split()
+        self.assertEqual(set(complete("plan", "")), {"snapshot-create", "snapshot-create-as", "snapshot-delete",
+                                                     "snapshot-revert", "undefine"})
+        self.assertIn("--children", complete("plan", "snapshot-delete", "--chi"))
+        self.assertEqual(complete("plan", "snapshot-delete", ""), ["a"])
+        self.assertEqual(complete("doctor", ""), ["a"])
+        for words in ["plan"], ["plan", "start", "a"], ["plan", "nothing"], ["plan", "snapshot-delete", "a"]:
+            done = self.run_vireo(*words)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), words)
 
     def test_read_only(self):
         self.two()
