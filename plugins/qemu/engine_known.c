@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which files snapshot operations made. */
-#include "engine.h"
+#include "take.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -112,6 +112,7 @@ gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error
 
 void qemu_files_drop(QemuDomain *dom)
 {
+    qemu_quiesce_drop(dom);
     g_autofree char *key = files_key(dom);
 
     dom->space->driver->host->state_drop(dom->space->driver->core, key);

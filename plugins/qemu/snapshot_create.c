@@ -7,6 +7,7 @@
 #include "engine.h"
 #include "machine.h"
 #include "process.h"
+#include "take.h"
 #include "tell.h"
 
 static gboolean check_name(QemuDomain *dom, VireoDomainSnapshot *doc, GError **error)
@@ -162,7 +163,13 @@ static gboolean carry_out(QemuWork *work, const QemuRequest *request, const Vire
         work->stops = take.running && !request->kinds[QEMU_SNAP_MANUAL];
         work->freezes = take.quiesce;
     }
-    return qemu_work_run(work, error);
+    /* Noted before: whoever goes back to it must let the guest go on. */
+    if (work->qmp && !work->tell && !forget)
+        qemu_quiesce_note(work->dom, request->name, take.quiesce && request->memory != QEMU_SNAP_NO);
+    gboolean done = qemu_work_run(work, error);
+    if (!done && take.quiesce && !work->tell)
+        qemu_quiesce_note(work->dom, request->name, FALSE);
+    return done;
 }
 
 /* What carry_out does besides the plan. */

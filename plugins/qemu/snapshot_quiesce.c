@@ -2,6 +2,8 @@
 /* The guest's file systems at rest while its snapshot is taken. */
 #include "take.h"
 
+#include <string.h>
+
 #include "agent.h"
 
 #define FREEZE_S 30
@@ -64,7 +66,12 @@ static void release_now(void *opaque)
 
     g_mutex_lock(&dom->lock);
     gboolean same = dom->id != -1 && dom->generation == release->generation;
+    gboolean runs = dom->state == VIREO_DOMAIN_RUNNING;
     g_mutex_unlock(&dom->lock);
+    if (same && !runs && !g_atomic_int_get(&driver->stopping)) {
+        driver->host->timer(driver->core, AGAIN_MS, release_later, release);
+        return;
+    }
     if (!same || g_atomic_int_get(&driver->stopping) || ask(dom, NULL, "guest-fsfreeze-thaw", THAW_S, &error)) {
         release_free(release);
         return;
@@ -111,4 +118,61 @@ gboolean qemu_quiesce_end(QemuTake *take, GError **error)
                                "the file systems of guest '%s' may still be held (they are let go when its agent "
                                "answers): ", dom->name);
     return FALSE;
+}
+
+/* ---- what memory remembers ------------------------------------------------------------ */
+
+static char *note_key(QemuDomain *dom)
+{
+    return g_strdup_printf("quiesced/%s/%s", dom->space->key, dom->uuid_text);
+}
+
+static void read_note(const char *key, const void *data, size_t len, void *opaque)
+{
+    JsonObject **noted = opaque;
+
+    if (!*noted)
+        *noted = vireo_json_parse(data, (gssize)len, NULL);
+}
+
+static JsonObject *noted(QemuDomain *dom)
+{
+    g_autofree char *key = note_key(dom);
+    JsonObject *found = NULL;
+
+    dom->space->driver->host->state_each(dom->space->driver->core, key, read_note, &found);
+    return found ? found : json_object_new();
+}
+
+void qemu_quiesce_note(QemuDomain *dom, const char *name, gboolean held)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autoptr(JsonObject) names = noted(dom);
+    g_autofree char *key = note_key(dom);
+
+    if (json_object_has_member(names, name) == held)
+        return;
+    if (held)
+        json_object_set_boolean_member(names, name, TRUE);
+    else
+        json_object_remove_member(names, name);
+    g_autofree char *text = vireo_json_text(names);
+    if (json_object_get_size(names))
+        driver->host->state_save(driver->core, key, text, strlen(text));
+    else
+        driver->host->state_drop(driver->core, key);
+}
+
+gboolean qemu_quiesce_noted(QemuDomain *dom, const char *name)
+{
+    g_autoptr(JsonObject) names = noted(dom);
+
+    return json_object_has_member(names, name);
+}
+
+void qemu_quiesce_drop(QemuDomain *dom)
+{
+    g_autofree char *key = note_key(dom);
+
+    dom->space->driver->host->state_drop(dom->space->driver->core, key);
 }

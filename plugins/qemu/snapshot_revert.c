@@ -14,6 +14,7 @@
 #include "process.h"
 #include "revert.h"
 #include "save.h"
+#include "take.h"
 #include "tell.h"
 
 static void revert_clear(QemuRevert *revert)
@@ -350,6 +351,8 @@ int qemu_snapshot_revert(QemuConn *conn, vireo_call *call,
     if (!go_back(&revert, &error))
         return qemu_fail(conn->driver, call, error);
     qemu_checkpoints_reseat(dom);
+    if (qemu_snap_has_memory(snap) && qemu_quiesce_noted(dom, snap->doc->name))
+        qemu_quiesce_release(dom);
     qemu_domain_publish(dom);
     qemu_tree_publish(dom);
     return VIREO_OK;

@@ -21,6 +21,11 @@ gboolean qemu_quiesce_begin(QemuTake *take, GError **error);
 /* Lets it go on; without effect when it was not asked to hold. FALSE: it may still be held, and is asked again in the
  * background. */
 gboolean qemu_quiesce_end(QemuTake *take, GError **error);
+/* Whether the guest's file systems are held in the memory of that snapshot; on disk. */
+void qemu_quiesce_note(QemuDomain *dom, const char *name, gboolean held);
+gboolean qemu_quiesce_noted(QemuDomain *dom, const char *name);
+/* The domain is gone. */
+void qemu_quiesce_drop(QemuDomain *dom);
 /* The same for a guest that was restored, or left by an earlier daemon; in the background, it may take its time. */
 void qemu_quiesce_release(QemuDomain *dom);
 
