@@ -4,6 +4,8 @@
 #include <curl/curl.h>
 #include <string.h>
 
+#include "util/error.h"
+
 #define CONNECT_TIMEOUT_MS 10000
 #define TIMEOUT_MS         60000
 #define STALL_MS           60000
@@ -14,6 +16,26 @@
 #define SLICE_MS           100 /* between two looks at wait->cancelled */
 
 G_DEFINE_QUARK(vireo-http-error-quark, vireo_http_error)
+
+int vireo_http_error_number(const GError *error)
+{
+    switch (error->code) {
+    case VIREO_HTTP_ERROR_CONNECT:
+    case VIREO_HTTP_ERROR_TLS:
+    case VIREO_HTTP_ERROR_CLOSED:
+        return VIREO_ERROR_NO_CONNECT;
+    case VIREO_HTTP_ERROR_TIMEOUT:
+        return VIREO_ERROR_OPERATION_TIMEOUT;
+    case VIREO_HTTP_ERROR_CANCELLED:
+        return VIREO_ERROR_OPERATION_ABORTED;
+    case VIREO_HTTP_ERROR_AUTH:
+        return VIREO_ERROR_AUTH_FAILED;
+    case VIREO_HTTP_ERROR_INVALID:
+        return VIREO_ERROR_INVALID_ARG;
+    default:
+        return VIREO_ERROR_HTTP_ERROR;
+    }
+}
 
 /* What one request has of curl: lent to it, then kept for the next. */
 typedef struct {

@@ -31,6 +31,8 @@ typedef enum {
 } VireoHttpError;
 #define VIREO_HTTP_ERROR (vireo_http_error_quark())
 GQuark vireo_http_error_quark(void);
+/* The number by which clients know an error of this domain. */
+int vireo_http_error_number(const GError *error);
 
 typedef enum {
     VIREO_HTTP_AUTH_NONE,

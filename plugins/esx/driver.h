@@ -5,6 +5,8 @@
 #include <vireo/driver.h>
 
 #include "kit/model.h"
+#include "kit/password.h"
+#include "kit/shared.h"
 #include "kit/soap.h"
 #include "vim.h"
 
@@ -15,11 +17,7 @@ typedef struct EsxServer EsxServer;
 struct EsxDriver {
     const struct vireo_host *host;
     vireo_core *core;
-    GMutex lock;
-    GCond opened;
-    GHashTable *servers; /* key -> EsxServer: those that can be joined */
-    GHashTable *all;     /* the same and those whose password is an old one */
-    guint closing;       /* servers that are being let go */
+    VireoShares *servers;
     VireoModelPathSet *honoured;
 };
 
@@ -46,10 +44,8 @@ void esx_uri_free(EsxUri *uri);
 /* ---- auth.c -------------------------------------------------------------------------- */
 
 /* The password for the user of uri; where that names none, the user of the file goes into it.
- * Free with esx_secret_free(). */
+ * Free with vireo_password_free(). */
 char *esx_auth_password(EsxDriver *driver, EsxUri *uri, GError **error);
-/* Overwrites it first. NULL is fine. */
-void esx_secret_free(char *secret);
 
 /* ---- inventory.c: the machines of a server, and what is published of them ------------ */
 
@@ -78,13 +74,9 @@ typedef struct {
 } EsxMachine;
 
 struct EsxServer {
+    VireoShared shared; /* its secret is the password */
     EsxDriver *driver;
     EsxUri *uri;
-    char *password;
-    guint users; /* of EsxDriver.lock, like what follows */
-    gboolean ready, failed;
-    gint64 idle_since;
-    uint64_t timer; /* runs; 0: none does */
     /* of nobody but who opens and closes it */
     vireo_space *space;
     VireoSoap *soap;
@@ -124,8 +116,7 @@ void esx_snapshot_free(gpointer snapshot);
 EsxServer *esx_server_open(EsxDriver *driver, EsxUri *uri, const VireoHttpWait *wait, GError **error);
 /* Kept for a while: commands come one after the other. */
 void esx_server_unref(EsxServer *server);
-/* Lets all go that nobody uses, and returns when that is done. */
-void esx_servers_end(EsxDriver *driver);
+VireoShares *esx_servers_new(EsxDriver *driver);
 
 /* ---- property.c ---------------------------------------------------------------------- */
 

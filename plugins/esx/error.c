@@ -53,26 +53,6 @@ void esx_error_from_fault(GError **error, const char *type, const char *text, co
         g_set_error(error, VIREO_ERROR, code, "the server answers %s", *type ? type : text);
 }
 
-static int code_of_http(int kind)
-{
-    switch (kind) {
-    case VIREO_HTTP_ERROR_CONNECT:
-    case VIREO_HTTP_ERROR_TLS:
-    case VIREO_HTTP_ERROR_CLOSED:
-        return VIREO_ERR_NO_CONNECT;
-    case VIREO_HTTP_ERROR_TIMEOUT:
-        return VIREO_ERR_OPERATION_TIMEOUT;
-    case VIREO_HTTP_ERROR_CANCELLED:
-        return VIREO_ERR_OPERATION_ABORTED;
-    case VIREO_HTTP_ERROR_AUTH:
-        return VIREO_ERR_AUTH_FAILED;
-    case VIREO_HTTP_ERROR_INVALID:
-        return VIREO_ERR_INVALID_ARG;
-    default:
-        return VIREO_ERR_HTTP_ERROR;
-    }
-}
-
 int esx_fail(EsxDriver *driver, vireo_call *call, GError *error)
 {
     g_autoptr(GError) given = error;
@@ -84,7 +64,7 @@ int esx_fail(EsxDriver *driver, vireo_call *call, GError *error)
     if (made)
         return driver->host->fail(call, made->code, "%s", made->message);
     if (given->domain == VIREO_HTTP_ERROR)
-        return driver->host->fail(call, code_of_http(given->code), "%s", given->message);
+        return driver->host->fail(call, vireo_http_error_number(given), "%s", given->message);
     return driver->host->fail(call, given->domain == VIREO_ERROR ? given->code : VIREO_ERR_OPERATION_FAILED, "%s",
                               given->message);
 }

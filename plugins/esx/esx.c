@@ -17,12 +17,8 @@ static void esx_fini(void *self)
 
     if (!driver)
         return;
-    esx_servers_end(driver);
-    g_hash_table_unref(driver->servers);
-    g_hash_table_unref(driver->all);
+    vireo_shares_free(driver->servers);
     vireo_model_path_set_free(driver->honoured);
-    g_cond_clear(&driver->opened);
-    g_mutex_clear(&driver->lock);
     g_free(driver);
 }
 
@@ -34,10 +30,7 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
     services = host;
     driver->host = host;
     driver->core = core;
-    g_mutex_init(&driver->lock);
-    g_cond_init(&driver->opened);
-    driver->servers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    driver->all = g_hash_table_new(NULL, NULL);
+    driver->servers = esx_servers_new(driver);
     driver->honoured = esx_honoured_paths(&error);
     if (!driver->honoured) {
         host->log(core, VIREO_LOG_ERROR, "init", "%s", error->message);
