@@ -17,6 +17,8 @@ G_BEGIN_DECLS
  *     VimRetrieveServiceContentRet *ret =
  *         vim_retrieve_service_content(soap, &args, NULL, arena, &error);
  *
+ * The types of an operation also have names made of its own, for macros: vim_retrieve_service_content_args, ..._ret.
+ *
  * Requests are plain structs on the caller's stack: nothing is taken over. Answers live in the
  * caller's arena. In both, an absent string, struct or value is NULL, an absent list has n == 0, an
  * absent optional number, boolean or time has has_NAME == FALSE, and an absent enum is 0.

@@ -208,6 +208,7 @@ def header(table, source):
     for name, (args, ret, _) in table.operations.items():
         symbol = table.symbol(name)
         lines += [
+            f"typedef {args.c_type} {symbol}_args;", f"typedef {ret.c_type} {symbol}_ret;",
             f"extern const VireoSoapOperation {symbol}_operation;",
             f"static inline {ret.c_type} *{symbol}(VireoSoap *soap, const {args.c_type} *args, const VireoHttpWait *wait,",
             "    VireoArena *arena, GError **error)",
