@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "drive.h"
 
-#include <string.h>
+#include "kit/disk.h"
 
 typedef struct {
     VireoDomainDiskBus kind;
@@ -46,24 +46,9 @@ static gboolean refuse(GError **error, const VireoDomainDisk *disk, const char *
     return FALSE;
 }
 
-/* "sdb" is 1. -1: no name of a disk. */
-static int number_of(const char *target, const char *prefix)
-{
-    int number = 0;
-
-    if (!g_str_has_prefix(target, prefix) || strlen(target) < 3 || strlen(target) > 5)
-        return -1;
-    for (target += 2; *target; target++) {
-        if (*target < 'a' || *target > 'z')
-            return -1;
-        number = number * 26 + (*target - 'a' + 1);
-    }
-    return number - 1;
-}
-
 static gboolean from_letters(const VireoDomainDisk *disk, const Kind *kind, guint *bus, guint *unit, GError **error)
 {
-    int number = number_of(disk->target->dev, kind->prefix);
+    int number = vireo_disk_number(disk->target->dev, kind->prefix);
     g_autofree char *text = NULL;
 
     if (number < 0) {
@@ -98,18 +83,6 @@ gboolean esx_drive_find(const VireoDomainDisk *disk, guint *bus, guint *unit, GE
     return refuse(error, disk, text);
 }
 
-static char *letters(const char *prefix, guint index)
-{
-    char text[8] = "";
-    guint at = sizeof text - 1;
-
-    do {
-        text[--at] = (char)('a' + index % 26);
-        index = index / 26;
-    } while (index-- && at);
-    return g_strconcat(prefix, text + at, NULL);
-}
-
 void esx_drive_put(VireoDomainDisk *disk, VireoDomainDiskBus bus_kind, guint bus, guint unit)
 {
     const Kind *kind = kind_of(bus_kind);
@@ -119,11 +92,6 @@ void esx_drive_put(VireoDomainDisk *disk, VireoDomainDiskBus bus_kind, guint bus
     if (!disk->target)
         disk->target = g_new0(VireoDomainDiskTarget, 1);
     disk->target->bus = kind->kind;
-    disk->target->dev = letters(kind->prefix, bus * kind->letters + unit - behind);
-    disk->address = g_new0(VireoDeviceAddress, 1);
-    disk->address->type = VIREO_ADDRESS_TYPE_DRIVE;
-    disk->address->has_controller = disk->address->has_bus = disk->address->has_target = disk->address->has_unit = TRUE;
-    disk->address->controller = ide ? 0 : bus;
-    disk->address->bus = ide ? bus : 0;
-    disk->address->unit = unit;
+    disk->target->dev = vireo_disk_name(kind->prefix, bus * kind->letters + unit - behind);
+    disk->address = vireo_disk_address(ide ? 0 : bus, ide ? bus : 0, unit);
 }

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "kit/place.h"
+
 static gboolean refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 static gboolean refuse(GError **error, const char *format, ...)
 {
@@ -14,48 +16,6 @@ static gboolean refuse(GError **error, const char *format, ...)
     *error = g_error_new_valist(VIREO_ERROR, VIREO_ERR_INVALID_ARG, format, args);
     va_end(args);
     return FALSE;
-}
-
-static gboolean read_switch(const char *name, const char *value, gboolean *into, GError **error)
-{
-    if (strcmp(value, "0") != 0 && strcmp(value, "1") != 0)
-        return refuse(error, "URI parameter %s=%s: the value is 0 or 1", name, value);
-    *into = *value == '1';
-    return TRUE;
-}
-
-static gboolean read_server(EsxUri *uri, const char *value, GError **error)
-{
-    g_autofree char *text = g_strconcat("x://", value, NULL);
-    g_autoptr(GUri) parsed = g_uri_parse(text, G_URI_FLAGS_NONE, NULL);
-
-    if (!parsed || !g_uri_get_host(parsed) || !*g_uri_get_host(parsed) || *g_uri_get_path(parsed) ||
-        g_uri_get_userinfo(parsed))
-        return refuse(error, "URI parameter server=%s: the value is HOST or HOST:PORT", value);
-    g_free(uri->host);
-    uri->host = g_strdup(g_uri_get_host(parsed));
-    uri->port = g_uri_get_port(parsed) > 0 ? (guint)g_uri_get_port(parsed) : 0;
-    return TRUE;
-}
-
-static gboolean read_proxy(EsxUri *uri, const char *value, GError **error)
-{
-    static const char *const kinds[] = { "http", "socks4", "socks4a", "socks5" };
-    const char *sign = strstr(value, "://");
-    g_autofree char *kind = sign ? g_strndup(value, (gsize)(sign - value)) : g_strdup("http");
-    g_autofree char *place = g_strconcat("x://", sign ? sign + 3 : value, NULL);
-    g_autoptr(GUri) parsed = g_uri_parse(place, G_URI_FLAGS_NONE, NULL);
-    gboolean known = g_str_equal(kind, "socks");
-
-    for (guint i = 0; i < G_N_ELEMENTS(kinds); i++)
-        known |= g_str_equal(kind, kinds[i]);
-    if (!known || !parsed || !g_uri_get_host(parsed) || !*g_uri_get_host(parsed))
-        return refuse(error, "URI parameter proxy=%s: the value is [http|socks|socks4|socks4a|socks5://]HOST[:PORT]",
-                      value);
-    g_free(uri->proxy);
-    uri->proxy = g_strdup_printf("%s://%s:%d", g_str_equal(kind, "socks") ? "socks5" : kind, g_uri_get_host(parsed),
-                                 g_uri_get_port(parsed) > 0 ? g_uri_get_port(parsed) : 1080);
-    return TRUE;
 }
 
 static void set(char **into, const char *value)
@@ -69,19 +29,19 @@ static gboolean read_parameter(EsxUri *uri, const char *name, const char *value,
     gboolean answer = FALSE;
 
     if (g_str_equal(name, "no_verify") || g_str_equal(name, "insecure"))
-        return read_switch(name, value, &uri->no_verify, error);
+        return vireo_place_switch(name, value, &uri->no_verify, error);
     if (g_str_equal(name, "transport")) {
         uri->http = g_str_equal(value, "http");
         return uri->http || g_str_equal(value, "https") ||
                refuse(error, "URI parameter transport=%s: the value is http or https", value);
     }
     if (g_str_equal(name, "auto_answer"))
-        return read_switch(name, value, &answer, error) &&
+        return vireo_place_switch(name, value, &answer, error) &&
                (!answer || refuse(error, "URI parameter auto_answer=1: questions of machines are not answered here"));
     if (g_str_equal(name, "proxy"))
-        return read_proxy(uri, value, error);
+        return vireo_place_proxy(value, &uri->proxy, error);
     if (g_str_equal(name, "server"))
-        return read_server(uri, value, error);
+        return vireo_place_server(value, &uri->host, &uri->port, error);
     if (g_str_equal(name, "user"))
         set(&uri->user, value);
     else if (g_str_equal(name, "path"))
@@ -105,18 +65,6 @@ static gboolean read_query(EsxUri *uri, const char *query, GError **error)
         g_free(value);
     }
     return good && !*error;
-}
-
-static void strip_slashes(char **path)
-{
-    char *begin = *path + strspn(*path, "/");
-    gsize len = strlen(begin);
-
-    while (len && begin[len - 1] == '/')
-        len--;
-    char *kept = g_strndup(begin, len);
-    g_free(*path);
-    *path = kept;
 }
 
 static char *canonical(const EsxUri *uri)
@@ -148,7 +96,7 @@ static gboolean complete(EsxUri *uri, GError **error)
         return refuse(error, "the URI names no server: write %s://HOST/, or %s:///?server=HOST where the client keeps "
                       "the host for itself, or a [connection NAME] of esx.conf as %s:///NAME",
                       uri->center ? "vpx" : "esx", uri->center ? "vpx" : "esx", uri->center ? "vpx" : "esx");
-    strip_slashes(&uri->path);
+    vireo_place_strip(&uri->path);
     if (!uri->center && *uri->path)
         return refuse(error, "esx:// means one host: there is no path '/%s' in it (vpx:// is for a vCenter)", uri->path);
     if (uri->center && !strchr(uri->path, '/'))
@@ -183,7 +131,7 @@ static gboolean read_named(EsxDriver *driver, EsxUri *uri, GError **error)
     g_autofree char *name = g_strdup(uri->path);
     gboolean center = uri->center, no_verify = uri->no_verify;
 
-    strip_slashes(&name);
+    vireo_place_strip(&name);
     g_autofree char *group = g_strconcat("connection ", name, NULL);
     const char *text = driver->host->config(driver->core, group, "uri");
     if (!text)

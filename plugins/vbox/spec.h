@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What stands for what: here and in VirtualBox. */
+#include "driver.h"
+
+#define VBOX_CARDS       8
+#define VBOX_SERIALS     4
+#define VBOX_BOOT_PLACES 4
+
+typedef struct {
+    VwStorageBus bus;
+    VireoDomainControllerType controller;
+    VireoDomainDiskBus disk;
+    const char *prefix; /* of the names of disks on it */
+    guint places;       /* on one controller */
+    const char *name;   /* of controllers that are made */
+} VboxBus;
+extern const VboxBus vbox_buses[]; /* ended by one without a bus */
+
+/* NULL: it has none here. */
+const char *vbox_controller_model(VwStorageControllerType type);
+/* model: may be NULL; *type 0: what VirtualBox takes by itself. FALSE: there is none. */
+gboolean vbox_controller_type(const char *model, VireoDomainControllerType kind, VwStorageBus *bus,
+                              VwStorageControllerType *type);
+const char *vbox_card_model(VwNetworkAdapterType type);
+/* 0: there is none. */
+VwNetworkAdapterType vbox_card_type(const char *model);
+VireoDomainBootDevice vbox_boot_device(VwDeviceType type);
+
+/* Whether the document can be honoured, before anything is made of it. */
+gboolean vbox_spec_check(const VireoDomain *domain, GError **error);
+/* Sets all of it but name, UUID and devices. */
+void vbox_spec_apply(VboxTalk *talk, const char *machine, const VireoDomain *domain);
+gboolean vbox_refuse(GError **error, guint line, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* ---- devices.c ----------------------------------------------------------------------- */
+
+gboolean vbox_devices_check(const VireoDomainDevices *devices, GError **error);
+/* In place of those it has. */
+void vbox_devices_apply(VboxTalk *talk, const char *machine, const VireoDomainDevices *devices);
