@@ -112,7 +112,7 @@ static VwDeviceType boot_type(VireoDomainBootDevice device)
 
 static const char *const paths[] = {
     "domain.type", "domain.id", "domain.name", "domain.uuid", "domain.description", "domain.memory", "domain.currentMemory",
-    "domain.vcpu", "domain.vcpu.placement", "domain.os.type", "domain.os.type.arch", "domain.os.firmware", 
+    "domain.vcpu", "domain.vcpu.current", "domain.vcpu.placement", "domain.os.type", "domain.os.type.arch", "domain.os.firmware",
     "domain.os.boot.dev", "domain.features.pae", "domain.features.acpi", "domain.features.apic", "domain.clock.offset",
     "domain.on_poweroff", "domain.on_reboot", "domain.on_crash",
     "domain.devices.disk.type", "domain.devices.disk.device", "domain.devices.disk.source.file",

@@ -53,7 +53,13 @@ digit:  addb    $'0', %al
         cmpb    $'9', %al
         jbe     put
         addb    $'a' - '9' - 1, %al
-put:    movw    $0x3f8, %dx
+put:    movb    %al, %ah
+        movw    $0x3fd, %dx             /* until the line is free */
+1:      inb     %dx, %al
+        testb   $0x20, %al
+        jz      1b
+        movb    %ah, %al
+        movw    $0x3f8, %dx
         outb    %al, %dx
         ret
 

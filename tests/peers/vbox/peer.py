@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: peer BUILD-DIR PROGRAM [ARGUMENT...]
+"""usage: peer.py BUILD-DIR PROGRAM [ARGUMENT...]
 
 Runs PROGRAM beside a VirtualBox and its web service, which listens on port 18083 of 127.0.0.1 and takes any password. All is
 in namespaces of its own, the network too, and ends with PROGRAM. VIREO_VBOX_ROOT is what VirtualBox has as its file system:
@@ -16,6 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PORT = 18083
+ENVIRONMENT = {"HOME": "/root", "USER": "root", "LOGNAME": "root", "LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 def make_root(folder):
@@ -40,9 +41,9 @@ def run(*command):
     subprocess.run(command, check=True)
 
 
-def answers():
+def answers(port=PORT):
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         connection.request("GET", "/")
         connection.getresponse().read()
         return True
@@ -52,10 +53,9 @@ def answers():
 
 def serve(root, port=PORT, *options):
     """Starts a web service."""
-    environment = {"HOME": "/root", "USER": "root", "LOGNAME": "root", "LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     with open(root / "root" / f"web-{port}.out", "ab") as output:
         return subprocess.Popen(["chroot", root, "/usr/lib/virtualbox/vboxwebsrv", "-H", "127.0.0.1", "-p", str(port), *options],
-                                env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+                                env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
 
 def inside(base, work, *command):

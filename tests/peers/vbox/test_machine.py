@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virsh on the vbox driver: connections, lists, power, screen and keys."""
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import peer
+from vboxtest import ROOT, SERVER, VboxCase, main, manage, showvminfo, vireotest, wait_until
+
+
+class Open(VboxCase):
+    def test_uris(self):
+        manage("createvm", "--name", "one", "--register")
+        for uri in (self.uri(), self.uri("session"), self.uri("", server=SERVER), self.uri("", server="localhost")):
+            wait_until(lambda at=uri: self.names("list", "--all", "--name", uri=at) == ["one"], 5, "it is seen")
+        for uri, words in ((self.uri(no_such="1"), "parameter no_such is not known"),
+                           (self.uri(insecure="yes"), "insecure=yes: the value is 0 or 1"),
+                           (self.uri(transport="no"), "transport=no: the value is http or https"),
+                           (self.uri("", server="a/b"), "server=a/b: the value is HOST or HOST:PORT"),
+                           (self.uri(""), "the URI names no server"),
+                           (self.uri("lab"), "vbox.conf has no [connection lab]"),
+                           (self.uri("", server="127.0.0.1:1"), "127.0.0.1:1"),
+                           (self.uri("", server=SERVER, user="me"), "needs [auth-vbox-127.0.0.1] with credentials=NAME")):
+            self.assertIn(words, self.virsh_fails("list", uri=uri))
+
+    def test_read_only(self):
+        manage("createvm", "--name", "one", "--register")
+        here = self.uri().replace("libvirt-sock", "libvirt-sock-ro")
+        wait_until(lambda: self.names("list", "--all", "--name", uri=here, readonly=True) == ["one"], 5, "it is seen")
+        self.assertIn("read only", self.virsh_fails("start", "one", uri=here, readonly=True))
+        self.assertIn("a read-only connection cannot have no_verify=1",
+                      self.virsh_fails("list", uri=here + "&insecure=1", readonly=True))
+
+    def test_host(self):
+        self.assertTrue(self.virsh("version").endswith("VBOX " + re.match(r"[\d.]+", manage("--version"))[0]))
+        node = dict(line.split(":") for line in self.virsh("nodeinfo").splitlines())
+        self.assertEqual(int(node["CPU(s)"]), os.cpu_count())
+        self.assertIn("<domain type='vbox'/>", self.virsh("capabilities"))
+        self.assertGreater(int(self.virsh("maxvcpus")), 16)
+        self.assertGreater(int(self.virsh("freecell").split()[1]), 1024)
+
+
+class Password(VboxCase):
+    """A second web service, which asks for one."""
+    PORT = 18084
+
+    def setUp(self):
+        super().setUp()
+        hashed = manage("internalcommands", "passwordhash", "sesame").split()[-1]
+        manage("setextradata", "global", "VBoxAuthSimple/users/me", hashed)
+        self.web = peer.serve(ROOT, self.PORT, "-A", "VBoxAuthSimple")
+        self.addCleanup(self.end)
+        wait_until(lambda: peer.answers(self.PORT), 10, "the second web service answers")
+        self.auth = Path(self.daemon.root) / "etc" / "vireo" / "vbox" / "auth.conf"
+        self.auth.parent.mkdir(parents=True, exist_ok=True)
+        self.addCleanup(self.auth.unlink, missing_ok=True)
+
+    def end(self):
+        self.web.terminate()
+        self.web.wait()
+
+    def write(self, password, mode=0o600):
+        self.auth.write_text(f"[credentials-x]\nusername=me\npassword={password}\n[auth-vbox-127.0.0.1]\ncredentials=x\n",
+                             encoding="ascii")
+        self.auth.chmod(mode)
+
+    def test_password(self):
+        uri = self.uri("", server=f"127.0.0.1:{self.PORT}")
+        self.write("sesame")
+        self.assertEqual(self.virsh("list", "--all", "--name", uri=uri), "")
+        self.write("open-up")
+        said = self.virsh_fails("list", uri=uri)
+        self.assertIn("authentication failed", said)
+        self.assertNotIn("open-up", said)
+        self.write("sesame", 0o644)
+        self.assertIn("chmod 600", self.virsh_fails("list", uri=uri))
+        self.auth.unlink()
+        self.assertIn("authentication failed", self.virsh_fails("list", uri=uri))
+        with open(self.daemon.log, encoding="utf-8") as stream:
+            self.assertNotRegex(stream.read(), "sesame|open-up")
+
+
+class Inventory(VboxCase):
+    def test_what_others_make(self):
+        self.assertEqual(self.virsh("list", "--all", "--name"), "")
+        manage("createvm", "--name", "theirs", "--register")
+        manage("modifyvm", "theirs", "--memory", "32", "--cpus", "2")
+        wait_until(lambda: "32768 KiB" in self.virsh("dominfo", "theirs"), 5, "it is seen")
+        info = self.info("theirs")
+        self.assertEqual((info["State"], info["CPU(s)"], info["Persistent"], info["OS Type"]), ("shut off", "2", "yes", "hvm"))
+        self.assertEqual(info["UUID"], showvminfo("theirs")["UUID"])
+        self.assertEqual(self.virsh("domname", info["UUID"]), "theirs")
+        manage("modifyvm", "theirs", "--name", "renamed")
+        wait_until(lambda: self.names("list", "--all", "--name") == ["renamed"], 5, "the new name is seen")
+        manage("unregistervm", "renamed", "--delete")
+        wait_until(lambda: not self.virsh("list", "--all", "--name"), 5, "it is gone")
+
+    def test_speed(self):
+        for number in range(10):
+            manage("createvm", "--name", f"vm{number}", "--register")
+        wait_until(lambda: len(self.names("list", "--all", "--name")) == 10, 5, "all are seen")
+
+        def best(command):
+            times = []
+            for _ in range(7):
+                begin = time.monotonic()
+                command()
+                times.append(time.monotonic() - begin)
+            return min(times)
+
+        ours = best(lambda: self.virsh("list", "--all")), best(lambda: self.virsh("dominfo", "vm3"))
+        theirs = best(lambda: manage("list", "vms")), best(lambda: manage("showvminfo", "vm3"))
+        self.assertLess(ours[0], theirs[0] * 1.3)
+        self.assertLess(ours[1], theirs[1] * 1.3)
+
+    def test_web_service_starts_again(self):
+        """The session is another one then, and all its objects."""
+        manage("createvm", "--name", "one", "--register")
+        web = peer.serve(ROOT, 18085)
+        uri = self.uri("", server="127.0.0.1:18085")
+        wait_until(lambda: peer.answers(18085), 10, "the web service answers")
+        self.assertEqual(self.virsh("domstate", "one", uri=uri), "shut off")
+        web.terminate()
+        web.wait()
+        self.assertIn("18085", self.virsh_fails("dumpxml", "one", uri=uri))
+        web = peer.serve(ROOT, 18085)
+        self.addCleanup(web.wait)
+        self.addCleanup(web.terminate)
+        wait_until(lambda: peer.answers(18085), 10, "the web service answers again")
+        self.assertIn("<name>one</name>", self.virsh("dumpxml", "one", uri=uri))
+        manage("createvm", "--name", "two", "--register")
+        wait_until(lambda: self.names("list", "--all", "--name", uri=uri) == ["one", "two"], 15, "changes are seen again")
+
+
+class Power(VboxCase):
+    def test_life(self):
+        self.define_booted("g")
+        self.boot("g")
+        self.assertEqual(self.state_reason("g"), ("running", "booted"))
+        self.assertEqual(showvminfo("g")["VMState"], "running")
+        self.assertRegex(self.virsh("domid", "g"), r"^\d+$")
+        self.virsh_fails("start", "g")
+        self.virsh("suspend", "g")
+        self.assertEqual(self.state_reason("g"), ("paused", "user"))
+        self.assertEqual(showvminfo("g")["VMState"], "paused")
+        self.assertIn("machine not in running state to suspend it", self.virsh_fails("suspend", "g"))
+        self.assertIn("so can't power it down", self.virsh_fails("shutdown", "g"))
+        self.virsh("resume", "g")
+        self.assertEqual(self.state_reason("g"), ("running", "unpaused"))
+        self.assertIn("machine not paused, so can't resume it", self.virsh_fails("resume", "g"))
+        self.assertIn("is running", self.virsh_fails("undefine", "g"))
+        self.virsh("shutdown", "g", "--mode", "acpi")
+        self.wait_state("g", "shut off")
+        self.assertEqual(showvminfo("g")["VMState"], "poweroff")
+        self.assertIn("is not running", self.virsh_fails("destroy", "g"))
+
+    def test_reset_and_destroy(self):
+        self.define_booted("g")
+        self.boot("g")
+        for number, command in enumerate(("reset", "reboot"), self.log("g").count("to 'RESETTING'") + 1):
+            self.virsh(command, "g")
+            wait_until(lambda n=number: self.log("g").count("to 'RESETTING'") == n, 10, "it is reset")
+        self.comes_up("g", 2)
+        self.virsh("destroy", "g")
+        self.assertEqual(self.state_reason("g"), ("shut off", "destroyed"))
+        self.assertEqual(showvminfo("g")["VMState"], "poweroff")
+
+    def test_managed_save(self):
+        self.define_booted("g")
+        self.boot("g")
+        self.press("g", "KEY_A", 2)
+        self.virsh("managedsave", "g")
+        self.assertEqual(self.state_reason("g"), ("shut off", "saved"))
+        self.assertEqual(showvminfo("g")["VMState"], "saved")
+        self.assertEqual(self.names("list", "--all", "--name", "--with-managed-save"), ["g"])
+        self.virsh_fails("undefine", "g")
+        self.virsh("start", "g")
+        self.assertEqual(self.state_reason("g"), ("running", "restored"))
+        self.press("g", "KEY_B", 4)  # it has not forgotten the first two
+        self.virsh("managedsave", "g")
+        self.virsh("managedsave-remove", "g")
+        self.assertEqual(showvminfo("g")["VMState"], "poweroff")
+
+    def test_force_boot_and_undefine_saved(self):
+        self.define_booted("g")
+        self.boot("g")
+        self.virsh("managedsave", "g")
+        self.virsh("start", "g", "--force-boot")
+        self.assertNotIn("the saved state", self.log("g"))
+        self.comes_up("g", 1)
+        self.virsh("managedsave", "g")
+        self.virsh("undefine", "g", "--managed-save")
+        self.assertNotIn('"g"', manage("list", "vms"))
+
+    def test_autostart(self):
+        self.define("g")
+        self.virsh("autostart", "g")
+        self.assertEqual(showvminfo("g")["autostart-enabled"], "on")
+        self.assertEqual(self.names("list", "--all", "--name", "--autostart"), ["g"])
+        self.virsh("autostart", "g", "--disable")
+        self.assertEqual(showvminfo("g")["autostart-enabled"], "off")
+
+    def test_screenshot(self):
+        self.define_booted("g")
+        self.assertIn("is not running", self.virsh_fails("screenshot", "g", "/dev/null"))
+        self.boot("g")
+        path = Path(self.work) / "screen.png"
+        self.virsh("screenshot", "g", str(path))
+        image = path.read_bytes()
+        self.assertEqual(image[:8], b"\x89PNG\r\n\x1a\n")
+        self.assertIn(b"IEND", image[-12:])
+        self.assertIn("has no screen 3", self.virsh_fails("screenshot", "g", str(path), "3"))
+
+    def test_keys(self):
+        self.define_booted("g")
+        self.boot("g")
+        self.press("g", "KEY_A", 2)
+        self.virsh("send-key", "g", "KEY_LEFTCTRL", "KEY_UP")
+        wait_until(lambda: "08 9d" in self.serial("g"), 10, "control and an extended key")
+        heard = re.findall(r"^\w\w (\w\w)$", self.serial("g"), re.M)
+        self.assertEqual(heard, ["1e", "9e", "1d", "e0", "48", "e0", "c8", "9d"])
+        self.virsh("send-key", "g", "--codeset", "xt", "0x2c")
+        wait_until(lambda: "0a ac" in self.serial("g"), 10, "a key of set xt")
+        self.assertIn("no key 250", self.virsh_fails("send-key", "g", "250"))
+        self.assertIn("is not served", self.virsh_fails("send-key", "g", "--codeset", "usb", "5"))
+
+    def test_events(self):
+        self.define_booted("g")
+        process = subprocess.Popen(["stdbuf", "-oL", "virsh", "-q", "-c", self.uri(), "event", "--loop", "--all"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.terminate)
+        time.sleep(0.5)
+        os.set_blocking(process.stdout.fileno(), False)
+        seen = []
+
+        def says(words):
+            seen.append((process.stdout.read() or b"").decode())
+            return words in "".join(seen)
+
+        for command, words in ((("startvm", "g", "--type", "headless"), "Started Booted"),
+                               (("controlvm", "g", "pause"), "Suspended Paused"),
+                               (("controlvm", "g", "resume"), "Resumed Unpaused"),
+                               (("controlvm", "g", "poweroff"), "Stopped"),
+                               (("createvm", "--name", "other", "--register"), "'other': Defined Added"),
+                               (("unregistervm", "other", "--delete"), "'other': Undefined Removed")):
+            manage(*command)
+            begin = time.monotonic()
+            wait_until(lambda what=words: says(what), 5, words)
+            # The server's change is over before VBoxManage is; and this machine may be busy.
+            self.assertLess(time.monotonic() - begin, 1.5, words)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virsh on the vbox driver: snapshots."""
+import re
+import time
+import xml.etree.ElementTree as ElementTree
+
+from vboxtest import VboxCase, main, manage, showvminfo, wait_until
+
+
+def tree(name):
+    """VirtualBox's own: {snapshot: parent}, and which is current."""
+    info = showvminfo(name)
+    names = {key: value for key, value in info.items() if re.fullmatch(r"SnapshotName(-\d+)*", key)}
+    parents = {value: names.get(key.rpartition("-")[0]) for key, value in names.items()}
+    return parents, info.get("CurrentSnapshotName")
+
+
+class Off(VboxCase):
+    def setUp(self):
+        super().setUp()
+        self.disk("g")
+        self.define("g", "<disk type='file' device='disk'><source file='/root/g.vdi'/><target dev='hda' bus='ide'/></disk>")
+
+    def take(self, *names):
+        for name in names:
+            self.virsh("snapshot-create-as", "g", name)
+
+    def list(self, *args):
+        return self.virsh("snapshot-list", "g", "--name", *args).split()
+
+    def branches(self):
+        """a - b - c, and d beside b, which is the current one."""
+        self.take("a", "b", "c")
+        self.virsh("snapshot-revert", "g", "a")
+        self.take("d")
+
+    def test_create(self):
+        self.virsh("snapshot-create-as", "g", "one", "the first <one>", "--no-metadata", "--atomic", "--disk-only")
+        self.assertEqual(tree("g"), ({"one": None}, "one"))
+        self.assertEqual(showvminfo("g")["SnapshotDescription"], "the first <one>")
+        self.assertIn("has a snapshot 'one' already", self.virsh_fails("snapshot-create-as", "g", "one"))
+        self.virsh("snapshot-create", "g")
+        self.assertRegex(" ".join(self.list("--from", "one")), r"^\d{10}$")
+        self.assertIn("domainsnapshot.disks", self.virsh_fails("snapshot-create-as", "g", "two", "--diskspec", "hda"))
+        self.assertIn("LIVE", self.virsh_fails("snapshot-create-as", "g", "two", "--live"))
+        self.assertIn("QUIESCE is not supported", self.virsh_fails("snapshot-create-as", "g", "two", "--quiesce"))
+
+    def test_describe(self):
+        begin = int(time.time())
+        self.take("a", "b")
+        xml = ElementTree.fromstring(self.virsh("snapshot-dumpxml", "g", "b"))
+        self.assertEqual([xml.findtext(path) for path in ("name", "state", "parent/name", "domain/uuid")],
+                         ["b", "shutoff", "a", self.virsh("domuuid", "g")])
+        self.assertAlmostEqual(int(xml.findtext("creationTime")), begin, delta=20)
+        self.assertIn("REDEFINE is not supported", self.redefine())
+
+    def redefine(self):
+        path = f"{self.work}/b.xml"
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(self.virsh("snapshot-dumpxml", "g", "b"))
+        return self.virsh_fails("snapshot-create", "g", path, "--redefine")
+
+    def test_tree(self):
+        self.branches()
+        self.assertEqual(tree("g"), ({"a": None, "b": "a", "c": "b", "d": "a"}, "d"))
+        self.assertEqual(self.list("--roots"), ["a"])
+        self.assertEqual(self.list("--leaves"), ["c", "d"])
+        self.assertEqual(self.list("--no-leaves"), ["a", "b"])
+        self.assertEqual(self.list("--from", "a"), ["b", "d"])
+        self.assertEqual(self.list("--from", "a", "--descendants"), ["b", "c", "d"])
+        self.assertEqual(self.list("--inactive"), ["a", "b", "c", "d"])
+        self.assertEqual(self.list("--active"), [])
+        self.assertEqual(self.list("--metadata"), [])
+        self.assertEqual(self.list("--internal"), ["a", "b", "c", "d"])
+        self.assertEqual(self.virsh("snapshot-current", "g", "--name"), "d")
+        self.assertEqual(self.virsh("snapshot-parent", "g", "c"), "b")
+        self.assertIn("snapshot", self.virsh_fails("undefine", "g"))
+
+    def test_names(self):
+        """VirtualBox takes any name any number of times."""
+        for name in ("a", "a", "", "x/y <z> é"):
+            manage("snapshot", "g", "take", name)
+        wait_until(lambda: len(self.virsh("snapshot-list", "g", "--name").splitlines()) == 4, 5, "all are seen")
+        names = self.virsh("snapshot-list", "g", "--name").splitlines()
+        twin = next(name for name in names if name.startswith("a ("))
+        self.assertIn("x/y <z> é", names)
+        self.virsh("snapshot-delete", "g", twin)
+        self.assertEqual(sorted(tree("g")[0]), ["", "a", "x/y <z> é"])
+
+    def test_delete(self):
+        self.branches()
+        said = self.virsh_fails("snapshot-delete", "g", "a")
+        self.assertIn("'a' has 2 children", said)
+        self.assertIn("with CHILDREN", said)
+        self.virsh("snapshot-delete", "g", "b")
+        self.assertEqual(tree("g"), ({"a": None, "c": "a", "d": "a"}, "d"))
+        self.virsh("snapshot-delete", "g", "d")
+        self.assertEqual(tree("g"), ({"a": None, "c": "a"}, "a"))
+        self.assertEqual(self.virsh("snapshot-current", "g", "--name"), "a")
+        said = self.virsh_fails("snapshot-delete", "g", "a")
+        self.assertIn("'a' is the current one and has a child, 'c'", said)
+        self.virsh("snapshot-revert", "g", "c")
+        self.virsh("snapshot-delete", "g", "a")
+        self.assertEqual(tree("g"), ({"c": None}, "c"))
+
+    def test_delete_children(self):
+        self.branches()
+        self.virsh("snapshot-delete", "g", "a", "--children-only")
+        self.assertEqual(tree("g"), ({"a": None}, "a"))
+        self.virsh("snapshot-delete", "g", "a", "--children")
+        self.assertEqual(tree("g"), ({}, None))
+        self.branches()
+        self.virsh("snapshot-delete", "g", "b", "--children")
+        self.assertEqual(tree("g"), ({"a": None, "d": "a"}, "d"))
+
+    def test_metadata_only(self):
+        """There is none: nothing is asked of VirtualBox, and the snapshot stays."""
+        self.branches()
+        self.virsh("snapshot-delete", "g", "a", "--metadata")
+        self.assertEqual(tree("g"), ({"a": None, "b": "a", "c": "b", "d": "a"}, "d"))
+        self.assertEqual(self.list(), ["a", "b", "c", "d"])
+        self.virsh_fails("snapshot-delete", "g", "nothing", "--metadata")
+
+    def test_others_change_it(self):
+        self.take("a")
+        manage("snapshot", "g", "take", "b")
+        wait_until(lambda: self.list() == ["a", "b"], 5, "it is seen")
+        manage("snapshot", "g", "edit", "b", "--name", "bb")
+        wait_until(lambda: self.list() == ["a", "bb"], 5, "the new name is seen")
+        manage("snapshot", "g", "delete", "bb")
+        wait_until(lambda: self.list() == ["a"], 5, "it is gone")
+
+    def test_revert_running(self):
+        self.take("a")
+        self.virsh("snapshot-revert", "g", "a", "--running")
+        self.assertEqual(showvminfo("g")["VMState"], "running")
+        self.virsh("snapshot-revert", "g", "a")
+        self.assertEqual(showvminfo("g")["VMState"], "poweroff")
+        self.virsh("snapshot-revert", "g", "a", "--paused")
+        self.assertEqual(showvminfo("g")["VMState"], "paused")
+        self.virsh("destroy", "g")
+
+
+class Running(VboxCase):
+    def test_live(self):
+        self.define_booted("g")
+        self.boot("g")
+        self.press("g", "KEY_A", 2)
+        self.virsh("snapshot-create-as", "g", "first", "--live")
+        self.assertEqual(self.state("g"), "running")
+        self.press("g", "KEY_B", 4)
+        self.virsh("snapshot-create-as", "g", "second")
+        self.assertEqual(self.state("g"), "running")
+        self.assertEqual(showvminfo("g")["VMState"], "running")
+        self.assertEqual(self.virsh("snapshot-list", "g", "--name", "--active").split(), ["first", "second"])
+        self.assertIn("DISK_ONLY", self.virsh_fails("snapshot-create-as", "g", "third", "--disk-only"))
+        self.virsh("snapshot-revert", "g", "first")
+        self.assertEqual(self.state_reason("g"), ("running", "restored"))
+        self.press("g", "KEY_C", 4)  # two were heard when that snapshot was taken
+        self.assertEqual(tree("g"), ({"first": None, "second": "first"}, "first"))
+        self.virsh("snapshot-delete", "g", "second")
+        self.virsh("snapshot-delete", "g", "first")
+        self.assertEqual(tree("g"), ({}, None))
+        self.assertEqual(showvminfo("g")["VMState"], "running")
+        self.press("g", "KEY_D", 6)
+        self.virsh("suspend", "g")
+        self.virsh("snapshot-create-as", "g", "paused")
+        self.assertEqual(showvminfo("g")["VMState"], "paused")
+        self.virsh("snapshot-revert", "g", "paused", "--paused")
+        self.assertEqual(showvminfo("g")["VMState"], "paused")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the tests of the vbox driver share: virsh on a daemon beside a VirtualBox (see ./peer.py), and VBoxManage, which is asked
+what has really happened."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import peer
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "clients"))
+import vireotest  # noqa: E402  pylint: disable=wrong-import-position
+
+wait_until = vireotest.wait_until
+SERVER = "127.0.0.1:18083"
+
+if "VIREO_VBOX_ROOT" not in os.environ:
+    sys.exit("this is run by ./peer.py")
+ROOT = Path(os.environ["VIREO_VBOX_ROOT"])
+
+GUEST = """<domain type='vbox'>
+  <name>{name}</name>
+  <memory unit='MiB'>8</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64'>hvm</type></os>
+  <features><acpi/><apic/></features>
+  <devices>
+    {devices}
+  </devices>
+</domain>
+"""
+BOOTED = """<disk type='file' device='disk'><source file='/root/{name}.vdi'/><target dev='hda' bus='ide'/></disk>
+    <serial type='file'><source path='/root/{name}.serial'/><target port='0'/></serial>"""
+
+
+def manage(*args, check=True):
+    """VBoxManage, inside; its output."""
+    done = subprocess.run(["chroot", ROOT, "/usr/lib/virtualbox/VBoxManage", *args], stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False,
+                          env=peer.ENVIRONMENT)
+    if check and done.returncode:
+        raise AssertionError(f"VBoxManage {' '.join(args)}: {done.stderr}")
+    return done.stdout
+
+
+def showvminfo(name):
+    pairs = (line.partition("=") for line in manage("showvminfo", name, "--machinereadable").splitlines())
+    return {key.strip('"'): value.strip('"') for key, _, value in pairs}
+
+
+class VboxCase(vireotest.VirshCase):
+    def setUp(self):
+        self.daemon = vireotest.daemon()
+        self.work = tempfile.mkdtemp(prefix="t.", dir=self.daemon.work)
+        self.lines = []
+        self.addCleanup(self.sweep)
+
+    def uri(self, path="system", **parameters):
+        query = "".join(f"&{name}={value}" for name, value in parameters.items())
+        return f"vbox+unix:///{path}?socket={self.daemon.socket}{query}"
+
+    def virsh_raw(self, *args, uri=None, **kwargs):
+        return vireotest._run(self.daemon, args, uri=uri or self.uri(), **kwargs)
+
+    def sweep(self):
+        """By VirtualBox itself, so that one failure is not many."""
+        for line in manage("list", "vms").splitlines():
+            name = line.rpartition(" ")[2].strip("{}")
+            manage("controlvm", name, "poweroff", check=False)
+            wait_until(lambda vm=name: gone(vm), 10, f"{line} is gone")
+        for line in manage("list", "hdds").splitlines():
+            if line.startswith("UUID:"):
+                manage("closemedium", "disk", line.split()[1], check=False)
+
+    def names(self, *args, **kwargs):
+        return sorted(self.virsh(*args, **kwargs).split())
+
+    def define(self, name, devices="", text=None):
+        path = Path(self.work) / f"{name}.xml"
+        path.write_text(text or GUEST.format(name=name, devices=devices), encoding="utf-8")
+        self.virsh("define", str(path))
+
+    def refuses(self, text):
+        path = Path(self.work) / "bad.xml"
+        path.write_text(text, encoding="utf-8")
+        return self.virsh_fails("define", str(path))
+
+    def disk(self, name):
+        """A copy of the guest's disk."""
+        manage("clonemedium", "disk", "/root/guest.vdi", f"/root/{name}.vdi")
+        self.addCleanup((ROOT / "root" / f"{name}.vdi").unlink, missing_ok=True)
+
+    def define_booted(self, name):
+        """The guest of ./guest.S, off."""
+        self.disk(name)
+        self.define(name, BOOTED.format(name=name))
+
+    def serial(self, name):
+        try:
+            return (ROOT / "root" / f"{name}.serial").read_text(encoding="ascii")
+        except FileNotFoundError:
+            return ""
+
+    def boot(self, name):
+        self.virsh("start", name)
+        self.comes_up(name, 1)
+
+    def comes_up(self, name, times):
+        wait_until(lambda: self.serial(name).count("up\n") >= times, 40, "the guest is up")
+
+    def log(self, name):
+        """What VirtualBox says of the machine's process."""
+        return (ROOT / "root" / "VirtualBox VMs" / name / "Logs" / "VBox.log").read_text(errors="replace")
+
+    def press(self, name, key, count):
+        """That key, after which the guest has heard so many bytes."""
+        self.virsh("send-key", name, key)
+        wait_until(lambda: f"{count:02x} " in self.serial(name), 10, f"the guest has heard {count} bytes")
+
+
+def gone(name):
+    manage("discardstate", name, check=False)
+    manage("unregistervm", name, "--delete", check=False)
+    return name not in manage("list", "vms")
+
+
+def main():
+    vireotest.need_program("virsh", "libvirt-clients")
+    unittest.main(module="__main__", verbosity=2 if os.environ.get("VERBOSE") else 1)
