@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "images.h"
+#include "sidefile.h"
 
 #define DEPTH_MAX 200
 #define SCAN_MAX 10000
@@ -187,30 +188,34 @@ static void own_files(Build *build, const QemuSnap *snap)
 {
     const VireoDomainSnapshot *doc = snap->doc;
 
-    if (doc->memory && doc->memory->file)
-        own(build, doc->memory->file);
+    QemuSnapFile files[QEMU_SNAP_FILES];
+
+    qemu_snap_files(doc, files);
+    for (guint i = 0; i < QEMU_SNAP_FILES; i++)
+        if (files[i].path)
+            own(build, files[i].path);
     for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++)
         if (doc->disks->disks.items[i]->snapshot == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL &&
             doc->disks->disks.items[i]->source)
             own(build, doc->disks->disks.items[i]->source->file);
 }
 
-static void hold_memory(Build *build, const QemuSnap *snap)
+static void hold_file(Build *build, const QemuSnap *snap, const QemuSnapFile *file)
 {
-    const VireoDomainSnapshotMemory *memory = snap->doc->memory;
-    g_autofree char *path = memory ? qemu_real_path(memory->file) : NULL;
+    g_autofree char *path = qemu_real_path(file->path);
 
     if (!path)
         return;
     if (!qemu_graph_has(build->graph, path))
         qemu_graph_add(build->graph, path, QEMU_FILE_STATE, flags_of(build, path), used_bytes(path),
                        NULL, NULL);
-    qemu_graph_hold(build->graph, QEMU_HOLD_SNAPSHOT, snap->doc->name, "memory", path, NULL, NULL);
+    qemu_graph_hold(build->graph, QEMU_HOLD_SNAPSHOT, snap->doc->name, file->slot, path, NULL, NULL);
 }
 
 static void add_snapshot(Build *build, const QemuSnap *snap)
 {
     const VireoDomainSnapshot *doc = snap->doc;
+    QemuSnapFile files[QEMU_SNAP_FILES];
 
     if (!doc->domain)
         return;
@@ -226,7 +231,9 @@ static void add_snapshot(Build *build, const QemuSnap *snap)
             kind == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL)
             hold_disk(build, snap, disk, kind == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL);
     }
-    hold_memory(build, snap);
+    qemu_snap_files(doc, files);
+    for (guint i = 0; i < QEMU_SNAP_FILES; i++)
+        hold_file(build, snap, &files[i]);
 }
 
 static void add_files(Build *build, GHashTable *set)

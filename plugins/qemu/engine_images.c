@@ -11,6 +11,7 @@
 #include "bitmaps.h"
 #include "images.h"
 #include "run.h"
+#include "sidefile.h"
 
 #define IMAGE_TOOL "/usr/bin/qemu-img"
 #define COPY_TOOL "/bin/cp"
@@ -347,6 +348,8 @@ gboolean qemu_engine_image_step(QemuDomain *dom, vireo_call *call, const QemuSte
                qemu_bitmaps_carry(dom, call, step->other, step->image, error);
     case QEMU_STEP_ADOPT:
         return qemu_bitmaps_carry(dom, call, step->other, step->image, error);
+    case QEMU_STEP_COPY:
+        return qemu_side_step(dom, call, step, error);
     case QEMU_STEP_POINT:
         return point(dom, call, step, 'c', error);
     case QEMU_STEP_APPLY:

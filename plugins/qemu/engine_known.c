@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "images.h"
+#include "sidefile.h"
 
 static char *files_key(QemuDomain *dom)
 {
@@ -103,7 +104,11 @@ gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error
     g_autoptr(QemuFiles) files = qemu_files_load(dom);
     const VireoDomainSnapshot *doc = snap->doc;
 
-    disown(files, qemu_snap_memory_file(snap));
+    QemuSnapFile sides[QEMU_SNAP_FILES];
+
+    qemu_snap_files(doc, sides);
+    for (guint i = 0; i < QEMU_SNAP_FILES; i++)
+        disown(files, sides[i].path);
     for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++)
         if (doc->disks->disks.items[i]->source)
             disown(files, doc->disks->disks.items[i]->source->file);

@@ -9,6 +9,7 @@
 #include "events.h"
 #include "images.h"
 #include "launch.h"
+#include "sidefile.h"
 
 #define READY_MS 60000
 #define STORAGE_SUFFIX "-file" /* see qemu_disk_node_name */
@@ -204,6 +205,8 @@ JsonObject *qemu_live_actions(VireoQmp *qmp, const QemuPlan *plan, gboolean poin
     for (guint i = 0; i < plan->no_return; i++) {
         const QemuStep *step = qemu_plan_step(plan, i);
 
+        if (step->kind == QEMU_STEP_COPY)
+            json_array_add_object_element(actions, qemu_side_action(step));
         if (step->kind != QEMU_STEP_OVERLAY && step->kind != QEMU_STEP_ADOPT &&
             !(points && step->kind == QEMU_STEP_POINT))
             continue;

@@ -8,6 +8,7 @@
 #include "change.h"
 #include "coalesce.h"
 #include "images.h"
+#include "sidefile.h"
 #include "take.h"
 #include "tell.h"
 
@@ -154,6 +155,8 @@ gboolean qemu_work_step(QemuWork *work, const QemuStep *step, GError **error)
         return set_current(dom, step->tag, error);
     case QEMU_STEP_SWITCH:
         return switch_disk(work, step, error);
+    case QEMU_STEP_REPLACE:
+        return qemu_side_replace(step->image, step->other, error);
     default:
         if (!work->qmp && qemu_domain_active(dom))
             work->qmp = work->own_qmp = qemu_domain_monitor(dom, NULL);
@@ -166,7 +169,7 @@ gboolean qemu_work_step(QemuWork *work, const QemuStep *step, GError **error)
 static gboolean is_bookkeeping(QemuStepKind kind)
 {
     return kind == QEMU_STEP_KEEP || kind == QEMU_STEP_FORGET || kind == QEMU_STEP_CURRENT ||
-           kind == QEMU_STEP_SWITCH;
+           kind == QEMU_STEP_SWITCH || kind == QEMU_STEP_REPLACE;
 }
 
 /* ---- in order ------------------------------------------------------------------------- */
@@ -351,7 +354,7 @@ static void keep_overlays(QemuWork *work)
             switch_disk(work, step, NULL);
         if (step->kind == QEMU_STEP_POINT)
             qemu_work_step(work, &drop, NULL);
-        if (step->kind == QEMU_STEP_STATE)
+        if (step->kind == QEMU_STEP_STATE || step->kind == QEMU_STEP_COPY)
             qemu_engine_unlink(work->dom, step->image, NULL);
     }
 }
@@ -362,6 +365,8 @@ static void close_overlays(VireoQmp *qmp, const QemuPlan *plan)
         if (qemu_plan_step(plan, i)->kind == QEMU_STEP_OVERLAY ||
             qemu_plan_step(plan, i)->kind == QEMU_STEP_ADOPT)
             qemu_live_close(qmp, qemu_plan_step(plan, i)->image);
+    if (qmp)
+        qemu_side_close(qmp, plan);
 }
 
 /* It stood still for the snapshot only. */
@@ -398,6 +403,8 @@ void qemu_work_recover(QemuDomain *dom)
     } else if (journal.goes_on && journal.sent && took_effect(qmp, journal.plan)) {
         qemu_work_give_up(&work);
     } else if (journal.sent && took_effect(qmp, journal.plan)) {
+        if (qmp)
+            qemu_side_close(qmp, journal.plan);
         keep_overlays(&work);
         journal_end(dom);
         what = "is given up; its overlays stay in use";

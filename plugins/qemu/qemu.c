@@ -188,7 +188,7 @@ static void qemu_fini(void *self)
      VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE)
 #define SNAPSHOT_REVERT                                                                            \
     (VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING | VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED |                  \
-     VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE)
+     VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE | VIREO_DOMAIN_SNAPSHOT_REVERT_RESET_NVRAM)
 #define SNAPSHOT_DELETE                                                                            \
     (VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY |          \
      VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)

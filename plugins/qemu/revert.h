@@ -16,6 +16,7 @@ typedef struct {
     gboolean branches; /* images are added: the plan is carried out */
     gboolean in_place; /* the running QEMU can load it */
     gboolean force;
+    gboolean reset_nvram;
     GPtrArray *left; /* char *, images with a present that is kept */
     gboolean start, paused; /* what it shall be afterwards */
 } QemuRevert;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "firmware.h"
 #include "images.h"
 #include "kit/file.h"
 #include "run.h"
@@ -31,6 +32,11 @@ static gboolean sync_path(const char *path, int flags, GError **error)
     if (fd >= 0)
         close(fd);
     return done;
+}
+
+gboolean qemu_side_sync(const char *path, GError **error)
+{
+    return sync_path(path, 0, error);
 }
 
 static gboolean sync_parent(const char *path, GError **error)
@@ -66,7 +72,7 @@ gboolean qemu_side_copy(QemuDomain *dom, vireo_call *call, const QemuSideCopy *c
     gboolean done = qemu_image_give(driver, dom->uuid_text, &from, error) && run_copy(dom, call, copy, error);
     if (!qemu_domain_active(dom))
         qemu_image_take_back(driver, dom->uuid_text);
-    done = done && sync_path(copy->to, 0, error) && sync_parent(copy->to, error);
+    done = done && qemu_side_sync(copy->to, error) && sync_parent(copy->to, error);
     if (!done)
         qemu_engine_unlink(dom, copy->to, NULL);
     return done;
@@ -106,4 +112,119 @@ gboolean qemu_side_open_way(QemuDomain *dom, const char *path, GError **error)
             dir = g_steal_pointer(&up);
         }
     return TRUE;
+}
+
+/* ---- in snapshots ------------------------------------------------------------------------------ */
+
+void qemu_snap_files(const VireoDomainSnapshot *doc, QemuSnapFile files[QEMU_SNAP_FILES])
+{
+    files[0] = (QemuSnapFile){ "memory", doc->memory ? doc->memory->file : NULL };
+    files[1] = (QemuSnapFile){ "nvram", doc->nvram ? doc->nvram->file : NULL };
+}
+
+const QemuSnapFile *qemu_snap_files_missing(const QemuSnapFile files[QEMU_SNAP_FILES])
+{
+    for (guint i = 0; i < QEMU_SNAP_FILES; i++)
+        if (files[i].path && !g_file_test(files[i].path, G_FILE_TEST_IS_REGULAR))
+            return &files[i];
+    return NULL;
+}
+
+void qemu_sides_clear(QemuSides *sides)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(sides->texts); i++)
+        g_free(sides->texts[i]);
+}
+
+/* /nvram/vm_VARS.fd becomes /nvram/vm_VARS.NAME, or vm_VARS.NAME-2 where that is taken. */
+static char *copy_name(const char *path, const char *name)
+{
+    const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
+    int stem = dot && dot > slash + 1 ? (int)(dot - path) : (int)strlen(path);
+    char *copy = g_strdup_printf("%.*s.%s", stem, path, name);
+
+    for (guint i = 2; g_file_test(copy, G_FILE_TEST_EXISTS); i++) {
+        g_free(copy);
+        copy = g_strdup_printf("%.*s.%s-%u", stem, path, name, i);
+    }
+    return copy;
+}
+
+static gboolean check_copy(const VireoDomainSnapshot *doc, const VireoDomain *machine, GError **error)
+{
+    const char *file = doc->nvram->file;
+
+    if (!qemu_nvram_path(machine)) {
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "the domain has no NVRAM to keep in %s", file);
+        return FALSE;
+    }
+    if (!g_file_test(file, G_FILE_TEST_EXISTS))
+        return TRUE;
+    qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "%s exists already, NVRAM is not written over it", file);
+    return FALSE;
+}
+
+gboolean qemu_sides_describe(VireoDomainSnapshot *doc, const VireoDomain *machine, gboolean keep,
+                             GError **error)
+{
+    const char *path = qemu_nvram_path(machine);
+
+    if (doc->nvram && !check_copy(doc, machine, error))
+        return FALSE;
+    if (!path || (!doc->nvram && !keep))
+        return TRUE;
+    if (!doc->nvram)
+        doc->nvram = g_new0(VireoDomainSnapshotSideFile, 1);
+    g_autofree char *file = doc->nvram->file ? g_strdup(doc->nvram->file) : copy_name(path, doc->name);
+    g_free(doc->nvram->file);
+    doc->nvram->file = qemu_real_new_path(file, error);
+    return doc->nvram->file != NULL;
+}
+
+static void add_side(QemuSides *sides, const char *live, const char *copy, const char *from, const char *to)
+{
+    guint n = sides->n++;
+
+    sides->texts[0] = g_strdup(live);
+    sides->texts[1] = g_strdup(copy);
+    sides->texts[2] = g_strconcat(live, QEMU_SIDE_NEW, NULL);
+    sides->texts[3] = g_strdup_printf("%s>%s", from, to);
+    sides->files[n] = (QemuSideFile){ "nvram", sides->texts[0], sides->texts[1], sides->texts[2],
+                                      sides->texts[3] };
+}
+
+void qemu_sides_taken(QemuSides *sides, const VireoDomainSnapshot *doc, const VireoDomain *machine)
+{
+    if (doc->nvram)
+        add_side(sides, qemu_nvram_path(machine), doc->nvram->file, qemu_nvram_format(machine), "raw");
+}
+
+void qemu_sides_reverted(QemuSides *sides, const VireoDomainSnapshot *doc, const VireoDomain *machine,
+                         gboolean reset_nvram)
+{
+    const VireoDomainNvram *nvram = machine->os->nvram;
+    const char *path = qemu_nvram_path(machine);
+
+    if (path && reset_nvram)
+        add_side(sides, path, nvram->template,
+                 nvram->template_format == VIREO_DOMAIN_LOADER_FORMAT_QCOW2 ? "qcow2" : "raw",
+                 qemu_nvram_format(machine));
+    else if (path && doc->nvram)
+        add_side(sides, path, doc->nvram->file, "raw", qemu_nvram_format(machine));
+}
+
+gboolean qemu_side_step(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)
+{
+    g_auto(GStrv) formats = g_strsplit(step->tag ? step->tag : "", ">", 2);
+    gboolean fresh = g_str_has_suffix(step->image, QEMU_SIDE_NEW);
+    g_autofree char *like =
+        fresh ? g_strndup(step->image, strlen(step->image) - strlen(QEMU_SIDE_NEW)) : g_strdup(step->other);
+
+    if (g_strv_length(formats) != 2) {
+        qemu_error(error, VIREO_ERR_INTERNAL_ERROR, "a step does not say how %s is copied", step->other);
+        return FALSE;
+    }
+    QemuSideCopy copy = { step->other, formats[0], step->image, formats[1], like };
+    unlink(step->image); /* of an attempt that was cut short */
+    return qemu_side_open_way(dom, like, error) && qemu_side_copy(dom, call, &copy, error);
 }

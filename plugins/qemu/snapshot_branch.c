@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "images.h"
+#include "machine.h"
 #include "process.h"
+#include "sidefile.h"
 
 static VireoDomainDisk *disk_of(const VireoDomain *doc, const char *dev)
 {
@@ -106,13 +108,14 @@ static gboolean check_disks(const QemuRevert *revert, GError **error)
                    qemu_disk_path(disk));
         return FALSE;
     }
-    if (qemu_snap_memory_file(revert->snap) &&
-        !g_file_test(qemu_snap_memory_file(revert->snap), G_FILE_TEST_IS_REGULAR)) {
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "the memory of snapshot '%s' is not there (%s)",
-                   name, qemu_snap_memory_file(revert->snap));
-        return FALSE;
-    }
-    return TRUE;
+    QemuSnapFile files[QEMU_SNAP_FILES];
+
+    qemu_snap_files(revert->snap->doc, files);
+    const QemuSnapFile *missing = qemu_snap_files_missing(files);
+    if (missing)
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "the %s of snapshot '%s' is not there (%s)",
+                   missing->slot, name, missing->path);
+    return missing == NULL;
 }
 
 /* ---- the present ------------------------------------------------------------------------- */
@@ -182,7 +185,11 @@ gboolean qemu_revert_plan(QemuRevert *revert, GError **error)
 {
     g_autoptr(QemuDef) now = qemu_domain_current(revert->dom);
     gboolean memory = qemu_snap_has_memory(revert->snap) && !qemu_snap_memory_file(revert->snap);
-    QemuRevertRequest request = { revert->snap->doc->name, revert->force, memory, new_image, revert };
+    g_auto(QemuSides) sides = { 0 };
+
+    qemu_sides_reverted(&sides, revert->snap->doc, revert->def->doc, revert->reset_nvram);
+    QemuRevertRequest request = { revert->snap->doc->name, revert->force, memory, new_image, revert,
+                                  sides.files, sides.n };
 
     revert->plan = qemu_plan_new();
     revert->graph = qemu_engine_graph(revert->dom, now->doc, NULL, error);
@@ -193,6 +200,9 @@ gboolean qemu_revert_plan(QemuRevert *revert, GError **error)
         return FALSE;
     /* A snapshot of nothing but memory has no disk to go back to. */
     revert->branches = adds_images(revert->plan) || qemu_snap_memory_file(revert->snap);
+    if (revert->qmp && !revert->branches && qemu_snap_has_memory(revert->snap))
+        revert->in_place = qemu_same_machine(now->doc, revert->def->doc);
+    revert->branches |= sides.n && !revert->in_place;
     if (!revert->branches || !revert->qmp || revert->dom->config)
         return TRUE;
     qemu_error(error, VIREO_ERR_OPERATION_INVALID,

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "engine.h"
+#include "firmware.h"
 #include "machine.h"
 #include "process.h"
+#include "sidefile.h"
 #include "take.h"
 #include "tell.h"
 
@@ -140,12 +142,17 @@ static gboolean carry_out(QemuWork *work, const QemuRequest *request, const Vire
                           guint flags, GError **error)
 {
     gboolean forget = (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA) != 0;
+    g_auto(QemuSides) sides = { 0 };
+
+    qemu_sides_taken(&sides, work->keep, machine);
     QemuSnapRequest ask = { request->name,
                             (const QemuSnapDisk *)(void *)request->disks->data,
                             request->disks->len,
                             request->memory,
                             request->memory_file,
-                            forget };
+                            forget,
+                            sides.files,
+                            sides.n };
     QemuTake take = { .work = work,
                       .request = request,
                       .machine = machine,
@@ -218,6 +225,11 @@ static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc
                    "the definition of domain '%s' cannot be written down", dom->name);
         return FALSE;
     }
+    if (!qemu_sides_describe(doc, machine->doc, !(flags & VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA), error))
+        return FALSE;
+    /* One that was never started has the variables it will be started with. */
+    if (doc->nvram && !tell && !qemu_nvram_prepare(dom, call, machine->doc, FALSE, error))
+        return FALSE;
     g_autoptr(GHashTable) reused = g_hash_table_new(g_str_hash, g_str_equal);
     for (guint i = 0; i < request->texts->len; i++)
         g_hash_table_add(reused, request->texts->pdata[i]);

@@ -6,6 +6,7 @@
 
 #include "images.h"
 #include "machine.h"
+#include "sidefile.h"
 
 static gboolean check_parent(QemuDomain *dom, const VireoDomainSnapshot *doc, GError **error)
 {
@@ -67,6 +68,10 @@ static gboolean check_replaced(const QemuSnap *old, VireoDomainSnapshot *doc, GE
     }
     if (!doc->domain && old->doc->domain)
         doc->domain = vireo_domain_copy(old->doc->domain);
+    if (!doc->nvram && old->doc->nvram) {
+        doc->nvram = g_new0(VireoDomainSnapshotSideFile, 1);
+        doc->nvram->file = g_strdup(old->doc->nvram->file);
+    }
     return TRUE;
 }
 
@@ -135,17 +140,18 @@ static gboolean check_disk(const VireoDomainSnapshot *doc, const VireoDomainDisk
 /* Metadata for a snapshot that is not there is refused when the client asks for that. */
 static gboolean check_images(const VireoDomainSnapshot *doc, GError **error)
 {
-    const char *memory = doc->memory ? doc->memory->file : NULL;
+    QemuSnapFile files[QEMU_SNAP_FILES];
 
     for (guint i = 0; doc->domain && i < doc->domain->devices->disks.n; i++)
         if (!check_disk(doc, doc->domain->devices->disks.items[i], error))
             return FALSE;
-    if (!memory || g_file_test(memory, G_FILE_TEST_IS_REGULAR))
-        return TRUE;
-    qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-               "the memory of snapshot '%s' is not there (%s), as flag VALIDATE asks", doc->name,
-               memory);
-    return FALSE;
+    qemu_snap_files(doc, files);
+    const QemuSnapFile *missing = qemu_snap_files_missing(files);
+    if (missing)
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                   "the %s of snapshot '%s' is not there (%s), as flag VALIDATE asks", missing->slot, doc->name,
+                   missing->path);
+    return missing == NULL;
 }
 
 QemuSnap *qemu_snapshot_redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags,

@@ -2,6 +2,7 @@
 /* The guest's memory of one moment, written while the guest goes on. QEMU watches what the guest writes to
  * (background-snapshot) and saves each page before it changes. Where the kernel does not let QEMU watch, the memory is
  * copied while it changes, again and again, and the moment is at the end. */
+#include "sidefile.h"
 #include "take.h"
 
 #include <errno.h>
@@ -114,7 +115,8 @@ static gboolean in_background(Going *going, GError **error)
         !goes_on(going, error))
         return FALSE;
     set_quiet(going->dom, FALSE);
-    return qemu_quiesce_end(take, error) && qemu_saving_wait(going->dom, work->call, going->qmp, "completed", error);
+    return qemu_quiesce_end(take, error) &&
+           qemu_side_wait(going->dom, work->call, going->qmp, work->plan, error) && qemu_saving_wait(going->dom, work->call, going->qmp, "completed", error);
 }
 
 /* ---- where QEMU cannot watch ------------------------------------------------------------ */
@@ -132,7 +134,7 @@ static gboolean by_copying(Going *going, GError **error)
     if (!qemu_work_sent(work, error))
         return FALSE;
     take->sent = qemu_live_transaction(going->qmp, work->plan, TRUE, error);
-    return take->sent &&
+    return take->sent && qemu_side_wait(going->dom, work->call, going->qmp, work->plan, error) &&
            vireo_qmp_run(going->qmp, "migrate-continue", vireo_json_new('s', "state", "pre-switchover", 0), NULL, error) &&
            qemu_saving_wait(going->dom, NULL, going->qmp, "completed", error) &&
            vireo_qmp_run(going->qmp, "cont", NULL, NULL, error);
@@ -274,7 +276,7 @@ static void finish_rest(Rest *rest)
     if (!done)
         qemu_watch_end(dom);
     restore_settings(work->qmp);
-    done = done && close_memory(memory_file(work->plan), &error) && qemu_work_finish_late(work, &error);
+    done = done && qemu_side_rest(work->qmp, work->plan, &error) && close_memory(memory_file(work->plan), &error) && qemu_work_finish_late(work, &error);
     if (!done)
         qemu_work_give_up(work);
     qemu_saving_end(dom, done);

@@ -9,11 +9,12 @@
 #include "bitmaps.h"
 #include "checkpoint.h"
 #include "events.h"
+#include "firmware.h"
 #include "images.h"
-#include "machine.h"
 #include "process.h"
 #include "revert.h"
 #include "save.h"
+#include "sidefile.h"
 #include "take.h"
 #include "tell.h"
 
@@ -28,6 +29,18 @@ static void revert_clear(QemuRevert *revert)
     g_clear_pointer(&revert->left, g_ptr_array_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(QemuRevert, revert_clear)
+
+static gboolean check_reset(const QemuRevert *revert, GError **error)
+{
+    if (!qemu_nvram_can_reset(revert->def->doc, error))
+        return FALSE;
+    if (!qemu_snap_has_memory(revert->snap))
+        return TRUE;
+    qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+               "flag RESET_NVRAM cannot take effect: the memory of snapshot '%s' brings the variables it was "
+               "taken with", revert->snap->doc->name);
+    return FALSE;
+}
 
 static gboolean plan(QemuRevert *revert, guint flags, GError **error)
 {
@@ -66,13 +79,13 @@ static gboolean plan(QemuRevert *revert, guint flags, GError **error)
     if (!qemu_revert_keep_disks(revert, doc, error))
         return FALSE;
     revert->def = qemu_def_new(g_steal_pointer(&doc));
+    if (revert->reset_nvram && !check_reset(revert, error))
+        return FALSE;
     revert->qmp = live ? qemu_domain_monitor(dom, error) : NULL;
     if (live && !revert->qmp)
         return FALSE;
     if (!qemu_revert_plan(revert, error))
         return FALSE;
-    revert->in_place = live && memory && !revert->branches &&
-                       qemu_same_machine(live->doc, revert->def->doc);
     revert->tops = qemu_snapshot_tops(dom, revert->in_place ? live->doc : revert->def->doc,
                                       revert->in_place ? revert->qmp : NULL, error);
     return revert->tops && qemu_snapshot_complete(snap, revert->def->doc, revert->tops, error);
@@ -111,7 +124,8 @@ static gboolean load_in_place(QemuRevert *revert, GError **error)
     gboolean loaded = vireo_qmp_run(revert->qmp, "stop", NULL, NULL, error) &&
                       drop_bitmaps(revert, revert->qmp, error) &&
                       qemu_snapshot_load_job(dom, revert->call, revert->qmp,
-                                             revert->snap->doc->name, error);
+                                             revert->snap->doc->name, error) &&
+                      qemu_side_load(dom, revert->call, revert->qmp, revert->snap->doc, error);
     gboolean go = loaded ? !revert->paused : was_running;
     if (go && !vireo_qmp_run(revert->qmp, "cont", NULL, NULL, loaded ? error : NULL))
         loaded = FALSE;
@@ -338,6 +352,7 @@ int qemu_snapshot_revert(QemuConn *conn, vireo_call *call,
                                         "domain '%s' has no snapshot '%s'", dom->name,
                                         args->snap.name);
     revert.snap = snap;
+    revert.reset_nvram = (args->flags & VIREO_DOMAIN_SNAPSHOT_REVERT_RESET_NVRAM) != 0;
     revert.force = (args->flags & VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE) != 0;
     if (!qemu_blockjobs_none(dom, NULL, &error) || !plan(&revert, args->flags, &error))
         return qemu_fail(conn->driver, call, error);

@@ -3,6 +3,7 @@
 #include "images.h"
 #include "livestate.h"
 #include "save.h"
+#include "sidefile.h"
 #include "take.h"
 
 static const VireoDomainDisk *disk_of(const QemuTake *take, const char *dev)
@@ -21,6 +22,8 @@ static gboolean open_overlay(QemuTake *take, const QemuStep *step, GError **erro
     QemuDomain *dom = work->dom;
     QemuImage image = { step->image, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2, FALSE, TRUE };
 
+    if (step->kind == QEMU_STEP_COPY)
+        return qemu_side_open(dom, work->qmp, step, error);
     if (step->kind == QEMU_STEP_ADOPT &&
         !qemu_image_give(dom->space->driver, dom->uuid_text, &image, error))
         return FALSE;
@@ -39,7 +42,8 @@ static gboolean open_overlays(QemuTake *take, GError **error)
     for (guint i = 0; i < take->work->plan->no_return; i++) {
         const QemuStep *step = qemu_plan_step(take->work->plan, i);
 
-        if (!qemu_step_is_overlay(step) || open_overlay(take, step, error))
+        if (!(qemu_step_is_overlay(step) || step->kind == QEMU_STEP_COPY) ||
+            open_overlay(take, step, error))
             continue;
         qemu_undo_overlays(take->work, i);
         return FALSE;
@@ -78,6 +82,8 @@ static gboolean capture(QemuTake *take, GError **error)
     if (!qemu_live_transaction(work->qmp, work->plan, !inside, error))
         return FALSE;
     take->sent = TRUE;
+    if (!qemu_side_wait(work->dom, work->call, work->qmp, work->plan, error))
+        return FALSE;
     if (inside)
         return internal_memory(take, error);
     return take->request->memory != QEMU_SNAP_EXTERNAL ||
@@ -135,5 +141,7 @@ gboolean qemu_take_live(void *opaque, GError **error)
         qemu_undo_transaction(work);
     if (!done || !thawed)
         qemu_undo_overlays(work, work->plan->no_return);
+    else
+        qemu_side_close(work->qmp, work->plan);
     return done && thawed;
 }

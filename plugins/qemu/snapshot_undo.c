@@ -3,6 +3,7 @@
 #include "take.h"
 
 #include "events.h"
+#include "sidefile.h"
 
 #define JOB_ID "vireo-undo"
 #define POLL_US 5000
@@ -129,7 +130,7 @@ void qemu_undo_transaction(QemuWork *work)
     for (guint i = work->plan->no_return; i-- > 0;) {
         const QemuStep *step = qemu_plan_step(work->plan, i);
 
-        if (step->kind == QEMU_STEP_STATE)
+        if (step->kind == QEMU_STEP_STATE || step->kind == QEMU_STEP_COPY)
             qemu_engine_unlink(work->dom, step->image, NULL);
         else if (ended)
             undo_file(work, step);
@@ -145,6 +146,11 @@ void qemu_undo_transaction(QemuWork *work)
 
 void qemu_undo_overlays(QemuWork *work, guint count)
 {
+    for (guint i = 0; i < count; i++)
+        if (qemu_plan_step(work->plan, i)->kind == QEMU_STEP_COPY)
+            qemu_engine_unlink(work->dom, qemu_plan_step(work->plan, i)->image, NULL);
+    if (work->qmp && vireo_qmp_is_open(work->qmp))
+        qemu_side_close(work->qmp, work->plan);
     while (work->qmp && vireo_qmp_is_open(work->qmp) && count-- > 0) {
         const QemuStep *step = qemu_plan_step(work->plan, count);
 

@@ -7,6 +7,7 @@
 
 #include "engine.h"
 #include "images.h"
+#include "sidefile.h"
 
 /* What writing memory to a file comes to, bytes per microsecond: on the slow side. */
 #define MEMORY_SPEED 500
@@ -103,6 +104,7 @@ static guint effect_of(const QemuStep *step)
     switch (step->kind) {
     case QEMU_STEP_OVERLAY:
     case QEMU_STEP_STATE:
+    case QEMU_STEP_COPY:
     case QEMU_STEP_EXTRACT:
     case QEMU_STEP_CLONE:
         return VIREO_PLAN_WRITES;
@@ -131,6 +133,10 @@ static char *words_of(const QemuStep *step)
         return g_strdup_printf("take internal snapshot '%s' in %s", tag, image);
     case QEMU_STEP_STATE:
         return g_strdup_printf("write the guest's memory to %s", image);
+    case QEMU_STEP_COPY:
+        return g_strdup_printf("copy %s to %s", other, image);
+    case QEMU_STEP_REPLACE:
+        return g_strdup_printf("replace %s by %s", image, other);
     case QEMU_STEP_EXTRACT:
         return g_strdup_printf("create %s from internal snapshot '%s' of %s", image, tag, other);
     case QEMU_STEP_CLONE:
@@ -216,8 +222,12 @@ void qemu_tell_records(QemuTell *tell, const QemuPlan *plan)
 void qemu_tell_forget(QemuTell *tell, const VireoDomainSnapshot *doc, const char *why_files_stay)
 {
     qemu_tell_step(tell, "forget", VIREO_PLAN_RECORDS, NULL, NULL, 0, "forget snapshot '%s'", doc->name);
-    if (doc->memory && doc->memory->file)
-        qemu_tell_kept(tell, doc->memory->file, NULL, g_strdup(why_files_stay));
+    QemuSnapFile files[QEMU_SNAP_FILES];
+
+    qemu_snap_files(doc, files);
+    for (guint i = 0; i < QEMU_SNAP_FILES; i++)
+        if (files[i].path)
+            qemu_tell_kept(tell, files[i].path, NULL, g_strdup(why_files_stay));
     for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++) {
         const VireoDomainSnapshotDisk *disk = doc->disks->disks.items[i];
 

@@ -85,6 +85,23 @@ static gboolean memory(QemuGraph *graph, QemuPlan *plan, const QemuSnapRequest *
                                               request->memory_file, NULL, error);
 }
 
+static gboolean side_files(QemuGraph *graph, QemuPlan *plan, const QemuSnapRequest *request,
+                           GError **error)
+{
+    for (guint i = 0; i < request->n_sides; i++) {
+        const QemuSideFile *side = &request->sides[i];
+
+        if (!qemu_graph_add(graph, side->copy, QEMU_FILE_STATE, request->forget ? 0 : QEMU_FILE_OWNED, 0,
+                            NULL, error))
+            return FALSE;
+        qemu_plan_add(plan, QEMU_STEP_COPY, side->copy, side->live, side->how, side->slot, 0);
+        if (!request->forget && !qemu_graph_hold(graph, QEMU_HOLD_SNAPSHOT, request->name, side->slot,
+                                                 side->copy, NULL, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /* Something must be in it, and memory that is kept internally needs a place. */
 static gboolean check(QemuGraph *graph, const QemuSnapRequest *request, GError **error)
 {
@@ -121,7 +138,7 @@ gboolean qemu_plan_create(QemuGraph *graph, QemuPlan *plan, const QemuSnapReques
     for (guint i = 0; i < request->n_disks; i++)
         if (!one_disk(graph, plan, request, &request->disks[i], error))
             return FALSE;
-    if (!memory(graph, plan, request, error))
+    if (!memory(graph, plan, request, error) || !side_files(graph, plan, request, error))
         return FALSE;
     plan->no_return = plan->steps->len;
     if (!request->forget)

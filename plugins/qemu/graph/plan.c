@@ -10,7 +10,8 @@ static const char *const kind_names[] = {
     [QEMU_STEP_OVERLAY] = "overlay", [QEMU_STEP_ADOPT] = "adopt",
     [QEMU_STEP_POINT] = "point",     [QEMU_STEP_STATE] = "state",
     [QEMU_STEP_EXTRACT] = "extract", [QEMU_STEP_CLONE] = "clone",
-    [QEMU_STEP_APPLY] = "apply",
+    [QEMU_STEP_APPLY] = "apply",     [QEMU_STEP_COPY] = "copy",
+    [QEMU_STEP_REPLACE] = "replace",
     [QEMU_STEP_SWITCH] = "switch",   [QEMU_STEP_KEEP] = "keep",
     [QEMU_STEP_FORGET] = "forget",   [QEMU_STEP_CURRENT] = "current",
     [QEMU_STEP_DROP_POINT] = "drop-point", [QEMU_STEP_PULL] = "pull",
@@ -145,6 +146,7 @@ static void undo(QemuPlan *back, const QemuStep *step)
     case QEMU_STEP_EXTRACT:
     case QEMU_STEP_CLONE:
     case QEMU_STEP_STATE:
+    case QEMU_STEP_COPY:
         qemu_plan_add(back, QEMU_STEP_UNLINK, step->image, NULL, NULL, NULL, 0);
         break;
     case QEMU_STEP_POINT:

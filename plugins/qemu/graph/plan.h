@@ -10,10 +10,12 @@ typedef enum {
     QEMU_STEP_ADOPT,      /* image is there already and becomes an overlay of other */
     QEMU_STEP_POINT,      /* take internal snapshot tag in image */
     QEMU_STEP_STATE,      /* write memory of the guest to image */
+    QEMU_STEP_COPY,       /* make image a copy of other, a file beside the disks; tag: how */
     QEMU_STEP_EXTRACT,    /* make image from internal snapshot tag of other */
     QEMU_STEP_CLONE,      /* the same, and it holds that internal snapshot with its memory too */
     QEMU_STEP_APPLY,      /* make internal snapshot tag the content of image */
     QEMU_STEP_SWITCH,     /* the active definition's slot is image from now on */
+    QEMU_STEP_REPLACE,    /* image, a file beside the disks, is other from now on; that name goes */
     QEMU_STEP_KEEP,       /* the snapshot tag is entered into the tree */
     QEMU_STEP_FORGET,     /* the snapshot tag is taken out of the tree */
     QEMU_STEP_CURRENT,    /* the snapshot tag is the current one */
@@ -65,6 +67,15 @@ typedef struct {
     gboolean reuse;      /* the overlay is there already */
 } QemuSnapDisk;
 
+/* A file beside the disks that belongs to the guest, such as its firmware's variables. */
+typedef struct {
+    const char *slot;
+    const char *live;  /* what the guest uses */
+    const char *copy;  /* what the snapshot keeps of it */
+    const char *fresh; /* reverting: the name of a new file that becomes live */
+    const char *how;   /* for whoever copies */
+} QemuSideFile;
+
 typedef struct {
     const char *name;
     const QemuSnapDisk *disks;
@@ -72,6 +83,8 @@ typedef struct {
     QemuSnapKind memory;     /* INTERNAL is inside one of the disks' points */
     const char *memory_file; /* of EXTERNAL */
     gboolean forget;         /* no metadata is kept */
+    const QemuSideFile *sides;
+    guint n_sides;
 } QemuSnapRequest;
 
 gboolean qemu_plan_create(QemuGraph *graph, QemuPlan *plan, const QemuSnapRequest *request,
@@ -98,6 +111,8 @@ typedef struct {
     /* The name of a new image for a slot; the caller frees it. */
     char *(*new_image)(const char *slot, void *opaque);
     void *opaque;
+    const QemuSideFile *sides;
+    guint n_sides;
 } QemuRevertRequest;
 gboolean qemu_plan_revert(QemuGraph *graph, QemuPlan *plan, const QemuRevertRequest *request,
                           GError **error);

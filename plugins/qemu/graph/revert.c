@@ -119,12 +119,18 @@ gboolean qemu_plan_revert(QemuGraph *graph, QemuPlan *plan, const QemuRevertRequ
     for (guint i = 0; holder && i < holder->refs->len; i++)
         if (!one_disk(&revert, holder->refs->pdata[i], error))
             return FALSE;
+    for (guint i = 0; i < request->n_sides; i++)
+        qemu_plan_add(plan, QEMU_STEP_COPY, request->sides[i].fresh, request->sides[i].copy,
+                      request->sides[i].how, request->sides[i].slot, 0);
     for (guint i = 0; i < revert.undo->len; i++)
         qemu_plan_add(plan, QEMU_STEP_APPLY, revert.undo->pdata[i], NULL, request->name, NULL, 0);
     plan->no_return = plan->steps->len;
     for (guint i = 0; i < revert.slots->len; i++)
         qemu_plan_switch(graph, plan, revert.slots->pdata[i],
                          qemu_graph_node(graph, revert.images->pdata[i]), request->discard);
+    for (guint i = 0; i < request->n_sides; i++)
+        qemu_plan_add(plan, QEMU_STEP_REPLACE, request->sides[i].live, request->sides[i].fresh, NULL,
+                      request->sides[i].slot, 0);
     qemu_plan_add(plan, QEMU_STEP_CURRENT, NULL, NULL, request->name, NULL, 0);
     drop(&revert, revert.undo, QEMU_UNDO_TAG);
     drop(&revert, revert.clones, request->name);

@@ -95,15 +95,16 @@ class Case(qemutest.Case):
     def nothing_leaked(self):
         """Every file is one that the domain, a snapshot or a kept present is made of."""
         self.idle()
-        needed = {"d.qcow2", "one.qcow2", "two.qcow2"}    # not ours: they stay
+        needed = {"d.qcow2", "one.qcow2", "two.qcow2", "vars.fd", "vars.qcow2"}    # not ours: they stay
         for path in self.targets("a").values():
             needed |= self.chain(path)
         for name in self.names("snapshot-list", "a", "--name"):
             for _, path, _ in self.snapshot_disks(name):
                 needed |= self.chain(path)
-            memory = self.snapshot_xml(name).find("memory")
-            if memory is not None and memory.get("file"):
-                needed.add(os.path.basename(memory.get("file")))
+            for part in "memory", "nvram":
+                element = self.snapshot_xml(name).find(part)
+                if element is not None and element.get("file"):
+                    needed.add(os.path.basename(element.get("file")))
         for path in self.state_of("images").get("kept", ()):
             if os.path.exists(path):
                 needed |= self.chain(path)

@@ -110,7 +110,7 @@ class Matrix(Case):
         self.letter(line, "A")
         self.virsh("snapshot-create-as", "a", "s1", "--disk-only")
         for flags, code in ((RUNNING | PAUSED, libvirt.VIR_ERR_INVALID_ARG),
-                            (RESET_NVRAM, libvirt.VIR_ERR_INVALID_ARG)):
+                            (RESET_NVRAM, libvirt.VIR_ERR_OPERATION_INVALID)):
             with self.assertRaises(libvirt.libvirtError) as refusal:
                 self.revert("s1", flags)
             self.assertEqual(refusal.exception.get_error_code(), code)

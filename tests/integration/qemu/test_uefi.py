@@ -152,4 +152,5 @@ class Life(Case):
         self.assertIn("has no NVRAM", self.virsh_fails("start", "a", "--reset-nvram"))
 
 
-qemutest.main()
+if __name__ == "__main__":
+    qemutest.main()

@@ -4,6 +4,7 @@ import glob
 import os
 import re
 import select
+import subprocess
 import time
 
 import qemutest
@@ -94,13 +95,26 @@ class Case(ImageCase):
         name = "Vireo\0".encode("utf-16-le")
         return name + letter.encode() in content(path or self.nvram())
 
-    def mark(self, letter, path=None):
-        """A pattern in the file of a guest that is off."""
-        with open(path or self.nvram(), "r+b") as stream:
-            stream.seek(PLACE)
-            stream.write(letter.encode() * 512)
+    def io(self, path, command):
+        kind = "qcow2" if path.endswith(".qcow2") else "raw"
+        reading = ["-r", "-U"] if command.startswith("read") else []
+        done = subprocess.run(["qemu-io", *reading, "-f", kind, "-c", command, path], check=False,
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
 
-    def marked(self, path=None):
-        with open(path or self.nvram(), "rb") as stream:
-            stream.seek(PLACE)
-            return set(stream.read(512).decode(errors="replace"))
+    def mark(self, letter):
+        """A pattern in the file of a guest that is off, and on its disk."""
+        self.io(self.nvram(), f"write -P {ord(letter)} {PLACE} 512")
+        self.fill(ord(letter), self.targets("a")["vda"])
+
+    def marked(self, letter, path=None):
+        self.assertNotIn("verification failed", self.io(path or self.nvram(), f"read -P {ord(letter)} {PLACE} 512"))
+
+    def both(self, letter):
+        """The variables and the disk."""
+        self.marked(letter)
+        self.reads(ord(letter), self.targets("a")["vda"])
+
+    def copy_of(self, name):
+        return self.snapshot_xml(name).find("nvram").get("file")

@@ -392,6 +392,58 @@ static void test_many(void)
     g_assert_cmpint(took, <, 20000);
 }
 
+static guint place(const QemuPlan *plan, QemuStepKind kind)
+{
+    for (guint i = 0; i < plan->steps->len; i++)
+        if (qemu_plan_step(plan, i)->kind == kind)
+            return i;
+    return G_MAXUINT;
+}
+
+static QemuGraph *with_variables(void)
+{
+    QemuGraph *graph = qemu_graph_new();
+
+    g_assert_true(qemu_graph_add(graph, "/vm/vda", QEMU_FILE_QCOW2, 0, 1, NULL, NULL));
+    g_assert_true(qemu_graph_hold(graph, QEMU_HOLD_ACTIVE, "", "vda", "/vm/vda", NULL, NULL));
+    return graph;
+}
+
+/* W12: the firmware's variables are copied before there is a snapshot, replaced after there is no way
+ * back, and gone with it. */
+static void test_w12(void)
+{
+    g_autoptr(QemuGraph) graph = with_variables();
+    g_autoptr(QemuPlan) create = qemu_plan_new(), revert = qemu_plan_new(), delete = qemu_plan_new();
+    const QemuSnapDisk disk = { .slot = "vda", .kind = QEMU_SNAP_INTERNAL };
+    const QemuSideFile side = { "nvram", "/vm/vars", "/vm/vars.s1", "/vm/vars.new", "raw>raw" };
+    const QemuSnapRequest ask = { .name = "s1", .disks = &disk, .n_disks = 1, .sides = &side, .n_sides = 1 };
+    const QemuRevertRequest back = { .name = "s1", .sides = &side, .n_sides = 1 };
+    const char *name = "s1";
+
+    g_assert_true(qemu_plan_create(graph, create, &ask, NULL));
+    guint copy = place(create, QEMU_STEP_COPY);
+    g_assert_cmpuint(copy, <, create->no_return);
+    g_assert_cmpstr(qemu_plan_step(create, copy)->image, ==, "/vm/vars.s1");
+    g_assert_cmpuint(qemu_graph_holds(graph, "/vm/vars.s1", NULL), ==, 1);
+    g_autoptr(QemuPlan) undo = qemu_plan_rollback(create, create->no_return);
+    g_assert_cmpstr(qemu_plan_step(undo, place(undo, QEMU_STEP_UNLINK))->image, ==, "/vm/vars.s1");
+
+    g_assert_true(qemu_plan_revert(graph, revert, &back, NULL));
+    copy = place(revert, QEMU_STEP_COPY);
+    g_assert_cmpuint(copy, <, revert->no_return);
+    g_assert_cmpstr(qemu_plan_step(revert, copy)->image, ==, "/vm/vars.new");
+    g_assert_cmpstr(qemu_plan_step(revert, copy)->other, ==, "/vm/vars.s1");
+    guint replace = place(revert, QEMU_STEP_REPLACE);
+    g_assert_cmpuint(replace, >=, revert->no_return);
+    g_assert_cmpuint(replace, <, place(revert, QEMU_STEP_CURRENT));
+    g_assert_cmpuint(count(revert, QEMU_STEP_UNLINK), ==, 0);
+
+    g_assert_true(qemu_plan_delete(graph, delete, &name, 1, 0, NULL));
+    g_assert_cmpstr(qemu_plan_step(delete, place(delete, QEMU_STEP_UNLINK))->image, ==, "/vm/vars.s1");
+    g_assert_false(qemu_graph_has(graph, "/vm/vars.s1"));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -400,6 +452,7 @@ int main(int argc, char **argv)
     g_test_add_func("/graph/W3-D6", test_w3_d6);
     g_test_add_func("/graph/W4", test_w4);
     g_test_add_func("/graph/W5", test_w5);
+    g_test_add_func("/graph/W12", test_w12);
     g_test_add_func("/graph/D1-D2", test_d1_d2);
     g_test_add_func("/graph/D3", test_d3);
     g_test_add_func("/graph/D4", test_d4);
