@@ -37,7 +37,23 @@ static const VireoDomainDisk *disk_named(const VireoDomain *doc, const char *dev
 
 /* ---- the document --------------------------------------------------------------------------------------- */
 
-static gboolean complete_server(VireoDomainBackup *doc, GError **error)
+static gboolean may_use_tls(const QemuDriver *driver, const VireoDomainBackupServer *server,
+                            GError **error)
+{
+    if (server->tls != VIREO_TRISTATE_YES)
+        return TRUE;
+    if (server->transport == VIREO_DOMAIN_BACKUP_TRANSPORT_UNIX)
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "a server with transport 'unix' has no TLS");
+    else if (!driver->config.backup_tls_dir)
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                   "the server of a backup has no certificates: set tls_dir in section [backup] of "
+                   "qemu.conf");
+    else
+        return TRUE;
+    return FALSE;
+}
+
+static gboolean complete_server(const QemuDriver *driver, VireoDomainBackup *doc, GError **error)
 {
     VireoDomainBackupServer *server = doc->server;
 
@@ -50,10 +66,8 @@ static gboolean complete_server(VireoDomainBackup *doc, GError **error)
         server = doc->server = g_new0(VireoDomainBackupServer, 1);
     if (server->transport == VIREO_DOMAIN_BACKUP_TRANSPORT_UNSET)
         server->transport = VIREO_DOMAIN_BACKUP_TRANSPORT_TCP;
-    if (server->tls == VIREO_TRISTATE_YES) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "the NBD server of a backup has no TLS here");
+    if (!may_use_tls(driver, server, error))
         return FALSE;
-    }
     if (server->transport == VIREO_DOMAIN_BACKUP_TRANSPORT_UNIX) {
         if (!server->socket || !g_path_is_absolute(server->socket))
             qemu_error(error, VIREO_ERR_XML_ERROR, "a server with transport 'unix' has a socket, an "
@@ -162,7 +176,7 @@ static gboolean complete(Begin *begin, VireoDomainBackup *doc, GError **error)
     }
     if (!count)
         qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "the backup has no disk");
-    return count && complete_server(doc, error);
+    return count && complete_server(begin->dom->space->driver, doc, error);
 }
 
 /* ---- the server --------------------------------------------------------------------------------------------- */
@@ -203,9 +217,21 @@ static JsonObject *unix_address(Begin *begin, const char *path, GError **error)
     return NULL;
 }
 
+static gboolean add_certificates(Begin *begin, GError **error)
+{
+    const char *dir = begin->dom->space->driver->config.backup_tls_dir;
+
+    return vireo_qmp_run(begin->qmp, "object-add",
+                         vireo_json_new('s', "qom-type", "tls-creds-x509", 's', "id", QEMU_BACKUP_TLS,
+                                        's', "dir", dir, 's', "endpoint", "server", 'b', "verify-peer",
+                                        TRUE, 0),
+                         NULL, error);
+}
+
 static gboolean start_server(Begin *begin, const VireoDomainBackup *doc, GError **error)
 {
     const VireoDomainBackupServer *server = doc->server;
+    gboolean tls = server->tls == VIREO_TRISTATE_YES;
     JsonObject *address;
 
     if (server->transport == VIREO_DOMAIN_BACKUP_TRANSPORT_UNIX) {
@@ -216,8 +242,14 @@ static gboolean start_server(Begin *begin, const VireoDomainBackup *doc, GError 
         address = vireo_json_new('s', "type", "inet", 'o', "data",
                                  vireo_json_new('s', "host", server->name, 's', "port", port, 0), 0);
     }
-    if (vireo_qmp_run(begin->qmp, "nbd-server-start", vireo_json_new('o', "addr", address, 0), NULL,
-                      error))
+    if (tls && !add_certificates(begin, error)) {
+        json_object_unref(address);
+        return FALSE;
+    }
+    if (vireo_qmp_run(begin->qmp, "nbd-server-start",
+                      vireo_json_new('o', "addr", address, 's', "tls-creds",
+                                     tls ? QEMU_BACKUP_TLS : NULL, 0),
+                      NULL, error))
         return TRUE;
     if (server->transport == VIREO_DOMAIN_BACKUP_TRANSPORT_UNIX)
         unlink(server->socket);

@@ -3,6 +3,8 @@
 
 #include "blockjob.h"
 
+#define QEMU_BACKUP_TLS "backup-tls" /* QEMU's name of the server's certificates */
+
 /* A backup of a running guest: QEMU writes its disks to files (push), or shows them as they were at
  * one moment over NBD until it is ended (pull). One at a time; each disk has a block job. Fields are
  * guarded by dom->lock; dom->job is held by whoever begins or ends one. */

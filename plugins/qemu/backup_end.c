@@ -225,6 +225,8 @@ void qemu_backup_close(QemuDomain *dom, VireoQmp *qmp, QemuBackup *backup, gbool
 
     if (qmp && backup->pull)
         vireo_qmp_run(qmp, "nbd-server-stop", NULL, NULL, NULL);
+    if (qmp && server && server->tls == VIREO_TRISTATE_YES)
+        vireo_qmp_run(qmp, "object-del", vireo_json_new('s', "id", QEMU_BACKUP_TLS, 0), NULL, NULL);
     if (server && server->socket)
         unlink(server->socket);
     for (guint i = 0; i < backup->disks->len; i++) {

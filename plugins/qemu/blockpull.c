@@ -230,6 +230,7 @@ static gboolean commit_begin(QemuDomain *dom, vireo_call *call, VireoQmp *qmp,
                           commit->disk->target->dev, qemu_disk_path(commit->disk), commit->chain);
     job->base = g_strdup(below->path);
     job->format = below->format;
+    job->is_block = qemu_is_block(below->path);
     job->remove = (args->flags & VIREO_DOMAIN_BLOCK_COMMIT_DELETE) != 0;
     return qemu_blockjob_begin(dom, call, qmp, job, "block-commit",
                                vireo_json_new('s', "device", node, 's', "top-node", top, 's',

@@ -97,7 +97,8 @@ GPtrArray *qemu_disk_nodes(const VireoDomainDisk *disk, GPtrArray *chain)
         g_autofree char *file = qemu_disk_node_name(disk, depth, TRUE);
 
         g_ptr_array_add(nodes, storage_node(disk, image->path, file,
-                                            !depth && disk->type == VIREO_DOMAIN_DISK_TYPE_BLOCK));
+                                            depth ? qemu_is_block(image->path)
+                                                  : disk->type == VIREO_DOMAIN_DISK_TYPE_BLOCK));
         g_ptr_array_add(nodes, image_node(disk, image, depth, depth + 1 == chain->len));
     }
     return nodes;

@@ -127,6 +127,8 @@ void qemu_config_load(QemuDriver *driver)
     config->vnc_listen = text_key(driver, "vnc", "listen", "127.0.0.1");
     config->vnc_port_min = number_key(driver, "vnc", "port_min", 5900);
     config->vnc_port_max = number_key(driver, "vnc", "port_max", 65535);
+    config->overlay_dir = text_key(driver, "snapshots", "overlay_dir", NULL);
+    config->backup_tls_dir = text_key(driver, "backup", "tls_dir", NULL);
     choose_user(driver);
 }
 
@@ -137,5 +139,7 @@ void qemu_config_clear(QemuDriver *driver)
     g_free(driver->config.emulator_dirs);
     g_free(driver->config.firmware_dirs);
     g_free(driver->config.vnc_listen);
+    g_free(driver->config.overlay_dir);
+    g_free(driver->config.backup_tls_dir);
     g_free(driver->no_user);
 }

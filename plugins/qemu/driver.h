@@ -33,6 +33,8 @@ typedef struct {
     char *emulator_dirs;   /* where qemu-system-* are looked for, ':' between */
     char *firmware_dirs;   /* the same of descriptions of firmware */
     int start_timeout_s;
+    char *overlay_dir;     /* new images of disks that are no files; NULL: none is made */
+    char *backup_tls_dir;  /* certificates of the server of pull backups; NULL: none */
 } QemuConfig;
 
 struct QemuDriver {

@@ -12,6 +12,7 @@
 typedef struct {
     GHashTable *owned, *released; /* paths */
     GHashTable *kept; /* of these: the present that the last revert left */
+    GHashTable *bases; /* what images were put on: QEMU may read it, although only a header names it later */
 } QemuFiles;
 QemuFiles *qemu_files_load(QemuDomain *dom);
 gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error);

@@ -26,6 +26,7 @@ void qemu_files_free(QemuFiles *files)
     g_hash_table_unref(files->owned);
     g_hash_table_unref(files->released);
     g_hash_table_unref(files->kept);
+    g_hash_table_unref(files->bases);
     g_free(files);
 }
 
@@ -43,6 +44,7 @@ static void files_read(const char *key, const void *data, size_t len, void *opaq
     read_set(vireo_json_array(saved, "owned"), files->owned);
     read_set(vireo_json_array(saved, "released"), files->released);
     read_set(vireo_json_array(saved, "kept"), files->kept);
+    read_set(vireo_json_array(saved, "bases"), files->bases);
 }
 
 QemuFiles *qemu_files_load(QemuDomain *dom)
@@ -53,6 +55,7 @@ QemuFiles *qemu_files_load(QemuDomain *dom)
     files->owned = path_set();
     files->released = path_set();
     files->kept = path_set();
+    files->bases = path_set();
     dom->space->driver->host->state_each(dom->space->driver->core, key, files_read, files);
     return files;
 }
@@ -80,7 +83,8 @@ gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error
     }
     g_autoptr(JsonObject) object =
         vireo_json_new('a', "owned", set_array(files->owned), 'a', "released",
-                       set_array(files->released), 'a', "kept", set_array(files->kept), 0);
+                       set_array(files->released), 'a', "kept", set_array(files->kept), 'a', "bases",
+                       set_array(files->bases), 0);
     g_autofree char *text = vireo_json_text(object);
     if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
         return TRUE;
@@ -171,6 +175,7 @@ GHashTable *qemu_known_paths(QemuDomain *dom)
 
     add_keys(set, files->owned);
     add_keys(set, files->released);
+    add_keys(set, files->bases);
     for (guint i = 0; i < snaps->len; i++) {
         const VireoDomainSnapshot *doc = ((QemuSnap *)snaps->pdata[i])->doc;
 

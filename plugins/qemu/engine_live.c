@@ -240,7 +240,8 @@ static gboolean set_writable(VireoQmp *qmp, const char *path, gboolean writable,
 
     /* Both in one call, by the names they have: see blockdev-reopen. */
     json_array_add_object_element(
-        options, vireo_json_new('s', "driver", "file", 's', "node-name", storage, 's', "filename", path,
+        options, vireo_json_new('s', "driver", qemu_is_block(path) ? "host_device" : "file", 's',
+                                "node-name", storage, 's', "filename", path,
                                 'b', "read-only", !writable, 's', "discard", "unmap", 0));
     JsonObject *top = vireo_json_new('s', "driver", "qcow2", 's', "node-name", format, 's', "file",
                                      storage, 's', "backing", backing, 'b', "read-only", !writable, 0);

@@ -191,6 +191,12 @@ static gboolean note_files(const QemuWork *work, GError **error)
         return TRUE;
     g_hash_table_remove_all(files->released);
     add_all(files->owned, work->after, QEMU_FILE_OWNED);
+    for (guint i = 0; i < work->plan->no_return; i++) {
+        const QemuStep *step = qemu_plan_step(work->plan, i);
+
+        if (step->kind == QEMU_STEP_OVERLAY || step->kind == QEMU_STEP_ADOPT)
+            g_hash_table_add(files->bases, g_strdup(step->other));
+    }
     add_all(files->released, work->after, QEMU_FILE_OWNED | QEMU_FILE_RELEASED);
     for (guint i = work->plan->no_return; i < work->plan->steps->len; i++)
         if (qemu_plan_step(work->plan, i)->kind == QEMU_STEP_UNLINK)

@@ -20,6 +20,13 @@ const char *qemu_disk_path(const VireoDomainDisk *disk)
     return disk->type == VIREO_DOMAIN_DISK_TYPE_BLOCK ? disk->source->dev : disk->source->file;
 }
 
+gboolean qemu_is_block(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
 int qemu_image_open(const char *path, int flags, GError **error)
 {
     struct stat st;

@@ -14,6 +14,7 @@ typedef struct {
 
 /* The file of a disk, NULL for an empty drive. */
 const char *qemu_disk_path(const VireoDomainDisk *disk);
+gboolean qemu_is_block(const char *path);
 /* All files of a disk's chain (QemuImage), checked: present, and what they are said to be.
  * An empty drive has an empty chain. */
 GPtrArray *qemu_image_chain(const VireoDomainDisk *disk, GError **error);

@@ -83,6 +83,8 @@ void qemu_revert_recover(QemuDomain *dom);
 /* A request in which nothing is open any more. */
 typedef struct {
     const char *name; /* borrowed */
+    const QemuDriver *driver;   /* borrowed too */
+    const VireoDomain *machine;
     gboolean active, disk_only, reuse;
     VireoDomainSnapshotLocation fallback, memory_asked;
     GArray *disks; /* QemuSnapDisk; slots are borrowed from the definition */
@@ -91,8 +93,13 @@ typedef struct {
     QemuSnapKind memory;
     char *memory_file;
 } QemuRequest;
-QemuRequest *qemu_request_new(const VireoDomainSnapshot *doc, const VireoDomain *machine, guint flags,
-                              gboolean active, GError **error);
+QemuRequest *qemu_request_new(const QemuDriver *driver, const VireoDomainSnapshot *doc,
+                              const VireoDomain *machine, guint flags, gboolean active,
+                              GError **error);
+/* What new images of a disk are called, before what sets them apart: /images/vm of /images/vm.qcow2. NULL with
+ * error: nowhere can be told. Caller frees. */
+char *qemu_overlay_stem(const QemuDriver *driver, const VireoDomain *machine,
+                        const VireoDomainDisk *disk, GError **error);
 void qemu_request_free(QemuRequest *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuRequest, qemu_request_free)
 

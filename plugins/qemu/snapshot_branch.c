@@ -66,28 +66,40 @@ gboolean qemu_revert_keep_disks(QemuRevert *revert, VireoDomain *doc, GError **e
 
 /* ---- the plan --------------------------------------------------------------------------- */
 
+/* NULL: it is no file, and nobody said where else new images go. */
+static char *stem_of(const QemuRevert *revert, const VireoDomainDisk *disk)
+{
+    g_autoptr(VireoDomainDisk) real = vireo_domain_disk_copy(disk);
+
+    if (real->type == VIREO_DOMAIN_DISK_TYPE_FILE) {
+        char *path = qemu_real_path(real->source->file);
+
+        g_free(real->source->file);
+        real->source->file = path ? path : g_strdup("/");
+    }
+    return qemu_overlay_stem(revert->dom->space->driver, revert->def->doc, real, NULL);
+}
+
 /* /images/vm.qcow2 becomes /images/vm.NAME-1a2b3c4d: the same for a plan that is told and for the one that is
  * carried out then, another one after that. */
 static char *new_image(const char *slot, void *opaque)
 {
     const QemuRevert *revert = opaque;
     const VireoDomainDisk *disk = disk_of(revert->def->doc, slot);
-    g_autofree char *real = disk ? qemu_real_path(qemu_disk_path(disk)) : NULL;
-    const char *path = real ? real : "/", *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
+    g_autofree char *stem = disk ? stem_of(revert, disk) : NULL;
     g_autofree char *seed = g_strdup_printf(
         "%s/%s/%s/%s", revert->dom->uuid_text, revert->snap->doc->name, slot,
         qemu_graph_held(revert->graph, QEMU_HOLD_ACTIVE, "", slot, NULL));
     guint number = g_str_hash(seed);
-    int stem = dot && dot > slash + 1 ? (int)(dot - path) : (int)strlen(path);
 
-    for (;;) {
-        char *name = g_strdup_printf("%.*s.%s-%08x", stem, path, revert->snap->doc->name,
-                                     number++);
+    while (stem) {
+        char *name = g_strdup_printf("%s.%s-%08x", stem, revert->snap->doc->name, number++);
 
         if (!g_file_test(name, G_FILE_TEST_EXISTS))
             return name;
         g_free(name);
     }
+    return NULL;
 }
 
 /* Every disk the snapshot says it has must be there. */

@@ -215,7 +215,7 @@ static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc
     }
     g_autoptr(QemuRequest) request =
         check_flags(dom, flags, active, error)
-            ? qemu_request_new(doc, machine->doc, flags, active, error)
+            ? qemu_request_new(dom->space->driver, doc, machine->doc, flags, active, error)
             : NULL;
     if (!request || !check_standing(request, flags, error))
         return FALSE;

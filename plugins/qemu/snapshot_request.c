@@ -72,22 +72,33 @@ static VireoDomainSnapshotLocation fallback(const QemuRequest *request, const Vi
     }
 }
 
-/* /images/vm.qcow2 becomes /images/vm.NAME, or vm.NAME-2 where that is taken. */
-static char *overlay_name(const VireoDomainDisk *disk, const char *name, gboolean reuse,
-                          GError **error)
+char *qemu_overlay_stem(const QemuDriver *driver, const VireoDomain *machine,
+                        const VireoDomainDisk *disk, GError **error)
 {
-    const char *path = qemu_disk_path(disk), *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
-    gsize stem = dot && slash && dot > slash + 1 ? (gsize)(dot - path) : strlen(path);
+    const char *path = qemu_disk_path(disk), *dir = driver->config.overlay_dir;
 
-    if (disk->type != VIREO_DOMAIN_DISK_TYPE_FILE) {
-        unsupported(error, disk->target->dev, "no overlay can be named for a block device; give its "
-                    "<source file='...'/>");
-        return NULL;
+    if (disk->type == VIREO_DOMAIN_DISK_TYPE_FILE) {
+        const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+
+        return dot && slash && dot > slash + 1 ? g_strndup(path, (gsize)(dot - path)) : g_strdup(path);
     }
-    char *overlay = g_strdup_printf("%.*s.%s", (int)stem, path, name);
-    for (guint i = 2; !reuse && g_file_test(overlay, G_FILE_TEST_EXISTS); i++) {
+    if (dir)
+        return g_strdup_printf("%s/%s-%s", dir, machine->name, disk->target->dev);
+    unsupported(error, disk->target->dev, "its image is no file, so that nothing tells where an overlay "
+                "goes; name one with <source file='...'/> or set overlay_dir in section [snapshots] of "
+                "qemu.conf");
+    return NULL;
+}
+
+/* /images/vm.qcow2 becomes /images/vm.NAME, or vm.NAME-2 where that is taken. */
+static char *overlay_name(const QemuRequest *request, const VireoDomainDisk *disk, GError **error)
+{
+    g_autofree char *stem = qemu_overlay_stem(request->driver, request->machine, disk, error);
+    char *overlay = stem ? g_strdup_printf("%s.%s", stem, request->name) : NULL;
+
+    for (guint i = 2; overlay && !request->reuse && g_file_test(overlay, G_FILE_TEST_EXISTS); i++) {
         g_free(overlay);
-        overlay = g_strdup_printf("%.*s.%s-%u", (int)stem, path, name, i);
+        overlay = g_strdup_printf("%s.%s-%u", stem, request->name, i);
     }
     return overlay;
 }
@@ -133,7 +144,7 @@ static gboolean fill_external(QemuRequest *request, const VireoDomainDisk *disk,
         return unsupported(error, dev, "an overlay must be in qcow2 format");
     g_autofree char *wanted = asked && asked->source && asked->source->file
                                   ? g_strdup(asked->source->file)
-                                  : overlay_name(disk, request->name, request->reuse, error);
+                                  : overlay_name(request, disk, error);
     if (!wanted || !(path = qemu_real_new_path(wanted, error)))
         return FALSE;
     g_ptr_array_add(request->texts, path);
@@ -237,11 +248,14 @@ static gboolean choose_memory(QemuRequest *request, GError **error)
     return FALSE;
 }
 
-QemuRequest *qemu_request_new(const VireoDomainSnapshot *doc, const VireoDomain *machine, guint flags,
-                              gboolean active, GError **error)
+QemuRequest *qemu_request_new(const QemuDriver *driver, const VireoDomainSnapshot *doc,
+                              const VireoDomain *machine, guint flags, gboolean active,
+                              GError **error)
 {
     g_autoptr(QemuRequest) request = g_new0(QemuRequest, 1);
 
+    request->driver = driver;
+    request->machine = machine;
     request->name = doc->name;
     request->active = active;
     request->disk_only = (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY) != 0;

@@ -55,6 +55,12 @@ static gboolean new_image(Revert *revert, QemuStepKind kind, const char *slot,
     g_autofree char *path = revert->request->new_image(slot, revert->request->opaque);
     guint64 bytes = kind == QEMU_STEP_CLONE ? source->bytes : point ? point->bytes : 0;
 
+    if (!path) {
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                   "disk '%s': its image is no file, so that nothing tells where a new one goes; set "
+                   "overlay_dir in section [snapshots] of qemu.conf", slot);
+        return FALSE;
+    }
     if (!qemu_graph_add(revert->graph, path, QEMU_FILE_QCOW2, QEMU_FILE_OWNED, bytes,
                         below ? below->path : NULL, error))
         return FALSE;

@@ -23,13 +23,25 @@ class Case(blocktest.Case):
         self.backups = 0
         self.last = self.backup("b1", point="c1")
 
+    def settings(self, text):
+        """More of them in the driver's configuration; the daemon starts anew."""
+        path = os.path.join(self.daemon.root, "etc", "vireo", "qemu.conf")
+        with open(path, encoding="utf-8") as stream:
+            before = stream.read()
+        self.addCleanup(self.set_settings, before)
+        self.set_settings(before + text)
+
+    def set_settings(self, text):
+        qemutest.vireotest.FILES["qemu.conf"] = text
+        self.daemon.kill()
+        self.daemon.start_vireod()
+
     def put(self, byte, kib64):
         """Writes 64 KiB of the disk, as the guest would."""
         if self.state("d") == "running":
-            said = self.virsh("qemu-monitor-command", "d", "--hmp", "qemu-io -d "
-                              "/machine/peripheral/virtio-disk1/virtio-backend "
-                              f'"write -P {byte} {kib64 * 64}k 64k"')
-            self.assertEqual(said, "")
+            for command in f"write -P {byte} {kib64 * 64}k 64k", "flush":
+                self.assertEqual(self.virsh("qemu-monitor-command", "d", "--hmp", "qemu-io -d "
+                                            f'/machine/peripheral/virtio-disk1/virtio-backend "{command}"'), "")
         else:
             blocktest.tool("qemu-io", "-f", "qcow2", "-c", f"write -P {byte} {kib64 * 64}k 64k", self.image_now())
 
