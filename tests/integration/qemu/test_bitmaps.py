@@ -54,6 +54,17 @@ class Bitmaps(bitmaptest.Case):
         self.virsh("snapshot-delete", "d", "s2")
         self.right("c1", self.last, [0, 5])
 
+    def test_with_memory_in_a_file(self):
+        self.begin()
+        for number, args in enumerate(((), ("--live",))):
+            self.put(2, number)
+            self.snapshot(f"s{number}", "--memspec", os.path.join(self.work, f"mem{number}"), *args)
+        self.put(3, 5)
+        self.right("c1", self.last, [0, 1, 5])
+        self.virsh("snapshot-revert", "d", "s1")
+        self.put(4, 6)
+        self.right("c1", self.last, [0, 1, 6])
+
     # deleting
 
     def layers(self):

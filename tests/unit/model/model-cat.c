@@ -12,6 +12,10 @@ static const VireoModelType *type_of(const char *kind)
         return &vireo_domain_type;
     if (strcmp(kind, "domainsnapshot") == 0)
         return &vireo_domain_snapshot_type;
+    if (strcmp(kind, "domaincheckpoint") == 0)
+        return &vireo_domain_checkpoint_type;
+    if (strcmp(kind, "domainbackup") == 0)
+        return &vireo_domain_backup_type;
     return NULL;
 }
 
@@ -35,8 +39,8 @@ int main(int argc, char **argv)
     guint parse = 0, format = 0;
 
     if (!type) {
-        fprintf(stderr, "usage: %s domain|domainsnapshot FILE [inactive|secure|validate]...\n",
-                argv[0]);
+        fprintf(stderr, "usage: %s domain|domainsnapshot|domaincheckpoint|domainbackup FILE "
+                "[inactive|secure|validate]...\n", argv[0]);
         return 2;
     }
     for (int i = 3; i < argc; i++) {

@@ -91,6 +91,14 @@ static gboolean try_one(const VireoModelType *type, const char *xml)
     return TRUE;
 }
 
+static const VireoModelType *type_of(const char *xml)
+{
+    return g_str_has_prefix(xml, "<domainsnapshot")     ? &vireo_domain_snapshot_type
+           : g_str_has_prefix(xml, "<domaincheckpoint") ? &vireo_domain_checkpoint_type
+           : g_str_has_prefix(xml, "<domainbackup")     ? &vireo_domain_backup_type
+                                                        : &vireo_domain_type;
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(GRand) dice = g_rand_new_with_seed(20);
@@ -103,7 +111,7 @@ int main(int argc, char **argv)
 
         g_file_get_contents(argv[i], &xml, NULL, &error);
         g_assert_no_error(error);
-        type = strstr(xml, "<domainsnapshot") ? &vireo_domain_snapshot_type : &vireo_domain_type;
+        type = type_of(xml);
         for (int round = 0; round < ROUNDS; round++) {
             g_autofree char *mutant = round % 2 ? damage(dice, xml) : change_value(dice, xml);
 
