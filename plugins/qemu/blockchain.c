@@ -58,7 +58,9 @@ int qemu_chain_find(GPtrArray *chain, const char *dev, const char *name, GError 
             place = (int)i;
     }
     if (place < 0)
-        qemu_error(error, VIREO_ERR_INVALID_ARG, "disk '%s' has no image '%s' in its chain", dev,
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "an image of its chain, by path or as vda[N] of dumpxml",
+                    "disk '%s' has no image '%s' in its chain", dev,
                    name);
     return place;
 }
@@ -74,8 +76,9 @@ char *qemu_chain_relative(GPtrArray *chain, guint from, guint to, GError **error
         if (!info)
             return NULL;
         if (!info->backing || g_path_is_absolute(info->backing)) {
-            qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                       "image %s does not name the one below by a relative path: leave out RELATIVE",
+            qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                        "leave out RELATIVE",
+                        "image %s does not name the one below by a relative path",
                        path);
             return NULL;
         }
@@ -91,7 +94,9 @@ char *qemu_chain_relative(GPtrArray *chain, guint from, guint to, GError **error
 gboolean qemu_block_speed(guint64 bandwidth, gboolean bytes, gint64 *speed, GError **error)
 {
     if (bandwidth > (guint64)G_MAXINT64 / (bytes ? 1 : MIB)) {
-        qemu_error(error, VIREO_ERR_OVERFLOW, "a bandwidth of %" G_GUINT64_FORMAT " is too much",
+        qemu_refuse(error, VIREO_ERR_OVERFLOW,
+                    "a smaller one, or 0 for no limit",
+                    "a bandwidth of %" G_GUINT64_FORMAT " is too much",
                    bandwidth);
         return FALSE;
     }
@@ -108,7 +113,9 @@ const VireoDomainDisk *qemu_block_disk(QemuDomain *dom, const VireoDomain *doc, 
         return NULL;
     if (!disk->readonly && !disk->shareable && qemu_disk_path(disk))
         return disk;
-    qemu_error(error, VIREO_ERR_OPERATION_INVALID, "disk '%s' is %s: no block job can work on it",
+    qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                "a writable disk with an image that no other guest shares",
+                "disk '%s' is %s: no block job can work on it",
                disk->target->dev, !qemu_disk_path(disk) ? "empty"
                                   : disk->readonly      ? "read-only"
                                                         : "shareable");

@@ -60,17 +60,18 @@ static gboolean may_write(Work *work, const VireoDomain *doc, const Copy *copy, 
         work->real = qemu_real_path(copy->path);
     }
     if (qemu_graph_has(graph, work->real))
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "%s belongs to this or another domain, or to one of its snapshots: copy to another "
-                   "file", copy->path);
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "another file",
+                    "%s belongs to this or another domain, or to one of its snapshots", copy->path);
     else if (!there && (copy->reuse || copy->is_block))
         qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s is not there", copy->path);
     else if (there && copy->is_block != S_ISBLK(st.st_mode))
         qemu_error(error, VIREO_ERR_INVALID_ARG, "%s is %s block device", copy->path,
                    copy->is_block ? "no" : "a");
     else if (there && !copy->reuse && !copy->is_block && st.st_size)
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "%s exists and is not empty: flag REUSE_EXT copies into it", copy->path);
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "another file, or flag REUSE_EXT, which copies into it",
+                    "%s exists and is not empty", copy->path);
     else
         return TRUE;
     return FALSE;
@@ -279,12 +280,15 @@ static gboolean choose_format(const Work *work, Copy *copy, GError **error)
     }
     if (copy->format != VIREO_DOMAIN_STORAGE_FORMAT_RAW &&
         copy->format != VIREO_DOMAIN_STORAGE_FORMAT_QCOW2)
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "a copy is raw or qcow2, not %s",
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "<driver type='raw'/> or 'qcow2'",
+                    "a copy is raw or qcow2, not %s",
                    vireo_domain_storage_format_to_string(copy->format));
     else if (copy->shallow && work->chain->len > 1 &&
              copy->format == VIREO_DOMAIN_STORAGE_FORMAT_RAW)
-        qemu_error(error, VIREO_ERR_INVALID_ARG,
-                   "a raw image cannot be based on another: leave out SHALLOW");
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "leave out SHALLOW, or copy to qcow2",
+                    "a raw image cannot be based on another");
     else
         return TRUE;
     return FALSE;
@@ -340,9 +344,9 @@ static gboolean transient_enough(QemuDomain *dom, gboolean flag, GError **error)
 
     if (!config || flag)
         return TRUE;
-    qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-               "a copy ends with the guest and domain '%s' is persistent: say so with flag "
-               "TRANSIENT_JOB", dom->name);
+    qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                "flag TRANSIENT_JOB says that this is known",
+                "a copy ends with the guest and domain '%s' is persistent", dom->name);
     return FALSE;
 }
 

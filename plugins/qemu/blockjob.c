@@ -178,7 +178,9 @@ QemuBlockJob *qemu_blockjob_find(QemuDomain *dom, const char *disk, GError **err
     const VireoDomainDisk *found;
 
     if (!live) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID, "domain '%s' is not running", dom->name);
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "start it first",
+                    "domain '%s' is not running", dom->name);
         return NULL;
     }
     if (!(found = qemu_find_disk(live->doc, disk, error)))
@@ -208,8 +210,9 @@ gboolean qemu_blockjobs_none(QemuDomain *dom, const char *dev, GError **error)
     g_mutex_unlock(&dom->lock);
     if (!busy)
         return TRUE;
-    qemu_error(error, VIREO_ERR_BLOCK_COPY_ACTIVE,
-               "disk '%s' of domain '%s' has a block job (%s): wait for its end or abort it", busy,
+    qemu_refuse(error, VIREO_ERR_BLOCK_COPY_ACTIVE,
+                "wait for its end, or blockjob --abort it",
+                "disk '%s' of domain '%s' has a block job (%s)", busy,
                dom->name, kind);
     return FALSE;
 }

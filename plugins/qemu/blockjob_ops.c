@@ -128,7 +128,9 @@ static gboolean ask(QemuDomain *dom, QemuBlockJob *job, gboolean pivot, GError *
     }
     if (!asked)
         return qemu_live_save(dom, error);
-    qemu_error(error, VIREO_ERR_OPERATION_INVALID, "the %s of disk '%s' is being ended already",
+    qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                "wait for its end",
+                "the %s of disk '%s' is being ended already",
                qemu_blockjob_kind(job), job->dev);
     return FALSE;
 }

@@ -22,8 +22,10 @@ static gboolean holds_points(const char *path, const char *why, GError **error)
         return TRUE;
     if (!info->snapshots->len)
         return FALSE;
-    qemu_error(error, VIREO_ERR_OPERATION_INVALID, "image %s holds internal snapshot '%s', which %s: "
-               "delete it first", path, ((QemuImageSnapshot *)info->snapshots->pdata[0])->name, why);
+    qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                "delete that snapshot first",
+                "image %s holds internal snapshot '%s', which %s", path,
+                ((QemuImageSnapshot *)info->snapshots->pdata[0])->name, why);
     return TRUE;
 }
 
@@ -60,8 +62,9 @@ static gboolean pull(QemuDomain *dom, vireo_call *call, const vireo_domain_block
                                     &speed, error))
         return FALSE;
     if (relative && !args->base) {
-        qemu_error(error, VIREO_ERR_INVALID_ARG, "RELATIVE is about the image that stays below: name a "
-                   "base");
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "name a base, or leave out RELATIVE",
+                    "RELATIVE is about the image that stays below, and no base is named");
         return FALSE;
     }
     if (chain->len > 1 &&
@@ -73,7 +76,9 @@ static gboolean pull(QemuDomain *dom, vireo_call *call, const vireo_domain_block
         if ((place = qemu_chain_find(chain, disk->target->dev, args->base, error)) < 0)
             return FALSE;
         if (!place) {
-            qemu_error(error, VIREO_ERR_INVALID_ARG, "base %s is the image of disk '%s' itself",
+            qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                        "an image below it",
+                        "base %s is the image of disk '%s' itself",
                        args->base, disk->target->dev);
             return FALSE;
         }
@@ -144,13 +149,14 @@ static gboolean belongs(QemuDomain *dom, const QemuGraph *graph, const Commit *c
     if (!real)
         qemu_error(error, VIREO_ERR_OPERATION_FAILED, "image %s is not there", path);
     else if (snap)
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "image %s is what snapshot '%s' consists of, a commit would change it: delete the "
-                   "snapshot, which makes the chain shorter too", path, snap);
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "snapshot-delete, which makes the chain shorter, too",
+                    "image %s is what snapshot '%s' consists of, a commit would change it", path, snap);
     else if (qemu_graph_is_shared(graph, real) || qemu_graph_children(graph, real) > (place ? 1 : 0))
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "image %s is read by others than disk '%s', a commit would change it for them: pull "
-                   "into the disk's image instead", path, commit->disk->target->dev);
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "blockpull, which writes to the disk's own image only",
+                    "image %s is read by others than disk '%s', a commit would change it "
+                    "for them", path, commit->disk->target->dev);
     else
         return place == commit->base || !holds_points(path, "would be lost", error);
     return FALSE;
@@ -171,17 +177,24 @@ static gboolean commit_places(const vireo_domain_block_commit_args *args, Commit
     if (top < 0 || base < 0)
         return FALSE;
     if (base >= (int)commit->chain->len || base <= top)
-        qemu_error(error, VIREO_ERR_INVALID_ARG, "disk '%s' has no %s image below %s", dev,
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "an image that is lower in its chain (dumpxml shows it)",
+                    "disk '%s' has no %s image below %s", dev,
                    args->base ? args->base : "other",
                    ((QemuImage *)commit->chain->pdata[top])->path);
     else if (shallow && args->base && base != top + 1)
-        qemu_error(error, VIREO_ERR_INVALID_ARG, "base %s is not directly below, as SHALLOW asks for",
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "leave out SHALLOW, or the base",
+                    "base %s is not directly below, as SHALLOW asks for",
                    args->base);
     else if (!top && !active)
-        qemu_error(error, VIREO_ERR_INVALID_ARG,
-                   "the image disk '%s' writes to is committed with flag ACTIVE only", dev);
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "flag ACTIVE, and then blockjob --pivot",
+                    "disk '%s' writes to the image that is to be committed", dev);
     else if (top && active)
-        qemu_error(error, VIREO_ERR_INVALID_ARG, "flag ACTIVE: %s is not the image disk '%s' writes to",
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "leave out ACTIVE",
+                    "flag ACTIVE: %s is not the image disk '%s' writes to",
                    args->top, dev);
     else {
         commit->top = (guint)top;

@@ -30,10 +30,14 @@ static gboolean check_name(QemuDomain *dom, VireoDomainCheckpoint *doc, GError *
         doc->name = g_strdup_printf("%" G_GINT64_FORMAT, g_get_real_time() / G_USEC_PER_SEC);
     g_autoptr(VireoDomainCheckpoint) there = qemu_checkpoint_find(dom, doc->name);
     if (there)
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "domain '%s' already has a checkpoint '%s'",
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                    "another name; or checkpoint-delete it first",
+                    "domain '%s' already has a checkpoint '%s'",
                    dom->name, doc->name);
     else if (strchr(doc->name, '/') || *doc->name == '.')
-        qemu_error(error, VIREO_ERR_XML_DETAIL, "'%s' is no name for a checkpoint (no '/', no '.' in "
+        qemu_refuse(error, VIREO_ERR_XML_DETAIL,
+                    "another name, or none: then it is the time",
+                    "'%s' is no name for a checkpoint (no '/', no '.' in "
                    "front)", doc->name);
     else
         return TRUE;
@@ -49,18 +53,21 @@ static gboolean check_disk(const VireoDomain *machine, const VireoDomainCheckpoi
         entry->checkpoint = VIREO_DOMAIN_CHECKPOINT_KIND_BITMAP;
     entry->has_size = FALSE;
     if (!disk)
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "the domain has no disk '%s'", entry->name);
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "leave it out; <disks> names targets that the domain has",
+                    "the domain has no disk '%s'", entry->name);
     else if (entry->checkpoint == VIREO_DOMAIN_CHECKPOINT_KIND_NO)
         return TRUE;
     else if (entry->bitmap && g_strcmp0(entry->bitmap, doc->name))
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "the bitmap of disk '%s' is called as the checkpoint is, '%s', not '%s'",
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "leave out its bitmap attribute",
+                    "the bitmap of disk '%s' is called as the checkpoint is, '%s', not '%s'",
                    entry->name, doc->name, entry->bitmap);
     else if (!qemu_disk_path(disk) || disk->readonly ||
              disk->driver->type != VIREO_DOMAIN_STORAGE_FORMAT_QCOW2)
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "disk '%s' cannot have a checkpoint: only writable qcow2 images hold bitmaps "
-                   "(checkpoint='no' leaves it out)", entry->name);
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "checkpoint='no' for this disk",
+                    "disk '%s' cannot have a checkpoint: only writable qcow2 images hold bitmaps", entry->name);
     else {
         g_free(entry->bitmap);
         entry->bitmap = g_strdup(doc->name);
@@ -215,8 +222,9 @@ static gboolean create_off(QemuDomain *dom, vireo_call *call, VireoDomainCheckpo
     g_autoptr(QemuDef) config = qemu_domain_config(dom);
 
     if (flags & VIREO_DOMAIN_CHECKPOINT_CREATE_QUIESCE) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "flag QUIESCE cannot take effect: domain '%s' does not run", dom->name);
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "leave out QUIESCE, or start it first",
+                    "flag QUIESCE cannot take effect: domain '%s' does not run", dom->name);
         return FALSE;
     }
     if (!config || !qemu_engine_mend(dom, error) ||
@@ -263,8 +271,9 @@ static gboolean bitmaps_there(QemuDomain *dom, const VireoDomainCheckpoint *doc,
             found |= bitmaps && qemu_bitmaps_find(bitmaps, doc->name);
         }
         if (!found) {
-            qemu_error(error, VIREO_ERR_CHECKPOINT_INCONSISTENT,
-                       "checkpoint '%s': no image of disk '%s' has its bitmap", doc->name, dev);
+            qemu_refuse(error, VIREO_ERR_CHECKPOINT_INCONSISTENT,
+                        "leave out REDEFINE_VALIDATE",
+                        "checkpoint '%s': no image of disk '%s' has its bitmap", doc->name, dev);
             return FALSE;
         }
     }
@@ -292,18 +301,28 @@ static gboolean redefine(QemuDomain *dom, VireoDomainCheckpoint *doc, guint flag
     g_autofree char *current = qemu_checkpoint_current_seen(dom);
 
     if (!doc->name || !doc->has_creation_time || !doc->domain)
-        qemu_error(error, VIREO_ERR_XML_DETAIL, "a checkpoint that is redefined has its name, its "
+        qemu_refuse(error, VIREO_ERR_XML_DETAIL,
+                    "XML as checkpoint-dumpxml prints it",
+                    "a checkpoint that is redefined has its name, its "
                    "creationTime and its domain");
     else if (strchr(doc->name, '/') || *doc->name == '.')
-        qemu_error(error, VIREO_ERR_XML_DETAIL, "'%s' is no name for a checkpoint", doc->name);
+        qemu_refuse(error, VIREO_ERR_XML_DETAIL,
+                    "another name",
+                    "'%s' is no name for a checkpoint", doc->name);
     else if (memcmp(doc->domain->uuid, dom->uuid, 16))
-        qemu_error(error, VIREO_ERR_INVALID_ARG, "checkpoint '%s' is of another domain than '%s' (%s)",
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "XML of a checkpoint of this domain",
+                    "checkpoint '%s' is of another domain than '%s' (%s)",
                    doc->name, dom->name, dom->uuid_text);
     else if (parent && !above)
-        qemu_error(error, VIREO_ERR_INVALID_ARG, "checkpoint '%s': domain '%s' has no checkpoint '%s' to "
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "redefine the parent first",
+                    "checkpoint '%s': domain '%s' has no checkpoint '%s' to "
                    "be its parent", doc->name, dom->name, parent);
     else if (old && g_strcmp0(old->parent ? old->parent->name : NULL, parent))
-        qemu_error(error, VIREO_ERR_INVALID_ARG, "checkpoint '%s' cannot get another parent", doc->name);
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "the parent that it has",
+                    "checkpoint '%s' cannot get another parent", doc->name);
     else if (!(flags & VIREO_DOMAIN_CHECKPOINT_CREATE_REDEFINE_VALIDATE) ||
              bitmaps_there(dom, doc, error)) {
         gboolean latest = !old && !g_strcmp0(current, parent) &&

@@ -160,9 +160,10 @@ gboolean qemu_checkpoint_name_free(QemuDomain *dom, VireoQmp *qmp, const VireoDo
     gpointer path;
 
     if (qemu_checkpoint_fate(dom, name) != QEMU_CHECKPOINT_GONE) {
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED,
-                   "what the former checkpoint '%s' of domain '%s' noted down is still needed by those "
-                   "before it: choose another name", name, dom->name);
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                    "another name",
+                    "what the former checkpoint '%s' of domain '%s' noted down is still needed by "
+                    "those before it", name, dom->name);
         return FALSE;
     }
     g_hash_table_iter_init(&iter, images);
@@ -171,9 +172,10 @@ gboolean qemu_checkpoint_name_free(QemuDomain *dom, VireoQmp *qmp, const VireoDo
 
         if (!bitmaps || !qemu_bitmaps_find(bitmaps, name))
             continue;
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED,
-                   "image %s holds a bitmap '%s' already, of a checkpoint that was forgotten: choose "
-                   "another name, or redefine it and delete it", (char *)path, name);
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                    "another name, or checkpoint-create --redefine and checkpoint-delete it",
+                    "image %s holds a bitmap '%s' already, of a checkpoint that was forgotten", (char *)path,
+                    name);
         return FALSE;
     }
     return TRUE;

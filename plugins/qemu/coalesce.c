@@ -144,7 +144,8 @@ int qemu_domain_abort_job_flags(void *handle, vireo_call *call,
     if (busy)
         return VIREO_OK;
     return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
-                                    "domain '%s' has no job that could be aborted", dom->name);
+                                    "domain '%s' has no job that could be aborted; instead: blockjob --abort "
+                                    "for one of a disk", dom->name);
 }
 
 /* ---- one domain ---------------------------------------------------------------------- */

@@ -129,21 +129,22 @@ static gboolean undefine(QemuDomain *dom, guint flags, QemuTell *tell, GError **
     if (!qemu_domain_persistent(dom, "it has no definition to remove", error))
         return FALSE;
     if (snapshots && !(flags & VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "domain '%s' has %u snapshots: their metadata would be lost "
-                   "(flag SNAPSHOTS_METADATA)", dom->name, snapshots);
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "flag SNAPSHOTS_METADATA, or snapshot-delete them first",
+                    "domain '%s' has %u snapshots: their metadata would be lost", dom->name, snapshots);
         return FALSE;
     }
     guint checkpoints = active ? 0 : qemu_checkpoints_count(dom);
     if (checkpoints && !(flags & VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA)) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "domain '%s' has %u checkpoints: their metadata would be lost "
-                   "(flag CHECKPOINTS_METADATA)", dom->name, checkpoints);
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "flag CHECKPOINTS_METADATA, or checkpoint-delete them first",
+                    "domain '%s' has %u checkpoints: their metadata would be lost", dom->name, checkpoints);
         return FALSE;
     }
     if (dom->managed_save && !(flags & VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE)) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "domain '%s' has a managed save image (flag MANAGED_SAVE removes it)",
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "flag MANAGED_SAVE, or managedsave-remove first",
+                    "domain '%s' has a managed save image",
                    dom->name);
         return FALSE;
     }

@@ -171,6 +171,10 @@ void qemu_conn_own(QemuConn *conn, QemuDomain *dom);
 
 /* Sets an error whose code is a wire error number (VIREO_ERR_...). */
 void qemu_error(GError **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* The same for a call that is refused: the message names the object, its state and the rule that is in the way;
+ * instead: the nearest call that would be taken, or what makes this one so. */
+void qemu_refuse(GError **error, int code, const char *instead, const char *format, ...)
+    G_GNUC_PRINTF(4, 5);
 /* Reports error on the call; returns VIREO_FAIL. */
 int qemu_fail(QemuDriver *driver, vireo_call *call, const GError *error);
 

@@ -54,7 +54,9 @@ static char *backing_of(const char *path, const QemuImageInfo *info, GError **er
     char *real = qemu_real_path(full);
 
     if (!real)
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "image %s is based on %s, which is not there",
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                    "bring it back; 'vireo doctor' tells more",
+                    "image %s is based on %s, which is not there",
                    path, info->backing);
     return real;
 }
@@ -102,7 +104,9 @@ static gboolean add_disk(Build *build, const VireoDomainDisk *disk, char **real,
     if (!path)
         return TRUE;
     if (!(*real = qemu_real_path(path))) {
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "disk '%s': image %s is not there",
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                    "bring it back, or correct the definition",
+                    "disk '%s': image %s is not there",
                    disk->target->dev, path);
         return FALSE;
     }

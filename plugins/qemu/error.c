@@ -13,6 +13,16 @@ void qemu_error(GError **error, int code, const char *format, ...)
     g_propagate_error(error, made);
 }
 
+void qemu_refuse(GError **error, int code, const char *instead, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    g_autofree char *what = g_strdup_vprintf(format, args);
+    va_end(args);
+    qemu_error(error, code, "%s; instead: %s", what, instead);
+}
+
 static int error_code(const GError *error)
 {
     if (error->domain == VIREO_ERROR)

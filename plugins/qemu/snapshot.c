@@ -19,7 +19,8 @@ int qemu_domain_snapshot_get_xml_desc(void *handle, vireo_call *call,
         return VIREO_FAIL;
     if (!snap)
         return conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN_SNAPSHOT,
-                                        "domain '%s' has no snapshot '%s'", dom->name,
+                                        "domain '%s' has no snapshot '%s'; instead: one of "
+                                        "snapshot-list", dom->name,
                                         args->snap.name);
     if (args->flags & VIREO_DOMAIN_SNAPSHOT_XML_SECURE)
         format |= VIREO_MODEL_FORMAT_SECURE;
@@ -79,7 +80,8 @@ int qemu_snapshot_delete(QemuConn *conn, vireo_call *call,
     QemuSnap *snap = qemu_tree_find(dom->tree, args->snap.name);
     if (!snap)
         return conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN_SNAPSHOT,
-                                        "domain '%s' has no snapshot '%s'", dom->name,
+                                        "domain '%s' has no snapshot '%s'; instead: one of "
+                                        "snapshot-list", dom->name,
                                         args->snap.name);
     g_autoptr(GPtrArray) doomed = g_ptr_array_new_with_free_func((GDestroyNotify)qemu_snap_unref);
     gboolean below = args->flags & (VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN |

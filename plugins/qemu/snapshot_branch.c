@@ -115,8 +115,9 @@ static gboolean check_disks(const QemuRevert *revert, GError **error)
         if (disk->readonly || !qemu_disk_path(disk) || !is_in(revert->snap, dev) ||
             qemu_graph_held(revert->graph, QEMU_HOLD_SNAPSHOT, name, dev, NULL))
             continue;
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED,
-                   "snapshot '%s' is not in the image of disk '%s' (%s)", name, dev,
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                    "bring it back, or revert to another one; 'vireo doctor' tells what is left of it",
+                    "snapshot '%s' is not in the image of disk '%s' (%s)", name, dev,
                    qemu_disk_path(disk));
         return FALSE;
     }
@@ -125,7 +126,8 @@ static gboolean check_disks(const QemuRevert *revert, GError **error)
     qemu_snap_files(revert->snap->doc, files);
     const QemuSnapFile *missing = qemu_snap_files_missing(files);
     if (missing)
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "the %s of snapshot '%s' is not there (%s)",
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED, "bring the file back, or revert to another one",
+                    "the %s of snapshot '%s' is not there (%s)",
                    missing->slot, name, missing->path);
     return missing == NULL;
 }
@@ -217,8 +219,9 @@ gboolean qemu_revert_plan(QemuRevert *revert, GError **error)
     revert->branches |= sides.n && !revert->in_place;
     if (!revert->branches || !revert->qmp || revert->dom->config)
         return TRUE;
-    qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-               "transient domain '%s' would have to be started anew to go back to snapshot '%s'",
+    qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                "destroy it, and create it from the snapshot's <domain>; a persistent domain is started anew",
+                "transient domain '%s' would have to be started anew to go back to snapshot '%s'",
                revert->dom->name, revert->snap->doc->name);
     return FALSE;
 }

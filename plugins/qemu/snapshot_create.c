@@ -18,8 +18,9 @@ static gboolean check_name(QemuDomain *dom, VireoDomainSnapshot *doc, GError **e
         doc->name = g_strdup_printf("%" G_GINT64_FORMAT, g_get_real_time() / G_USEC_PER_SEC);
     if (*doc->name && *doc->name != '.' && !strchr(doc->name, '/') && strlen(doc->name) <= 200)
         return TRUE;
-    qemu_error(error, VIREO_ERR_XML_DETAIL,
-               "'%s' is no name for a snapshot: it is empty, too long, begins with '.' or has a '/'",
+    qemu_refuse(error, VIREO_ERR_XML_DETAIL,
+                "give it another name, or none: then it is the time",
+                "'%s' is no name for a snapshot: it is empty, too long, begins with '.' or has a '/'",
                doc->name);
     return FALSE;
 }
@@ -98,18 +99,22 @@ static gboolean check_flags(QemuDomain *dom, guint flags, gboolean active, GErro
     const guint quiesce = VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE;
 
     if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_HALT) && !dom->config) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "a transient domain cannot be halted after a snapshot");
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "leave out HALT, or define the domain first",
+                    "domain '%s' is transient: halted after the snapshot it would be gone, and the "
+                    "snapshot with it", dom->name);
         return FALSE;
     }
     if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE) && dom->state != VIREO_DOMAIN_RUNNING) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "flag LIVE cannot take effect: the guest of domain '%s' does not run now", dom->name);
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "leave out LIVE, or let it run first",
+                    "flag LIVE cannot take effect: the guest of domain '%s' does not run now", dom->name);
         return FALSE;
     }
     if ((flags & quiesce) && (!active || dom->state != VIREO_DOMAIN_RUNNING)) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "flag QUIESCE cannot take effect: the guest of domain '%s' does not run",
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "leave out QUIESCE, or let it run first",
+                    "flag QUIESCE cannot take effect: the guest of domain '%s' does not run",
                    dom->name);
         return FALSE;
     }
@@ -120,17 +125,19 @@ static gboolean check_flags(QemuDomain *dom, guint flags, gboolean active, GErro
 static gboolean check_standing(const QemuRequest *request, guint flags, GError **error)
 {
     if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE) && request->kinds[QEMU_SNAP_MANUAL]) {
-        qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
-                   "flag QUIESCE cannot take effect: a guest with a 'manual' disk stands still, and could not let go of "
-                   "its file systems");
+        qemu_refuse(error, VIREO_ERR_OPERATION_UNSUPPORTED,
+                    "leave out QUIESCE, or give the disk another kind of snapshot",
+                    "flag QUIESCE cannot take effect: a guest with a 'manual' disk stands still, and "
+                    "could not let go of its file systems");
         return FALSE;
     }
     if (!(flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE))
         return TRUE;
     if (request->memory == QEMU_SNAP_EXTERNAL && !request->kinds[QEMU_SNAP_MANUAL])
         return TRUE;
-    qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
-               request->memory == QEMU_SNAP_EXTERNAL
+    qemu_refuse(error, VIREO_ERR_OPERATION_UNSUPPORTED,
+                "leave out LIVE",
+                request->memory == QEMU_SNAP_EXTERNAL
                    ? "flag LIVE cannot take effect: a guest with a 'manual' disk stands still"
                : request->memory == QEMU_SNAP_NO
                    ? "flag LIVE cannot take effect: no memory is saved, so the guest does not stop anyway"
@@ -195,7 +202,8 @@ static void tell_guest(QemuTell *tell, QemuDomain *dom, const QemuRequest *reque
         qemu_tell_guest(tell, VIREO_PLAN_GUEST_PAUSED, -1);
     else
         qemu_tell_guest(tell, VIREO_PLAN_GUEST_PAUSED,
-                        qemu_tell_pause(memory && !(flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE) ? qemu_tell_memory(dom) : 0));
+                        qemu_tell_pause(memory && !(flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE)
+                                            ? qemu_tell_memory(dom) : 0));
 }
 
 static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc, guint flags,
@@ -209,7 +217,9 @@ static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc
     if (active && !qmp)
         return FALSE;
     if (known) {
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "domain '%s' already has a snapshot '%s'",
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                    "another name; or snapshot-delete it first",
+                    "domain '%s' already has a snapshot '%s'",
                    dom->name, doc->name);
         return FALSE;
     }

@@ -16,20 +16,24 @@ static gboolean check_parent(QemuDomain *dom, const VireoDomainSnapshot *doc, GE
     if (!parent)
         return TRUE;
     if (g_str_equal(parent, doc->name)) {
-        qemu_error(error, VIREO_ERR_INVALID_ARG, "snapshot '%s' cannot be its own parent", parent);
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "another parent, or none",
+                    "snapshot '%s' cannot be its own parent", parent);
         return FALSE;
     }
     for (guint steps = 0; at; steps++) {
         g_autoptr(QemuSnap) snap = qemu_tree_find(dom->tree, at);
 
         if (!snap && steps == 0) {
-            qemu_error(error, VIREO_ERR_INVALID_ARG,
-                       "snapshot '%s' names a parent '%s' that does not exist", doc->name, parent);
+            qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                        "redefine the parent first, or leave out <parent>",
+                        "snapshot '%s' names a parent '%s' that does not exist", doc->name, parent);
             return FALSE;
         }
         if (g_str_equal(at, doc->name)) {
-            qemu_error(error, VIREO_ERR_INVALID_ARG,
-                       "parent '%s' of snapshot '%s' is below it", parent, doc->name);
+            qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                        "another parent: one that is not among its descendants",
+                        "parent '%s' of snapshot '%s' is below it", parent, doc->name);
             return FALSE;
         }
         g_free(at);
@@ -51,18 +55,21 @@ static gboolean check_replaced(const QemuSnap *old, VireoDomainSnapshot *doc, GE
              is_disk = doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_DISK_SNAPSHOT;
 
     if (was_disk != is_disk) {
-        qemu_error(error, VIREO_ERR_INVALID_ARG,
-                   "snapshot '%s' cannot change between disks only and the whole guest", doc->name);
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "another name, or the state that it has",
+                    "snapshot '%s' cannot change between disks only and the whole guest", doc->name);
         return FALSE;
     }
     if (is_online(old->doc->state) != is_online(doc->state)) {
-        qemu_error(error, VIREO_ERR_INVALID_ARG,
-                   "snapshot '%s' cannot change between a running and a stopped guest", doc->name);
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "another name, or the state that it has",
+                    "snapshot '%s' cannot change between a running and a stopped guest", doc->name);
         return FALSE;
     }
     if (doc->domain && old->doc->domain && !qemu_same_machine(old->doc->domain, doc->domain)) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "snapshot '%s': the machine of its domain is not the one it was taken of",
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "another name, or the <domain> that it has (snapshot-dumpxml)",
+                    "snapshot '%s': the machine of its domain is not the one it was taken of",
                    doc->name);
         return FALSE;
     }
@@ -78,28 +85,36 @@ static gboolean check_replaced(const QemuSnap *old, VireoDomainSnapshot *doc, GE
 static gboolean check_fields(QemuDomain *dom, const VireoDomainSnapshot *doc, GError **error)
 {
     if (!doc->name) {
-        qemu_error(error, VIREO_ERR_XML_ERROR, "a snapshot that is redefined needs its name");
+        qemu_refuse(error, VIREO_ERR_XML_ERROR,
+                    "XML as snapshot-dumpxml prints it",
+                    "a snapshot that is redefined needs its name");
         return FALSE;
     }
     if (doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_UNSET) {
-        qemu_error(error, VIREO_ERR_XML_ERROR, "snapshot '%s' that is redefined needs its state",
+        qemu_refuse(error, VIREO_ERR_XML_ERROR,
+                    "XML as snapshot-dumpxml prints it",
+                    "snapshot '%s' that is redefined needs its state",
                    doc->name);
         return FALSE;
     }
     if (!doc->has_creation_time) {
-        qemu_error(error, VIREO_ERR_INTERNAL_ERROR,
-                   "snapshot '%s' that is redefined needs its creationTime", doc->name);
+        qemu_refuse(error, VIREO_ERR_INTERNAL_ERROR,
+                    "XML as snapshot-dumpxml prints it",
+                    "snapshot '%s' that is redefined needs its creationTime", doc->name);
         return FALSE;
     }
     if (!is_online(doc->state) && doc->state != VIREO_DOMAIN_SNAPSHOT_STATE_SHUTOFF &&
         doc->state != VIREO_DOMAIN_SNAPSHOT_STATE_DISK_SNAPSHOT) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "snapshot '%s': a guest in state '%s' has no snapshots", doc->name,
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "a state that a snapshot can have: running, paused, shutoff or disk-snapshot",
+                    "snapshot '%s': a guest in state '%s' has no snapshots", doc->name,
                    vireo_domain_snapshot_state_to_string(doc->state));
         return FALSE;
     }
     if (doc->domain && doc->domain->has_uuid && memcmp(doc->domain->uuid, dom->uuid, 16)) {
-        qemu_error(error, VIREO_ERR_INVALID_ARG, "snapshot '%s': its domain has a uuid other than %s",
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "the snapshot's own domain, or its <domain> with this one's uuid",
+                    "snapshot '%s': its domain has a uuid other than %s",
                    doc->name, dom->uuid_text);
         return FALSE;
     }
@@ -131,8 +146,9 @@ static gboolean check_disk(const VireoDomainSnapshot *doc, const VireoDomainDisk
                  qemu_image_info_snapshot(info, doc->name)))
         return TRUE;
     if (info)
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "snapshot '%s' is not in the image of disk '%s' (%s), as flag VALIDATE asks",
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "bring the image back, or leave out VALIDATE",
+                    "snapshot '%s' is not in the image of disk '%s' (%s), as flag VALIDATE asks",
                    doc->name, disk->target->dev, path);
     return FALSE;
 }
@@ -148,8 +164,8 @@ static gboolean check_images(const VireoDomainSnapshot *doc, GError **error)
     qemu_snap_files(doc, files);
     const QemuSnapFile *missing = qemu_snap_files_missing(files);
     if (missing)
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "the %s of snapshot '%s' is not there (%s), as flag VALIDATE asks", missing->slot, doc->name,
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED, "bring the file back, or leave out VALIDATE",
+                    "the %s of snapshot '%s' is not there (%s), as flag VALIDATE asks", missing->slot, doc->name,
                    missing->path);
     return missing == NULL;
 }

@@ -168,8 +168,9 @@ gboolean qemu_snapshot_complete(const QemuSnap *snap, const VireoDomain *doc, GP
         if (!qemu_snap_has_disk(snap, top->dev))
             continue;
         if (!qemu_top_holds(top, name, &memory)) {
-            qemu_error(error, VIREO_ERR_OPERATION_FAILED,
-                       "snapshot '%s' is not in the image of disk '%s' (%s)", name, top->dev,
+            qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                        "bring it back, or revert to another one; 'vireo doctor' tells what is left of it",
+                        "snapshot '%s' is not in the image of disk '%s' (%s)", name, top->dev,
                        top->path);
             return FALSE;
         }
@@ -177,14 +178,17 @@ gboolean qemu_snapshot_complete(const QemuSnap *snap, const VireoDomain *doc, GP
         memories += memory;
     }
     if (!disks && !qemu_snap_is_external(snap)) {
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "snapshot '%s' is in no disk of domain '%s'",
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                    "snapshot-delete --metadata forgets it",
+                    "snapshot '%s' is in no disk of domain '%s'",
                    name, doc->name);
         return FALSE;
     }
     if (!qemu_snap_has_memory(snap) || qemu_snap_memory_file(snap) || memories == 1)
         return TRUE;
-    qemu_error(error, VIREO_ERR_OPERATION_FAILED,
-               memories ? "snapshot '%s' has the guest's memory in %u images"
+    qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                "revert to another one; 'vireo doctor' tells what is left of it",
+                memories ? "snapshot '%s' has the guest's memory in %u images"
                         : "snapshot '%s' has the guest's memory in no image (%u)", name, memories);
     return FALSE;
 }
@@ -231,8 +235,9 @@ gboolean qemu_snapshot_load_job(QemuDomain *dom, vireo_call *call, VireoQmp *qmp
         return qemu_snapshot_job(dom, call, qmp, "snapshot-load", name, memory, nodes, error);
     json_array_unref(nodes);
     if (answer)
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED,
-                   "snapshot '%s' has the guest's memory in no image", name);
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                    "'vireo doctor' tells what is left of it",
+                    "snapshot '%s' has the guest's memory in no image", name);
     return FALSE;
 }
 

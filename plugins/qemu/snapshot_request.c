@@ -32,9 +32,9 @@ static VireoDomainSnapshotDisk *asked_for(const VireoDomainSnapshot *doc, const 
     return NULL;
 }
 
-static gboolean unsupported(GError **error, const char *dev, const char *what)
+static gboolean unsupported(GError **error, const char *dev, const char *what, const char *instead)
 {
-    qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "disk '%s': %s", dev, what);
+    qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED, instead, "disk '%s': %s", dev, what);
     return FALSE;
 }
 
@@ -46,12 +46,15 @@ static gboolean check_names(const VireoDomainSnapshot *doc, const VireoDomain *m
         const VireoDomainDisk *disk = find_disk(machine, name);
 
         if (!disk) {
-            qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "the domain has no disk '%s'", name);
+            qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                        "leave it out; <disks> names targets or images that the domain has",
+                        "the domain has no disk '%s'", name);
             return FALSE;
         }
         for (guint k = 0; k < i; k++)
             if (find_disk(machine, doc->disks->disks.items[k]->name) == disk)
-                return unsupported(error, disk->target->dev, "it is named twice");
+                return unsupported(error, disk->target->dev, "it is named twice",
+                                   "name it once, by its target or by its image");
     }
     return TRUE;
 }
@@ -85,8 +88,8 @@ char *qemu_overlay_stem(const QemuDriver *driver, const VireoDomain *machine,
     if (dir)
         return g_strdup_printf("%s/%s-%s", dir, machine->name, disk->target->dev);
     unsupported(error, disk->target->dev, "its image is no file, so that nothing tells where an overlay "
-                "goes; name one with <source file='...'/> or set overlay_dir in section [snapshots] of "
-                "qemu.conf");
+                "goes",
+                "name one with <source file='...'/>, or set overlay_dir in section [snapshots] of qemu.conf");
     return NULL;
 }
 
@@ -111,22 +114,25 @@ static gboolean check_overlay(const QemuRequest *request, const VireoDomainDisk 
     g_autoptr(QemuImageInfo) info = NULL;
 
     if (disk->shareable)
-        return unsupported(error, dev, "it is shared by several guests");
+        return unsupported(error, dev, "it is shared by several guests", "snapshot='no' for this disk");
     if (there && !request->reuse) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "disk '%s': %s exists already (flag REUSE_EXT uses it)", dev, path);
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "another file, or flag REUSE_EXT, which uses what is there",
+                    "disk '%s': %s exists already, and an overlay begins empty", dev, path);
         return FALSE;
     }
     if (!there && request->reuse) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "disk '%s': %s does not exist, so it cannot be reused", dev, path);
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "make it first (qemu-img create), or leave out REUSE_EXT",
+                    "disk '%s': %s does not exist, so it cannot be reused", dev, path);
         return FALSE;
     }
     if (!there)
         return TRUE;
     if (!(info = qemu_image_inspect(path, FALSE, error)))
         return FALSE;
-    return info->is_qcow2 || unsupported(error, dev, "the overlay is not in qcow2 format");
+    return info->is_qcow2 || unsupported(error, dev, "the overlay is not in qcow2 format",
+                                        "a qcow2 file, or leave out REUSE_EXT");
 }
 
 static gboolean fill_external(QemuRequest *request, const VireoDomainDisk *disk,
@@ -138,10 +144,11 @@ static gboolean fill_external(QemuRequest *request, const VireoDomainDisk *disk,
 
     if (asked && asked->type != VIREO_DOMAIN_DISK_TYPE_UNSET &&
         asked->type != VIREO_DOMAIN_DISK_TYPE_FILE)
-        return unsupported(error, dev, "an overlay must be a file");
+        return unsupported(error, dev, "an overlay must be a file", "<source file='...'/>");
     if (driver && driver->type != VIREO_DOMAIN_STORAGE_FORMAT_UNSET &&
         driver->type != VIREO_DOMAIN_STORAGE_FORMAT_QCOW2)
-        return unsupported(error, dev, "an overlay must be in qcow2 format");
+        return unsupported(error, dev, "an overlay must be in qcow2 format",
+                           "<driver type='qcow2'/>, or none");
     g_autofree char *wanted = asked && asked->source && asked->source->file
                                   ? g_strdup(asked->source->file)
                                   : overlay_name(request, disk, error);
@@ -153,7 +160,7 @@ static gboolean fill_external(QemuRequest *request, const VireoDomainDisk *disk,
     /* Two disks must not get the same one. */
     for (guint i = 0; i < request->disks->len; i++)
         if (!g_strcmp0(g_array_index(request->disks, QemuSnapDisk, i).overlay, path))
-            return unsupported(error, dev, "another disk has an overlay of that name");
+            return unsupported(error, dev, "another disk has an overlay of that name", "another file");
     out->kind = QEMU_SNAP_EXTERNAL;
     out->overlay = path;
     out->reuse = request->reuse;
@@ -173,11 +180,13 @@ static gboolean fill_disk(QemuRequest *request, const VireoDomainSnapshot *doc,
                                       : fallback(request, disk);
     if (disk->readonly || !qemu_disk_path(disk)) {
         if (named)
-            return unsupported(error, out.slot, disk->readonly ? "it is read-only" : "it is empty");
+            return unsupported(error, out.slot, disk->readonly ? "it is read-only" : "it is empty",
+                               "snapshot='no', or leave it out");
         kind = VIREO_DOMAIN_SNAPSHOT_LOCATION_NO;
     }
     if (kind != VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL && asked && asked->source)
-        return unsupported(error, out.slot, "only an external snapshot has a <source>");
+        return unsupported(error, out.slot, "only an external snapshot has a <source>",
+                           "snapshot='external', or no <source>");
     if (kind == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL &&
         !fill_external(request, disk, asked, &out, error))
         return FALSE;
@@ -204,23 +213,29 @@ static gboolean check_memory(QemuRequest *request, const VireoDomainSnapshot *do
     if (file && !(request->memory_file = qemu_real_new_path(file, error)))
         return FALSE;
     if (kind == VIREO_DOMAIN_SNAPSHOT_LOCATION_MANUAL) {
-        qemu_error(error, VIREO_ERR_XML_ERROR, "the memory of a guest cannot be kept 'manual'ly");
+        qemu_refuse(error, VIREO_ERR_XML_ERROR,
+                    "memory 'internal', 'external' or 'no'",
+                    "the memory of a guest cannot be kept by hand ('manual')");
         return FALSE;
     }
     if (kind > VIREO_DOMAIN_SNAPSHOT_LOCATION_NO && (!request->active || request->disk_only)) {
-        qemu_error(error, VIREO_ERR_XML_ERROR,
-                   request->active ? "a snapshot of disks only (flag DISK_ONLY) has no memory"
+        qemu_refuse(error, VIREO_ERR_XML_ERROR,
+                    "leave out <memory>, or give it snapshot='no'",
+                    request->active ? "a snapshot of disks only (flag DISK_ONLY) has no memory"
                                    : "a guest that is off has no memory to save");
         return FALSE;
     }
     if ((kind == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL) != (file != NULL)) {
-        qemu_error(error, VIREO_ERR_XML_ERROR, file ? "only external memory has a file"
+        qemu_refuse(error, VIREO_ERR_XML_ERROR,
+                    "<memory snapshot='external' file='...'/>",
+                    file ? "only external memory has a file"
                                                     : "external memory needs a file");
         return FALSE;
     }
     if (file && g_file_test(file, G_FILE_TEST_EXISTS)) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "%s exists already, memory is not written over it", file);
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "another file",
+                    "%s exists already, memory is not written over it", file);
         return FALSE;
     }
     return TRUE;
@@ -242,9 +257,10 @@ static gboolean choose_memory(QemuRequest *request, GError **error)
         request->memory = QEMU_SNAP_INTERNAL;
         return TRUE;
     }
-    qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-               "no disk of the snapshot can hold the guest's memory: name a file for it "
-               "(<memory snapshot='external' file='...'/>) or leave it out (flag DISK_ONLY)");
+    qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                "name a file for it (<memory snapshot='external' file='...'/>), or leave it out (flag DISK_ONLY)",
+                "no disk of snapshot '%s' can hold the guest's memory: none has an internal snapshot",
+               request->name);
     return FALSE;
 }
 
@@ -273,8 +289,9 @@ QemuRequest *qemu_request_new(const QemuDriver *driver, const VireoDomainSnapsho
     if (!choose_memory(request, error))
         return NULL;
     if (request->reuse && !request->kinds[QEMU_SNAP_EXTERNAL]) {
-        qemu_error(error, VIREO_ERR_INVALID_ARG,
-                   "flag REUSE_EXT cannot take effect: no disk gets an overlay");
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG,
+                    "leave out REUSE_EXT, or give a disk an external snapshot",
+                    "flag REUSE_EXT cannot take effect: no disk gets an overlay");
         return NULL;
     }
     return g_steal_pointer(&request);

@@ -50,8 +50,9 @@ static gboolean plan(QemuRevert *revert, guint flags, GError **error)
     g_autoptr(QemuDef) live = qemu_domain_live(dom);
 
     if (!snap->doc->domain) {
-        qemu_error(error, VIREO_ERR_SNAPSHOT_REVERT_RISKY,
-                   "snapshot '%s' does not say what machine it was taken of", snap->doc->name);
+        qemu_refuse(error, VIREO_ERR_SNAPSHOT_REVERT_RISKY,
+                    "redefine it with a <domain> (snapshot-create --redefine)",
+                    "snapshot '%s' does not say what machine it was taken of", snap->doc->name);
         return FALSE;
     }
     revert->start = memory || (flags & (VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING |
@@ -60,15 +61,17 @@ static gboolean plan(QemuRevert *revert, guint flags, GError **error)
                      (memory && snap->doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_PAUSED &&
                       !(flags & VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING));
     if (!revert->start && !dom->config) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "a transient domain would be gone after reverting to snapshot '%s', which is "
-                   "of a stopped guest (flags RUNNING, PAUSED)", snap->doc->name);
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "flag RUNNING or PAUSED",
+                    "domain '%s' is transient and would be gone after reverting to snapshot '%s', which is "
+                   "of a stopped guest", dom->name, snap->doc->name);
         return FALSE;
     }
     if (dom->managed_save && !revert->force) {
-        qemu_error(error, VIREO_ERR_SNAPSHOT_REVERT_RISKY,
-                   "domain '%s' has a managed save image: it would be started on disks it does not "
-                   "belong to; remove it first (flag FORCE does)", dom->name);
+        qemu_refuse(error, VIREO_ERR_SNAPSHOT_REVERT_RISKY,
+                    "managedsave-remove first, or flag FORCE, which removes it",
+                    "domain '%s' has a managed save image: it would be started on disks it does not "
+                   "belong to", dom->name);
         return FALSE;
     }
     g_autoptr(VireoDomain) doc = vireo_domain_copy(snap->doc->domain);
@@ -270,8 +273,9 @@ static gboolean through_restart(QemuRevert *revert, GError **error)
     if (revert->qmp && persistent)
         qemu_process_kill(revert->dom, VIREO_DOMAIN_SHUTOFF_FROM_SNAPSHOT);
     if (revert->qmp && !persistent) {
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "the machine of transient domain '%s' is not the one of snapshot '%s': it would "
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "destroy it, and create it from the snapshot's <domain>",
+                    "the machine of transient domain '%s' is not the one of snapshot '%s': it would "
                    "have to be started anew", revert->dom->name, revert->snap->doc->name);
         return FALSE;
     }
@@ -349,7 +353,8 @@ int qemu_snapshot_revert(QemuConn *conn, vireo_call *call,
     g_autoptr(QemuSnap) snap = qemu_tree_find(dom->tree, args->snap.name);
     if (!snap)
         return conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN_SNAPSHOT,
-                                        "domain '%s' has no snapshot '%s'", dom->name,
+                                        "domain '%s' has no snapshot '%s'; instead: one of "
+                                        "snapshot-list", dom->name,
                                         args->snap.name);
     revert.snap = snap;
     revert.reset_nvram = (args->flags & VIREO_DOMAIN_SNAPSHOT_REVERT_RESET_NVRAM) != 0;

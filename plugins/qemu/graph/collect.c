@@ -175,8 +175,9 @@ static gboolean check_names(QemuGraph *graph, const char *const *names, guint n_
 
             if (!(node->flags & QEMU_FILE_READONLY) || !((const QemuRef *)holder->refs->pdata[r])->point)
                 continue;
-            qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                       "snapshot '%s' is inside %s, which is read-only", names[i], node->path);
+            qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                        "make the file writable, or snapshot-delete --metadata",
+                        "snapshot '%s' is inside %s, which is read-only", names[i], node->path);
             return FALSE;
         }
     }

@@ -9,7 +9,9 @@ static QemuNode *active_node(QemuGraph *graph, const char *slot, GError **error)
     QemuRef *ref = qemu_holder_ref(qemu_graph_holder(graph, QEMU_HOLD_ACTIVE, ""), slot);
 
     if (!ref)
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "the domain has no image for disk '%s'",
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "leave the disk out (snapshot='no')",
+                    "the domain has no image for disk '%s'",
                    slot);
     return ref ? ref->node : NULL;
 }
@@ -18,15 +20,17 @@ static gboolean internal(QemuGraph *graph, QemuPlan *plan, const QemuSnapRequest
                          const QemuSnapDisk *disk, QemuNode *node, GError **error)
 {
     if (node->kind != QEMU_FILE_QCOW2) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "disk '%s': an image in raw format cannot hold an internal snapshot (%s)",
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "snapshot='external' for this disk, or a qcow2 image",
+                    "disk '%s': an image in raw format cannot hold an internal snapshot (%s)",
                    disk->slot, node->path);
         return FALSE;
     }
     if (qemu_node_shared(node)) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "disk '%s': image %s is read by others and is not written to (an external "
-                   "snapshot does not)", disk->slot, node->path);
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "snapshot='external', which does not write to it",
+                    "disk '%s': image %s is read by others and is not written "
+                   "to", disk->slot, node->path);
         return FALSE;
     }
     if (!qemu_graph_add_point(graph, node->path, request->name, node->bytes, error)) {
@@ -45,8 +49,9 @@ static gboolean external(QemuGraph *graph, QemuPlan *plan, const QemuSnapRequest
     guint flags = request->forget ? 0 : QEMU_FILE_OWNED;
 
     if (qemu_graph_has(graph, disk->overlay)) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "disk '%s': %s is in use, it cannot become an overlay", disk->slot,
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "another file",
+                    "disk '%s': %s is in use, it cannot become an overlay", disk->slot,
                    disk->overlay);
         return FALSE;
     }
@@ -110,20 +115,24 @@ static gboolean check(QemuGraph *graph, const QemuSnapRequest *request, GError *
     for (guint i = 0; i < request->n_disks; i++)
         kinds[request->disks[i].kind]++;
     if (qemu_graph_holder(graph, QEMU_HOLD_SNAPSHOT, request->name)) {
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "there is already a snapshot '%s'",
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                    "another name; or snapshot-delete it first",
+                    "there is already a snapshot '%s'",
                    request->name);
         return FALSE;
     }
     if (request->memory == QEMU_SNAP_INTERNAL && !kinds[QEMU_SNAP_INTERNAL]) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "the guest's memory can be kept internally only together with an internal "
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "memory in a file, or an internal snapshot of a qcow2 disk",
+                    "the guest's memory can be kept internally only together with an internal "
                    "snapshot of a disk");
         return FALSE;
     }
     if (request->memory == QEMU_SNAP_NO && !kinds[QEMU_SNAP_INTERNAL] &&
         !kinds[QEMU_SNAP_EXTERNAL] && !kinds[QEMU_SNAP_MANUAL]) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "nothing is selected for snapshot '%s': neither a disk nor the memory",
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                    "a disk with snapshot='internal' or 'external', or memory",
+                    "nothing is selected for snapshot '%s': neither a disk nor the memory",
                    request->name);
         return FALSE;
     }

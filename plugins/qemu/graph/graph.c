@@ -127,7 +127,9 @@ gboolean qemu_graph_add_point(QemuGraph *graph, const char *path, const char *ta
     if (!node)
         return FALSE;
     if (g_hash_table_contains(node->points, tag)) {
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "image %s already holds a snapshot '%s'",
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
+                    "another name; or remove it with qemu-img snapshot -d",
+                    "image %s already holds a snapshot '%s'",
                    path, tag);
         return FALSE;
     }

@@ -5,6 +5,8 @@
 #include "plan.h"
 
 void qemu_error(GError **error, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+void qemu_refuse(GError **error, int code, const char *instead, const char *format, ...)
+    G_GNUC_PRINTF(4, 5);
 
 typedef struct QemuNode QemuNode;
 
