@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "images.h"
+#include "sidefile.h"
 
 /* What one snapshot consists of, and how much of it is there. */
 typedef struct {
@@ -71,21 +72,25 @@ static void look_at_disk(QemuDoctor *doctor, const VireoDomainSnapshot *doc, con
     parts->memories += point && point->has_vmstate;
 }
 
-static void look_at_memory(QemuDoctor *doctor, const VireoDomainSnapshot *doc, Parts *parts)
+static void look_at_files(QemuDoctor *doctor, const VireoDomainSnapshot *doc, Parts *parts)
 {
-    const char *file = doc->memory ? doc->memory->file : NULL;
     gboolean has = doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_RUNNING ||
                    doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_PAUSED;
+    QemuSnapFile files[QEMU_SNAP_FILES];
 
-    if (file) {
+    qemu_snap_files(doc, files);
+    for (guint i = 0; i < QEMU_SNAP_FILES; i++) {
+        if (!files[i].path)
+            continue;
         parts->parts++;
-        if (g_file_test(file, G_FILE_TEST_IS_REGULAR)) {
+        if (g_file_test(files[i].path, G_FILE_TEST_IS_REGULAR)) {
             parts->there++;
-            return;
+            continue;
         }
-        parts->can_tell &= is_known_place(doctor, file);
-        missing(parts, "its memory %s", file);
-    } else if (has && parts->there && !parts->memories) {
+        parts->can_tell &= is_known_place(doctor, files[i].path);
+        missing(parts, "its %s %s", files[i].slot, files[i].path);
+    }
+    if (has && !(doc->memory && doc->memory->file) && parts->there && !parts->memories) {
         parts->parts++;
         missing(parts, "the guest's memory, which is in none of its images");
     }
@@ -130,7 +135,7 @@ static void look_at_snapshot(QemuDoctor *doctor, const VireoDomainSnapshot *doc)
     } else {
         VEC_EACH(doc->domain->devices->disks, i)
         look_at_disk(doctor, doc, doc->domain->devices->disks.items[i], &parts);
-        look_at_memory(doctor, doc, &parts);
+        look_at_files(doctor, doc, &parts);
         judge(doctor, doc->name, &parts);
     }
     g_string_free(parts.missing, TRUE);
