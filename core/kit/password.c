@@ -26,7 +26,8 @@ static gboolean is_private(int fd, const char *path, GError **error)
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         g_set_error(error, VIREO_ERROR, VIREO_ERROR_AUTH_FAILED, "%s is no regular file", path);
     else if (st.st_uid != geteuid() && st.st_uid != 0)
-        g_set_error(error, VIREO_ERROR, VIREO_ERROR_AUTH_FAILED, "%s belongs to somebody else than the daemon's user", path);
+        g_set_error(error, VIREO_ERROR, VIREO_ERROR_AUTH_FAILED, "%s belongs to somebody else than the daemon's user",
+                    path);
     else if (st.st_mode & 077)
         g_set_error(error, VIREO_ERROR, VIREO_ERROR_AUTH_FAILED, "%s can be read by others: chmod 600 it", path);
     else if (st.st_size > MOST_BYTES)
@@ -80,7 +81,8 @@ static char *find(GKeyFile *file, const char *kind, const char *host, char **use
     return g_key_file_get_string(file, secrets, "password", NULL);
 }
 
-static char *look_in(const char *folder, const char *name, const char *kind, const char *host, char **user, GError **error)
+static char *look_in(const char *folder, const char *name, const char *kind, const char *host, char **user,
+                     GError **error)
 {
     g_autofree char *path = folder ? g_build_filename(folder, name, NULL) : NULL;
     g_autoptr(GKeyFile) file = path ? load(path, error) : NULL;

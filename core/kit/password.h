@@ -17,9 +17,9 @@ G_BEGIN_DECLS
  * A file that anybody but the daemon's user can read is refused. libvirt's group auth-KIND-default is not looked at:
  * whoever may connect says to which host, and would get that password sent to his own. */
 
-/* The password for *user on host; where *user is NULL, the user of the file is put there (caller frees both). It is looked
- * for in FOLDER/auth.conf, and then in the credential vireo-KIND-auth that a service manager hands to the daemon.
- * NULL without an error: there is none. Blocks. Errors are VIREO_ERROR_AUTH_FAILED. */
+/* The password for *user on host; where *user is NULL, the user of the file is put there (caller frees both). It is
+ * looked for in FOLDER/auth.conf, and then in the credential vireo-KIND-auth that a service manager hands to the
+ * daemon. NULL without an error: there is none. Blocks. Errors are VIREO_ERROR_AUTH_FAILED. */
 char *vireo_password_find(const char *folder, const char *kind, const char *host, char **user, GError **error);
 /* What there would have to be, as an error. */
 void vireo_password_missing(const char *folder, const char *kind, const char *host, const char *user, GError **error);

@@ -42,7 +42,7 @@ gboolean vireo_place_server(const char *value, char **host, guint *port, GError 
 
 gboolean vireo_place_proxy(const char *value, char **proxy, GError **error)
 {
-    static const char *const kinds[] = { "http", "socks", "socks4", "socks4a", "socks5", NULL };
+    static const char *const kinds[] = {"http", "socks", "socks4", "socks4a", "socks5", NULL};
     const char *sign = strstr(value, "://");
     g_autofree char *kind = sign ? g_strndup(value, (gsize)(sign - value)) : g_strdup("http");
     g_autoptr(GUri) parsed = read_place(sign ? sign + 3 : value);

@@ -5,8 +5,8 @@
 
 G_BEGIN_DECLS
 
-/* Parts of URIs that say where a driver's server is and how to reach it. What is wrong is an error of domain VIREO_ERROR that
- * names the parameter; strings are replaced, and the caller frees them. */
+/* Parts of URIs that say where a driver's server is and how to reach it. What is wrong is an error of domain
+ * VIREO_ERROR that names the parameter; strings are replaced, and the caller frees them. */
 
 /* NAME=0 or NAME=1. */
 gboolean vireo_place_switch(const char *name, const char *value, gboolean *into, GError **error);

@@ -41,8 +41,8 @@ VireoShares *vireo_shares_new(const VireoShareOptions *options);
 /* Lets all go that nobody uses, waits until that is done, and frees. NULL is fine. */
 void vireo_shares_free(VireoShares *shares);
 
-/* One that is open, or that somebody is about to open: then this waits. NULL: there is none, and `fresh` (with nothing set
- * in its VireoShared) stands for the key from now on: open it, and say how that ended. secret: may be NULL. */
+/* One that is open, or that somebody is about to open: then this waits. NULL: there is none, and `fresh` (with nothing
+ * set in its VireoShared) stands for the key from now on: open it, and say how that ended. secret: may be NULL. */
 VireoShared *vireo_shares_join(VireoShares *shares, const char *key, const char *secret, VireoShared *fresh);
 /* After a NULL. FALSE: it is gone with this. */
 void vireo_shared_opened(VireoShared *thing, gboolean good);

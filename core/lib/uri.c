@@ -15,7 +15,7 @@ static const char *const client_params[] = {
 };
 
 /* The host in these names the hypervisor, which the daemon's driver talks to. */
-static const char *const remote_hypervisors[] = { "esx", "vpx", "gsx", "hyperv", NULL };
+static const char *const remote_hypervisors[] = { "esx", "vpx", "gsx", "hyperv", "vbox", NULL };
 
 static gboolean is_client_param(const char *name, gboolean remote_hypervisor)
 {

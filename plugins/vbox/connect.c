@@ -6,7 +6,7 @@
 
 VireoHttpWait vbox_wait(vireo_call *call)
 {
-    return (VireoHttpWait){ .cancelled = vbox_call_cancelled, .opaque = call };
+    return (VireoHttpWait){.cancelled = vbox_call_cancelled, .opaque = call};
 }
 
 int vbox_conn_open(void *self, vireo_call *call, const vireo_conn_open_args *args, vireo_conn_open_ret *ret)
@@ -144,8 +144,9 @@ int vbox_node_get_free_memory(void *handle, vireo_call *call, vireo_node_get_fre
 int vbox_connect_get_capabilities(void *handle, vireo_call *call, vireo_connect_get_capabilities_ret *ret)
 {
     VboxConn *conn = handle;
-    g_autoptr(GString) text = g_string_new("<capabilities>\n  <host>\n    <cpu>\n      <arch>x86_64</arch>\n    </cpu>\n"
-                                           "  </host>\n");
+    g_autoptr(GString) text =
+        g_string_new("<capabilities>\n  <host>\n    <cpu>\n      <arch>x86_64</arch>\n    </cpu>\n"
+                     "  </host>\n");
 
     for (guint i = 0; i < 2; i++)
         g_string_append_printf(text,

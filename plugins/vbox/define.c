@@ -12,8 +12,8 @@
 static void throw_away(VboxTalk *talk, const char *machine)
 {
     GError *before = g_steal_pointer(&talk->error);
-    const vw_i_machine_unregister_ret *media = VBOX_CALL(talk, i_machine_unregister, ._this = machine,
-                                                         .cleanup_mode = VW_CLEANUP_MODE_DETACH_ALL_RETURN_NONE);
+    const vw_i_machine_unregister_ret *media =
+        VBOX_CALL(talk, i_machine_unregister, ._this = machine, .cleanup_mode = VW_CLEANUP_MODE_DETACH_ALL_RETURN_NONE);
 
     if (!talk->error && media)
         vbox_talk_follow(talk, NULL, VBOX_CALL(talk, i_machine_delete_config, ._this = machine)->returnval);
@@ -23,18 +23,18 @@ static void throw_away(VboxTalk *talk, const char *machine)
 
 static void create_machine(VboxTalk *talk, const VireoDomain *domain)
 {
-    const char *groups[] = { "/" };
+    const char *groups[] = {"/"};
     gboolean wide = !domain->os->type->arch || g_str_equal(domain->os->type->arch, "x86_64");
     char uuid[37];
     VboxHold hold;
 
     vireo_model_uuid_format(domain->uuid, uuid);
     g_autofree char *flags = g_strdup_printf("UUID=%s", uuid);
-    const char *machine =
-        VBOX_CALL(talk, i_virtual_box_create_machine, ._this = talk->web, .settings_file = "", .name = domain->name,
-                  .platform = VW_PLATFORM_ARCHITECTURE_X86, .groups = { 1, groups },
-                  .os_type_id = wide ? "Other_64" : "Other", .flags = flags, .cipher = "", .password_id = "",
-                  .password = "")->returnval;
+    const char *machine = VBOX_CALL(talk, i_virtual_box_create_machine, ._this = talk->web, .settings_file = "",
+                                    .name = domain->name, .platform = VW_PLATFORM_ARCHITECTURE_X86,
+                                    .groups = {1, groups}, .os_type_id = wide ? "Other_64" : "Other", .flags = flags,
+                                    .cipher = "", .password_id = "", .password = "")
+                              ->returnval;
     vbox_spec_apply(talk, machine, domain);
     VBOX_CALL(talk, i_virtual_box_register_machine, ._this = talk->web, .machine = machine);
     if (talk->error)
@@ -52,7 +52,8 @@ static void create_machine(VboxTalk *talk, const VireoDomain *domain)
 
 static gboolean same_devices(const VireoDomain *is, const VireoDomain *wanted)
 {
-    g_autofree char *one = vireo_model_format(&vireo_domain_devices_type, "devices", is->devices, VIREO_MODEL_FORMAT_INACTIVE);
+    g_autofree char *one =
+        vireo_model_format(&vireo_domain_devices_type, "devices", is->devices, VIREO_MODEL_FORMAT_INACTIVE);
     g_autofree char *other =
         vireo_model_format(&vireo_domain_devices_type, "devices", wanted->devices, VIREO_MODEL_FORMAT_INACTIVE);
 
@@ -118,7 +119,7 @@ static VireoDomain *read_document(VboxConn *conn, vireo_call *call, const char *
 
 static vireo_domain_ref answer(VboxConn *conn, vireo_call *call, const VireoDomain *domain)
 {
-    vireo_domain_ref dom = { .name = conn->driver->host->strdup(call, domain->name), .id = -1 };
+    vireo_domain_ref dom = {.name = conn->driver->host->strdup(call, domain->name), .id = -1};
 
     memcpy(dom.uuid, domain->uuid, 16);
     return vbox_machine_dom(conn, call, &dom);
@@ -128,8 +129,8 @@ int vbox_domain_define_xml_flags(void *handle, vireo_call *call, const vireo_dom
                                  vireo_domain_define_xml_flags_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoDomain *domain =
-        read_document(conn, call, args->xml, args->flags & VIREO_DOMAIN_DEFINE_VALIDATE ? VIREO_MODEL_PARSE_VALIDATE : 0);
+    VireoDomain *domain = read_document(conn, call, args->xml,
+                                        args->flags & VIREO_DOMAIN_DEFINE_VALIDATE ? VIREO_MODEL_PARSE_VALIDATE : 0);
     VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
@@ -148,8 +149,8 @@ int vbox_domain_create_xml(void *handle, vireo_call *call, const vireo_domain_cr
                            vireo_domain_create_xml_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoDomain *domain =
-        read_document(conn, call, args->xml_desc, args->flags & VIREO_DOMAIN_START_VALIDATE ? VIREO_MODEL_PARSE_VALIDATE : 0);
+    VireoDomain *domain = read_document(conn, call, args->xml_desc,
+                                        args->flags & VIREO_DOMAIN_START_VALIDATE ? VIREO_MODEL_PARSE_VALIDATE : 0);
     VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
@@ -190,16 +191,17 @@ int vbox_domain_undefine_flags(void *handle, vireo_call *call, const vireo_domai
     const char *machine = vbox_machine_ref(&talk, args->dom.uuid);
     VwMachineState state = VBOX_GET(&talk, i_machine_get_state, machine);
     if (vbox_state_is_active(state))
-        vbox_talk_refuse(&talk, VIREO_ERR_OPERATION_INVALID,
-                         "domain '%s' is running, and VirtualBox has no machines without a definition: destroy it first",
-                         args->dom.name);
+        vbox_talk_refuse(
+            &talk, VIREO_ERR_OPERATION_INVALID,
+            "domain '%s' is running, and VirtualBox has no machines without a definition: destroy it first",
+            args->dom.name);
     if (state == VW_MACHINE_STATE_SAVED && !(args->flags & VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE))
         vbox_talk_refuse(&talk, VIREO_ERR_OPERATION_INVALID,
-                         "domain '%s' has a saved state: remove it first, or undefine it with MANAGED_SAVE", args->dom.name);
+                         "domain '%s' has a saved state: remove it first, or undefine it with MANAGED_SAVE",
+                         args->dom.name);
     if (VBOX_GET(&talk, i_machine_get_snapshot_count, machine) > 0)
-        vbox_talk_refuse(&talk, VIREO_ERR_OPERATION_INVALID,
-                         "domain '%s' has %u snapshots: delete them first", args->dom.name,
-                         VBOX_GET(&talk, i_machine_get_snapshot_count, machine));
+        vbox_talk_refuse(&talk, VIREO_ERR_OPERATION_INVALID, "domain '%s' has %u snapshots: delete them first",
+                         args->dom.name, VBOX_GET(&talk, i_machine_get_snapshot_count, machine));
     if (!talk.error) {
         VBOX_CALL(&talk, i_machine_unregister, ._this = machine,
                   .cleanup_mode = VW_CLEANUP_MODE_DETACH_ALL_RETURN_HARD_DISKS_ONLY);
@@ -223,8 +225,8 @@ static int change(void *handle, vireo_call *call, const vireo_domain_ref *dom, c
     vbox_talk_begin(&talk, conn->server, &wait);
     const char *machine = vbox_machine_ref(&talk, dom->uuid);
     if (vbox_state_is_active(VBOX_GET(&talk, i_machine_get_state, machine)))
-        vbox_talk_refuse(&talk, VIREO_ERR_OPERATION_INVALID, "domain '%s' is running: VirtualBox changes this when it is off",
-                         dom->name);
+        vbox_talk_refuse(&talk, VIREO_ERR_OPERATION_INVALID,
+                         "domain '%s' is running: VirtualBox changes this when it is off", dom->name);
     if (!talk.error && vbox_hold(&talk, machine, &hold)) {
         if (name)
             VBOX_CALL(&talk, i_machine_set_name, ._this = hold.machine, .name = name);
@@ -239,14 +241,16 @@ static int change(void *handle, vireo_call *call, const vireo_domain_ref *dom, c
     return vbox_talk_finish(&talk, call);
 }
 
-int vbox_domain_rename(void *handle, vireo_call *call, const vireo_domain_rename_args *args, vireo_domain_rename_ret *ret)
+int vbox_domain_rename(void *handle, vireo_call *call, const vireo_domain_rename_args *args,
+                       vireo_domain_rename_ret *ret)
 {
     VboxConn *conn = handle;
 
     if (!args->new_name || !*args->new_name)
         return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "a machine needs a name");
     if (vbox_machine_has_name(conn->server, args->new_name))
-        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "there is a domain '%s' already", args->new_name);
+        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "there is a domain '%s' already",
+                                        args->new_name);
     ret->retcode = 0;
     return change(handle, call, &args->dom, args->new_name, 0, 0);
 }
@@ -267,8 +271,8 @@ int vbox_domain_get_vcpus_flags(void *handle, vireo_call *call, const vireo_doma
 {
     VboxConn *conn = handle;
     g_autoptr(VboxMachine) machine = vbox_machine_find(conn->server, args->dom.uuid);
-    vireo_connect_get_max_vcpus_args any = { .type = NULL };
-    vireo_connect_get_max_vcpus_ret most = { 0 };
+    vireo_connect_get_max_vcpus_args any = {.type = NULL};
+    vireo_connect_get_max_vcpus_ret most = {0};
 
     if (!machine)
         return conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN, "there is no machine '%s' any more", args->dom.name);

@@ -32,9 +32,9 @@ static GArray *describe_controllers(VboxTalk *talk, const char *machine, VireoDo
 
     for (guint i = 0; i < refs->returnval.n; i++) {
         const char *ref = refs->returnval.items[i];
-        Controller one = { .name = VBOX_GET(talk, i_storage_controller_get_name, ref),
-                           .bus = VBOX_GET(talk, i_storage_controller_get_bus, ref),
-                           .type = VBOX_GET(talk, i_storage_controller_get_controller_type, ref) };
+        Controller one = {.name = VBOX_GET(talk, i_storage_controller_get_name, ref),
+                          .bus = VBOX_GET(talk, i_storage_controller_get_bus, ref),
+                          .type = VBOX_GET(talk, i_storage_controller_get_controller_type, ref)};
         const VboxBus *bus = bus_of(one.bus);
 
         if (!bus)
@@ -191,9 +191,11 @@ static void describe_serial(VboxTalk *talk, const char *machine, VireoDomainDevi
         VwPortMode mode;
         VireoDomainChardevType type;
     } kinds[] = {
-        { VW_PORT_MODE_DISCONNECTED, VIREO_DOMAIN_CHARDEV_TYPE_NULL }, { VW_PORT_MODE_HOST_PIPE, VIREO_DOMAIN_CHARDEV_TYPE_PIPE },
-        { VW_PORT_MODE_HOST_DEVICE, VIREO_DOMAIN_CHARDEV_TYPE_DEV },   { VW_PORT_MODE_RAW_FILE, VIREO_DOMAIN_CHARDEV_TYPE_FILE },
-        { VW_PORT_MODE_TCP, VIREO_DOMAIN_CHARDEV_TYPE_TCP },
+        {VW_PORT_MODE_DISCONNECTED, VIREO_DOMAIN_CHARDEV_TYPE_NULL},
+        {VW_PORT_MODE_HOST_PIPE, VIREO_DOMAIN_CHARDEV_TYPE_PIPE},
+        {VW_PORT_MODE_HOST_DEVICE, VIREO_DOMAIN_CHARDEV_TYPE_DEV},
+        {VW_PORT_MODE_RAW_FILE, VIREO_DOMAIN_CHARDEV_TYPE_FILE},
+        {VW_PORT_MODE_TCP, VIREO_DOMAIN_CHARDEV_TYPE_TCP},
     };
     const char *ref = VBOX_CALL(talk, i_machine_get_serial_port, ._this = machine, .slot = slot)->returnval;
 
@@ -255,8 +257,7 @@ static void describe_screen(VboxTalk *talk, const char *machine, VireoDomainDevi
     vireo_list_append(&devices->videos, video);
     if (!*server || !VBOX_GET(talk, ivrde_server_get_enabled, server))
         return;
-    const char *ports =
-        VBOX_CALL(talk, ivrde_server_get_vrde_property, ._this = server, .key = "TCP/Ports")->returnval;
+    const char *ports = VBOX_CALL(talk, ivrde_server_get_vrde_property, ._this = server, .key = "TCP/Ports")->returnval;
     VireoDomainGraphics *graphics = g_new0(VireoDomainGraphics, 1);
     graphics->type = VIREO_DOMAIN_GRAPHICS_TYPE_RDP;
     graphics->has_port = TRUE;
@@ -300,8 +301,9 @@ static void describe_platform(VboxTalk *talk, const char *machine, VireoDomain *
     const char *platform = VBOX_GET(talk, i_machine_get_platform, machine);
     const char *x86 = VBOX_GET(talk, i_platform_get_x86, platform);
 
-    domain->features->pae = VBOX_CALL(talk, i_platform_x86_get_cpu_property, ._this = x86,
-                                      .property = VW_CPU_PROPERTY_TYPE_X86_PAE)->returnval;
+    domain->features->pae =
+        VBOX_CALL(talk, i_platform_x86_get_cpu_property, ._this = x86, .property = VW_CPU_PROPERTY_TYPE_X86_PAE)
+            ->returnval;
     domain->clock = g_new0(VireoDomainClock, 1);
     domain->clock->offset = VBOX_GET(talk, i_platform_get_rtc_use_utc, platform) ? VIREO_DOMAIN_CLOCK_OFFSET_UTC
                                                                                  : VIREO_DOMAIN_CLOCK_OFFSET_LOCALTIME;

@@ -52,8 +52,10 @@ static gboolean find_controller(const VireoDomainDevices *devices, const VboxBus
         if (controller->type != bus->controller || (controller->has_index ? controller->index : 0) != place->index)
             continue;
         if (!vbox_controller_type(controller->model, controller->type, &found, &place->type))
-            return vbox_refuse(error, controller->line, "controller model '%s': there are piix3, piix4 and ich6 for ide, "
-                               "and lsilogic, buslogic, lsisas1068 and virtio-scsi for scsi", controller->model);
+            return vbox_refuse(error, controller->line,
+                               "controller model '%s': there are piix3, piix4 and ich6 for ide, "
+                               "and lsilogic, buslogic, lsisas1068 and virtio-scsi for scsi",
+                               controller->model);
     }
     place->bus = bus_with(found);
     return TRUE;
@@ -65,7 +67,7 @@ static gboolean find_place(const VireoDomainDevices *devices, const VireoDomainD
     const VboxBus *bus = bus_for(wanted);
     guint unit;
 
-    *place = (Place){ 0 };
+    *place = (Place){0};
     if (!bus->bus)
         return vbox_refuse(error, disk->line, "disk '%s': the buses are ide, sata, scsi and fdc", disk->target->dev);
     gboolean ide = bus->bus == VW_STORAGE_BUS_IDE, floppy = bus->bus == VW_STORAGE_BUS_FLOPPY;
@@ -103,20 +105,23 @@ static gboolean check_disk(const VireoDomainDevices *devices, const VireoDomainD
     Place place;
 
     if (!hard && !floppy && disk->device != VIREO_DOMAIN_DISK_DEVICE_CDROM)
-        return vbox_refuse(error, disk->line, "disk '%s': there are hard disks, CD-ROMs and floppies", disk->target->dev);
+        return vbox_refuse(error, disk->line, "disk '%s': there are hard disks, CD-ROMs and floppies",
+                           disk->target->dev);
     if (disk->type && disk->type != VIREO_DOMAIN_DISK_TYPE_FILE)
         return vbox_refuse(error, disk->line, "disk '%s': disks are of type file", disk->target->dev);
     if (hard && !file)
         return vbox_refuse(error, disk->line, "disk '%s' needs a source file", disk->target->dev);
     if (file && *file != '/' && !(g_ascii_isalpha(*file) && file[1] == ':'))
-        return vbox_refuse(error, disk->line, "disk '%s': the source file '%s' has to be an absolute path on the server",
+        return vbox_refuse(error, disk->line,
+                           "disk '%s': the source file '%s' has to be an absolute path on the server",
                            disk->target->dev, file);
     if (disk->readonly && hard)
         return vbox_refuse(error, disk->line, "disk '%s': a hard disk cannot be read-only", disk->target->dev);
     if (!find_place(devices, disk, &place, error))
         return FALSE;
     if (floppy != (place.bus->bus == VW_STORAGE_BUS_FLOPPY))
-        return vbox_refuse(error, disk->line, "disk '%s': floppies and nothing else are on the bus fdc", disk->target->dev);
+        return vbox_refuse(error, disk->line, "disk '%s': floppies and nothing else are on the bus fdc",
+                           disk->target->dev);
     return TRUE;
 }
 
@@ -129,11 +134,14 @@ static gboolean check_card(const VireoDomainInterface *card, GError **error)
                     (card->type == VIREO_DOMAIN_INTERFACE_TYPE_NETWORK && source && source->network);
 
     if (!good)
-        return vbox_refuse(error, card->line, "interfaces are of type user (NAT), null, bridge with a source bridge, internal "
+        return vbox_refuse(error, card->line,
+                           "interfaces are of type user (NAT), null, bridge with a source bridge, internal "
                            "with a source name, and network with a host-only adapter as the source network");
     if (card->model && !vbox_card_type(card->model))
-        return vbox_refuse(error, card->line, "interface model '%s': there are Am79C970A, Am79C973, 82540EM (e1000), "
-                           "82543GC, 82545EM and virtio", card->model);
+        return vbox_refuse(error, card->line,
+                           "interface model '%s': there are Am79C970A, Am79C973, 82540EM (e1000), "
+                           "82543GC, 82545EM and virtio",
+                           card->model);
     return TRUE;
 }
 
@@ -180,8 +188,10 @@ static gboolean check_others(const VireoDomainDevices *devices, GError **error)
     for (guint i = 0; i < devices->filesystems.n; i++) {
         const VireoDomainFilesystem *folder = devices->filesystems.items[i];
 
-        if (folder->type != VIREO_DOMAIN_FILESYSTEM_TYPE_MOUNT || !folder->source || !folder->source->dir || !folder->target)
-            return vbox_refuse(error, folder->line, "shared folders are filesystems of type mount, with a source dir and a "
+        if (folder->type != VIREO_DOMAIN_FILESYSTEM_TYPE_MOUNT || !folder->source || !folder->source->dir ||
+            !folder->target)
+            return vbox_refuse(error, folder->line,
+                               "shared folders are filesystems of type mount, with a source dir and a "
                                "target dir");
     }
     for (guint i = 0; i < devices->graphics.n; i++)
@@ -211,7 +221,8 @@ gboolean vbox_devices_check(const VireoDomainDevices *devices, GError **error)
         VwStorageBus bus;
 
         if (!vbox_controller_type(controller->model, controller->type, &bus, &type))
-            return vbox_refuse(error, controller->line, "the controllers are of type ide, sata, scsi and fdc, with a model "
+            return vbox_refuse(error, controller->line,
+                               "the controllers are of type ide, sata, scsi and fdc, with a model "
                                "that VirtualBox has");
     }
     for (guint i = 0; i < devices->interfaces.n; i++)
@@ -251,7 +262,8 @@ static char *need_controller(VboxTalk *talk, const char *machine, GHashTable *ma
     if (!g_hash_table_add(made, g_strdup(name)))
         return name;
     const char *ref = VBOX_CALL(talk, i_machine_add_storage_controller, ._this = machine, .name = name,
-                                .connection_type = place->bus->bus)->returnval;
+                                .connection_type = place->bus->bus)
+                          ->returnval;
     vbox_talk_take(talk, ref);
     if (place->type)
         VBOX_CALL(talk, i_storage_controller_set_controller_type, ._this = ref, .controller_type = place->type);
@@ -263,7 +275,8 @@ static char *need_controller(VboxTalk *talk, const char *machine, GHashTable *ma
 static void apply_disk(VboxTalk *talk, const char *machine, GHashTable *made, const VireoDomainDevices *devices,
                        const VireoDomainDisk *disk)
 {
-    gboolean cdrom = disk->device == VIREO_DOMAIN_DISK_DEVICE_CDROM, floppy = disk->device == VIREO_DOMAIN_DISK_DEVICE_FLOPPY;
+    gboolean cdrom = disk->device == VIREO_DOMAIN_DISK_DEVICE_CDROM,
+             floppy = disk->device == VIREO_DOMAIN_DISK_DEVICE_FLOPPY;
     VwDeviceType type = cdrom ? VW_DEVICE_TYPE_DVD : floppy ? VW_DEVICE_TYPE_FLOPPY : VW_DEVICE_TYPE_HARD_DISK;
     Place place;
 
@@ -276,8 +289,9 @@ static void apply_disk(VboxTalk *talk, const char *machine, GHashTable *made, co
         return;
     }
     const char *medium =
-        VBOX_CALL(talk, i_virtual_box_open_medium, ._this = talk->web, .location = disk->source->file, .device_type = type,
-                  .access_mode = cdrom ? VW_ACCESS_MODE_READ_ONLY : VW_ACCESS_MODE_READ_WRITE)->returnval;
+        VBOX_CALL(talk, i_virtual_box_open_medium, ._this = talk->web, .location = disk->source->file,
+                  .device_type = type, .access_mode = cdrom ? VW_ACCESS_MODE_READ_ONLY : VW_ACCESS_MODE_READ_WRITE)
+            ->returnval;
     VBOX_CALL(talk, i_machine_attach_device, ._this = machine, .name = controller, .controller_port = place.port,
               .device = place.device, .type = type, .medium = medium);
 }
@@ -289,7 +303,7 @@ static void apply_storage(VboxTalk *talk, const char *machine, const VireoDomain
     remove_storage(talk, machine);
     for (guint i = 0; i < devices->controllers.n; i++) {
         const VireoDomainController *controller = devices->controllers.items[i];
-        Place place = { .index = controller->has_index ? controller->index : 0 };
+        Place place = {.index = controller->has_index ? controller->index : 0};
         VwStorageBus bus;
 
         vbox_controller_type(controller->model, controller->type, &bus, &place.type);
@@ -338,7 +352,8 @@ static void apply_card(VboxTalk *talk, const char *machine, guint slot, const Vi
         VBOX_CALL(talk, i_network_adapter_set_mac_address, ._this = ref, .mac_address = mac);
     }
     if (card->type == VIREO_DOMAIN_INTERFACE_TYPE_BRIDGE)
-        VBOX_CALL(talk, i_network_adapter_set_bridged_interface, ._this = ref, .bridged_interface = card->source->bridge);
+        VBOX_CALL(talk, i_network_adapter_set_bridged_interface, ._this = ref,
+                  .bridged_interface = card->source->bridge);
     else if (card->type == VIREO_DOMAIN_INTERFACE_TYPE_INTERNAL)
         VBOX_CALL(talk, i_network_adapter_set_internal_network, ._this = ref, .internal_network = card->source->name);
     else if (card->type == VIREO_DOMAIN_INTERFACE_TYPE_NETWORK)
@@ -351,7 +366,7 @@ static void apply_card(VboxTalk *talk, const char *machine, guint slot, const Vi
 
 static void apply_serial(VboxTalk *talk, const char *machine, guint slot, const VireoDomainChardev *serial)
 {
-    static const guint io[] = { 0x3f8, 0x2f8, 0x3e8, 0x2e8 }, irq[] = { 4, 3, 4, 3 };
+    static const guint io[] = {0x3f8, 0x2f8, 0x3e8, 0x2e8}, irq[] = {4, 3, 4, 3};
     const char *ref =
         vbox_talk_take(talk, VBOX_CALL(talk, i_machine_get_serial_port, ._this = machine, .slot = slot)->returnval);
 
@@ -360,11 +375,12 @@ static void apply_serial(VboxTalk *talk, const char *machine, guint slot, const 
     if (!serial)
         return;
     const VireoDomainChardevSource *source = serial->sources.n ? serial->sources.items[0] : NULL;
-    gboolean tcp = serial->type == VIREO_DOMAIN_CHARDEV_TYPE_TCP, server = source && source->mode == VIREO_DOMAIN_CHARDEV_MODE_BIND;
-    g_autofree char *path = !source           ? g_strdup("")
-                            : !tcp            ? g_strdup(source->path)
-                            : server          ? g_strdup(source->service)
-                                              : g_strdup_printf("%s:%s", source->host ? source->host : "", source->service);
+    gboolean tcp = serial->type == VIREO_DOMAIN_CHARDEV_TYPE_TCP,
+             server = source && source->mode == VIREO_DOMAIN_CHARDEV_MODE_BIND;
+    g_autofree char *path = !source  ? g_strdup("")
+                            : !tcp   ? g_strdup(source->path)
+                            : server ? g_strdup(source->service)
+                                     : g_strdup_printf("%s:%s", source->host ? source->host : "", source->service);
     VBOX_CALL(talk, i_serial_port_set_io_address, ._this = ref, .io_address = io[slot]);
     VBOX_CALL(talk, i_serial_port_set_irq, ._this = ref, .irq = irq[slot]);
     VBOX_CALL(talk, i_serial_port_set_path, ._this = ref, .path = path ? path : "");
@@ -374,7 +390,7 @@ static void apply_serial(VboxTalk *talk, const char *machine, guint slot, const 
 
 static void apply_serials(VboxTalk *talk, const char *machine, const VireoDomainDevices *devices)
 {
-    const VireoDomainChardev *ports[VBOX_SERIALS] = { NULL };
+    const VireoDomainChardev *ports[VBOX_SERIALS] = {NULL};
 
     for (guint i = 0; i < devices->serials.n; i++)
         ports[port_number(devices->serials.items[i], i)] = devices->serials.items[i];
@@ -389,7 +405,8 @@ static void apply_folders(VboxTalk *talk, const char *machine, const VireoDomain
     for (guint i = 0; i < old->returnval.n; i++) {
         const char *ref = vbox_talk_take(talk, old->returnval.items[i]);
 
-        VBOX_CALL(talk, i_machine_remove_shared_folder, ._this = machine, .name = VBOX_GET(talk, i_shared_folder_get_name, ref));
+        VBOX_CALL(talk, i_machine_remove_shared_folder, ._this = machine,
+                  .name = VBOX_GET(talk, i_shared_folder_get_name, ref));
     }
     for (guint i = 0; i < devices->filesystems.n; i++) {
         const VireoDomainFilesystem *folder = devices->filesystems.items[i];
@@ -418,12 +435,13 @@ static void apply_screen(VboxTalk *talk, const char *machine, const VireoDomainD
     if (*server)
         VBOX_CALL(talk, ivrde_server_set_enabled, ._this = server, .enabled = graphics != NULL);
     else if (graphics)
-        vbox_talk_refuse(talk, VIREO_ERR_CONFIG_UNSUPPORTED, "domain.devices.graphics: this VirtualBox has no remote display");
+        vbox_talk_refuse(talk, VIREO_ERR_CONFIG_UNSUPPORTED,
+                         "domain.devices.graphics: this VirtualBox has no remote display");
 }
 
 void vbox_devices_apply(VboxTalk *talk, const char *machine, const VireoDomainDevices *devices)
 {
-    static const VireoDomainDevices none = { 0 };
+    static const VireoDomainDevices none = {0};
 
     if (!devices)
         devices = &none;

@@ -25,7 +25,7 @@ struct VboxDriver {
 typedef struct {
     gboolean https, transport_given, no_verify;
     gboolean named; /* one of the settings */
-    char *host; /* without brackets */
+    char *host;     /* without brackets */
     guint port;
     char *user, *path, *proxy, *ca_file;
     char *text; /* canonical: the same for all that mean the same */
@@ -46,7 +46,7 @@ typedef struct {
     char *id;   /* its UUID, by which the server is asked for it */
     char *name; /* unique among those of the machine */
     char *description;
-    int parent; /* index; -1: the root */
+    int parent;     /* index; -1: the root */
     gint64 created; /* seconds since 1970 */
     gboolean online, current;
 } VboxSnapshot;
@@ -72,7 +72,7 @@ struct VboxServer {
     VboxUri *uri;
     vireo_space *space;
     VireoSoap *soap;
-    char *version; /* "7.2.22_Debian"; never changes */
+    char *version;        /* "7.2.22_Debian"; never changes */
     GMutex lock;          /* of what follows */
     char *web;            /* the object that stands for the session; all others are in it */
     GHashTable *machines; /* uuid as text -> VboxMachine */
@@ -93,13 +93,13 @@ gboolean vbox_server_renew(VboxServer *server, const char *ended, const VireoHtt
 
 /* ---- talk.c: a sequence of calls ------------------------------------------------------- */
 
-/* Once a call has failed the following do nothing: their answers are of zeros and empty strings, and whoever began the talk
- * looks at error in the end. */
+/* Once a call has failed the following do nothing: their answers are of zeros and empty strings, and whoever began the
+ * talk looks at error in the end. */
 typedef struct {
     VboxServer *server;
     VireoHttpWait wait;
     VireoArena *arena;
-    const char *web; /* the session's object */
+    const char *web;  /* the session's object */
     GPtrArray *taken; /* references to give back in the end */
     GError *error;
 } VboxTalk;
@@ -116,8 +116,8 @@ const char *vbox_talk_take(VboxTalk *talk, const char *ref);
 void vbox_talk_refuse(VboxTalk *talk, int code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 #define VBOX_CALL(talk, name, ...)                                                                                     \
-    ((vw_##name##_ret *)vbox_talk_call(talk, &vw_##name##_operation, &(vw_##name##_args){ __VA_ARGS__ }))
-#define VBOX_GET(talk, name, ref) (VBOX_CALL(talk, name, ._this = (ref))->returnval)
+    ((vw_##name##_ret *)vbox_talk_call(talk, &vw_##name##_operation, &(vw_##name##_args){__VA_ARGS__}))
+#define VBOX_GET(talk, name, ref)  (VBOX_CALL(talk, name, ._this = (ref))->returnval)
 #define VBOX_TAKE(talk, name, ref) vbox_talk_take(talk, VBOX_GET(talk, name, ref))
 
 /* Follows it to its end, and gives it back. call: may be NULL. */

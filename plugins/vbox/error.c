@@ -8,13 +8,11 @@ static const struct {
     guint32 result;
     int code;
 } codes[] = {
-    { 0x80bb0002u, VIREO_ERR_OPERATION_INVALID }, /* state of the machine */
-    { 0x80bb0007u, VIREO_ERR_OPERATION_INVALID }, /* state of an object */
-    { 0x80bb0009u, VIREO_ERR_OPERATION_UNSUPPORTED },
-    { 0x80bb000cu, VIREO_ERR_RESOURCE_BUSY },
-    { 0x80004001u, VIREO_ERR_OPERATION_UNSUPPORTED },
-    { 0x80070005u, VIREO_ERR_OPERATION_DENIED },
-    { 0x80070057u, VIREO_ERR_INVALID_ARG },
+    {0x80bb0002u, VIREO_ERR_OPERATION_INVALID}, /* state of the machine */
+    {0x80bb0007u, VIREO_ERR_OPERATION_INVALID}, /* state of an object */
+    {0x80bb0009u, VIREO_ERR_OPERATION_UNSUPPORTED}, {0x80bb000cu, VIREO_ERR_RESOURCE_BUSY},
+    {0x80004001u, VIREO_ERR_OPERATION_UNSUPPORTED}, {0x80070005u, VIREO_ERR_OPERATION_DENIED},
+    {0x80070057u, VIREO_ERR_INVALID_ARG},
 };
 
 void vbox_error_from_result(GError **error, guint32 result, const char *text)

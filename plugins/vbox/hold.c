@@ -12,8 +12,7 @@ const char *vbox_machine_ref(VboxTalk *talk, const guint8 uuid[16])
     char text[37];
 
     vireo_model_uuid_format(uuid, text);
-    const char *ref =
-        VBOX_CALL(talk, i_virtual_box_find_machine, ._this = talk->web, .name_or_id = text)->returnval;
+    const char *ref = VBOX_CALL(talk, i_virtual_box_find_machine, ._this = talk->web, .name_or_id = text)->returnval;
     if (vbox_error_result(talk->error) == OBJECT_NOT_FOUND) {
         g_clear_error(&talk->error);
         vbox_talk_refuse(talk, VIREO_ERR_NO_DOMAIN, "there is no machine %s any more", text);
@@ -24,8 +23,11 @@ const char *vbox_machine_ref(VboxTalk *talk, const guint8 uuid[16])
 /* Who has just finished with it needs a moment. */
 static gboolean lock(VboxTalk *talk, const char *machine, const char *session)
 {
-    VireoRetry retry = { .first_ms = 20, .most_ms = 500, .deadline_ms = 10000, .cancelled = talk->wait.cancelled,
-                         .opaque = talk->wait.opaque };
+    VireoRetry retry = {.first_ms = 20,
+                        .most_ms = 500,
+                        .deadline_ms = 10000,
+                        .cancelled = talk->wait.cancelled,
+                        .opaque = talk->wait.opaque};
 
     for (;;) {
         VBOX_CALL(talk, i_machine_lock_machine, ._this = machine, .session = session, .lock_type = VW_LOCK_TYPE_SHARED);
@@ -42,7 +44,7 @@ static gboolean lock(VboxTalk *talk, const char *machine, const char *session)
 
 gboolean vbox_hold(VboxTalk *talk, const char *machine, VboxHold *hold)
 {
-    *hold = (VboxHold){ .session = "", .machine = "", .console = "" };
+    *hold = (VboxHold){.session = "", .machine = "", .console = ""};
     const char *session =
         VBOX_CALL(talk, i_websession_manager_get_session_object, .ref_i_virtual_box = talk->web)->returnval;
     vbox_talk_take(talk, session);
@@ -58,7 +60,7 @@ gboolean vbox_hold(VboxTalk *talk, const char *machine, VboxHold *hold)
 
 void vbox_let_go(VboxTalk *talk, VboxHold *hold)
 {
-    vw_i_session_unlock_machine_args args = { ._this = hold->session };
+    vw_i_session_unlock_machine_args args = {._this = hold->session};
 
     /* When the machine has ended meanwhile it may not be held any more; and a call that is over still lets go. */
     if (*hold->session)

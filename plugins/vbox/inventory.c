@@ -59,10 +59,10 @@ static int reason_of(const VboxMachine *machine, VwMachineState before)
 
     switch (vbox_state_of(machine->state)) {
     case VIREO_DOMAIN_RUNNING:
-        return was_active   ? VIREO_DOMAIN_RUNNING_UNPAUSED
-               : was_saved  ? VIREO_DOMAIN_RUNNING_RESTORED
-               : before     ? VIREO_DOMAIN_RUNNING_BOOTED
-                            : VIREO_DOMAIN_RUNNING_UNKNOWN;
+        return was_active  ? VIREO_DOMAIN_RUNNING_UNPAUSED
+               : was_saved ? VIREO_DOMAIN_RUNNING_RESTORED
+               : before    ? VIREO_DOMAIN_RUNNING_BOOTED
+                           : VIREO_DOMAIN_RUNNING_UNKNOWN;
     case VIREO_DOMAIN_PAUSED:
         return machine->state == VW_MACHINE_STATE_SAVING                ? VIREO_DOMAIN_PAUSED_SAVE
                : machine->state == VW_MACHINE_STATE_ONLINE_SNAPSHOTTING ? VIREO_DOMAIN_PAUSED_SNAPSHOT
@@ -256,8 +256,7 @@ static void publish_tree(VboxServer *server, const VboxMachine *machine)
             .size = sizeof nodes[i],
             .flags = VIREO_TREE_INTERNAL | (snapshot->current ? VIREO_TREE_CURRENT : 0),
             .name = snapshot->name,
-            .parent =
-                snapshot->parent < 0 ? NULL : ((VboxSnapshot *)machine->snapshots->pdata[snapshot->parent])->name,
+            .parent = snapshot->parent < 0 ? NULL : ((VboxSnapshot *)machine->snapshots->pdata[snapshot->parent])->name,
             .creation_time = snapshot->created,
             .state = snapshot->online ? VIREO_DOMAIN_RUNNING : VIREO_DOMAIN_SHUTOFF,
         };
@@ -387,8 +386,7 @@ void vbox_inventory_read(VboxTalk *talk, const guint8 uuid[16])
     char text[37];
 
     vireo_model_uuid_format(uuid, text);
-    const char *ref =
-        VBOX_CALL(talk, i_virtual_box_find_machine, ._this = talk->web, .name_or_id = text)->returnval;
+    const char *ref = VBOX_CALL(talk, i_virtual_box_find_machine, ._this = talk->web, .name_or_id = text)->returnval;
     VboxMachine *machine = talk->error ? NULL : read_machine(talk, ref);
     if (machine)
         take(talk, number, machine, FALSE);

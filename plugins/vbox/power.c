@@ -72,8 +72,7 @@ static int run(void *handle, vireo_call *call, const vireo_domain_ref *dom, guin
 /* A daemon has no screen: what VirtualBox's own setting for the next start says holds when it needs none. */
 static const char *front_end(VboxTalk *talk, const char *machine)
 {
-    const char *wanted =
-        VBOX_CALL(talk, i_machine_get_extra_data, ._this = machine, .key = "FRONTEND/Type")->returnval;
+    const char *wanted = VBOX_CALL(talk, i_machine_get_extra_data, ._this = machine, .key = "FRONTEND/Type")->returnval;
 
     return g_str_equal(wanted, "vrdp") ? "vrdp" : "headless";
 }
@@ -82,12 +81,13 @@ void vbox_machine_start(VboxTalk *talk, vireo_call *call, const guint8 uuid[16])
 {
     const char *machine = vbox_machine_ref(talk, uuid);
     const char *front = front_end(talk, machine);
-    VboxHold hold = { .session = VBOX_CALL(talk, i_websession_manager_get_session_object,
-                                           .ref_i_virtual_box = talk->web)->returnval };
+    VboxHold hold = {
+        .session = VBOX_CALL(talk, i_websession_manager_get_session_object, .ref_i_virtual_box = talk->web)->returnval};
 
     vbox_talk_take(talk, hold.session);
     const char *progress =
-        VBOX_CALL(talk, i_machine_launch_vm_process, ._this = machine, .session = hold.session, .name = front)->returnval;
+        VBOX_CALL(talk, i_machine_launch_vm_process, ._this = machine, .session = hold.session, .name = front)
+            ->returnval;
     if (!talk->error)
         vbox_talk_follow(talk, call, progress);
     vbox_let_go(talk, &hold);
@@ -150,7 +150,7 @@ static int reset(void *handle, vireo_call *call, const vireo_domain_ref *dom)
     int status = run(handle, call, dom, BIT(RUNNING), "machine not running, so can't reboot it", RESET);
 
     if (status == VIREO_OK) {
-        vireo_domain_event_reboot_msg msg = { .dom = vbox_machine_dom(conn, call, dom) };
+        vireo_domain_event_reboot_msg msg = {.dom = vbox_machine_dom(conn, call, dom)};
 
         conn->driver->host->event(conn->server->space, VIREO_EVENT_domain_event_reboot, &msg);
     }

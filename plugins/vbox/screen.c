@@ -91,10 +91,9 @@ int vbox_domain_screenshot(void *handle, vireo_call *call, const vireo_domain_sc
 static const struct {
     guint8 key, code;
 } keys[] = {
-    { 96, 0x9c },  { 97, 0x9d },  { 98, 0xb5 },  { 99, 0xb7 },  { 100, 0xb8 }, { 102, 0xc7 }, { 103, 0xc8 },
-    { 104, 0xc9 }, { 105, 0xcb }, { 106, 0xcd }, { 107, 0xcf }, { 108, 0xd0 }, { 109, 0xd1 }, { 110, 0xd2 },
-    { 111, 0xd3 }, { 113, 0xa0 }, { 114, 0xae }, { 115, 0xb0 }, { 116, 0xde }, { 125, 0xdb }, { 126, 0xdc },
-    { 127, 0xdd },
+    {96, 0x9c},  {97, 0x9d},  {98, 0xb5},  {99, 0xb7},  {100, 0xb8}, {102, 0xc7}, {103, 0xc8}, {104, 0xc9},
+    {105, 0xcb}, {106, 0xcd}, {107, 0xcf}, {108, 0xd0}, {109, 0xd1}, {110, 0xd2}, {111, 0xd3}, {113, 0xa0},
+    {114, 0xae}, {115, 0xb0}, {116, 0xde}, {125, 0xdb}, {126, 0xdc}, {127, 0xdd},
 };
 
 /* As above; 0: there is no such key. */
@@ -123,7 +122,7 @@ static void add_code(GArray *codes, guint code, gboolean up)
 
 static void put(VboxTalk *talk, const char *keyboard, const GArray *codes)
 {
-    VBOX_CALL(talk, i_keyboard_put_scancodes, ._this = keyboard, .scancodes = { codes->len, (gint32 *)codes->data });
+    VBOX_CALL(talk, i_keyboard_put_scancodes, ._this = keyboard, .scancodes = {codes->len, (gint32 *)codes->data});
 }
 
 int vbox_domain_send_key(void *handle, vireo_call *call, const vireo_domain_send_key_args *args)
@@ -144,7 +143,8 @@ int vbox_domain_send_key(void *handle, vireo_call *call, const vireo_domain_send
         guint code = scan_code(args->codeset, args->keycodes.val[i]);
 
         if (!code)
-            return host->fail(call, VIREO_ERR_INVALID_ARG, "there is no key %u in that code set", args->keycodes.val[i]);
+            return host->fail(call, VIREO_ERR_INVALID_ARG, "there is no key %u in that code set",
+                              args->keycodes.val[i]);
         add_code(down, code, FALSE);
     }
     for (guint i = args->keycodes.len; i > 0; i--)

@@ -19,8 +19,8 @@ static gboolean expired(const GError *error, void *opaque)
 static gboolean login(VireoSoap *soap, const VireoHttpWait *wait, void *opaque, GError **error)
 {
     VboxServer *server = opaque;
-    vw_i_websession_manager_logon_args args = { .username = server->uri->user ? server->uri->user : "",
-                                                .password = server->shared.secret };
+    vw_i_websession_manager_logon_args args = {.username = server->uri->user ? server->uri->user : "",
+                                               .password = server->shared.secret};
     g_autoptr(VireoArena) arena = vireo_arena_new();
     vw_i_websession_manager_logon_ret *ret =
         vireo_soap_call_plain(soap, &vw_i_websession_manager_logon_operation, &args, wait, arena, error);
@@ -41,7 +41,7 @@ static gboolean login(VireoSoap *soap, const VireoHttpWait *wait, void *opaque, 
     return TRUE;
 }
 
-static const VireoSoapSession session = { .expired = expired, .login = login };
+static const VireoSoapSession session = {.expired = expired, .login = login};
 
 gboolean vbox_server_renew(VboxServer *server, const char *ended, const VireoHttpWait *wait, GError **error)
 {
@@ -53,9 +53,9 @@ gboolean vbox_server_renew(VboxServer *server, const char *ended, const VireoHtt
 
 static void log_out(VboxServer *server)
 {
-    vw_i_websession_manager_logoff_args args = { .ref_i_virtual_box = server->web };
+    vw_i_websession_manager_logoff_args args = {.ref_i_virtual_box = server->web};
     g_autoptr(VireoArena) arena = vireo_arena_new();
-    VireoHttpWait wait = { .timeout_ms = 5000 };
+    VireoHttpWait wait = {.timeout_ms = 5000};
 
     vw_i_websession_manager_logoff(server->soap, &args, &wait, arena, NULL);
 }
@@ -99,9 +99,15 @@ static gboolean bring_up(VboxServer *server, const VireoHttpWait *wait, GError *
     const VboxUri *uri = server->uri;
     g_autofree char *url = g_strdup_printf(strchr(uri->host, ':') ? "%s://[%s]:%u" : "%s://%s:%u",
                                            uri->https ? "https" : "http", uri->host, uri->port);
-    VireoSoapOptions options = { .service = &vw_service, .session = &session, .opaque = server, .tries = 2,
-                                 .http = { .url = url, .insecure = uri->no_verify, .ca_file = uri->ca_file,
-                                           .proxy = uri->proxy, .user_agent = "vireo-vbox" } };
+    VireoSoapOptions options = {.service = &vw_service,
+                                .session = &session,
+                                .opaque = server,
+                                .tries = 2,
+                                .http = {.url = url,
+                                         .insecure = uri->no_verify,
+                                         .ca_file = uri->ca_file,
+                                         .proxy = uri->proxy,
+                                         .user_agent = "vireo-vbox"}};
     VboxTalk talk;
 
     server->soap = vireo_soap_new(&options, error);
@@ -145,8 +151,12 @@ void vbox_server_unref(VboxServer *server)
 VireoShares *vbox_servers_new(VboxDriver *driver)
 {
     const struct vireo_host *host = driver->host;
-    VireoShareOptions options = { .linger_ms = LINGER_MS, .free = server_free, .timer = host->timer,
-                                  .unwatch = host->unwatch, .defer = host->defer, .core = driver->core };
+    VireoShareOptions options = {.linger_ms = LINGER_MS,
+                                 .free = server_free,
+                                 .timer = host->timer,
+                                 .unwatch = host->unwatch,
+                                 .defer = host->defer,
+                                 .core = driver->core};
 
     return vireo_shares_new(&options);
 }

@@ -53,13 +53,14 @@ static void take_snapshot(VboxTalk *talk, vireo_call *call, const guint8 uuid[16
     vbox_inventory_read(talk, uuid);
     g_autoptr(VboxMachine) known = vbox_machine_find(talk->server, uuid);
     if (known && snapshot_named(known, name))
-        vbox_talk_refuse(talk, VIREO_ERR_OPERATION_INVALID, "domain '%s' has a snapshot '%s' already", known->name, name);
+        vbox_talk_refuse(talk, VIREO_ERR_OPERATION_INVALID, "domain '%s' has a snapshot '%s' already", known->name,
+                         name);
     if (talk->error || !known || !acceptable(talk, doc, vbox_state_is_active(known->state)) ||
         !vbox_hold(talk, machine, &hold))
         return;
-    const char *progress =
-        VBOX_CALL(talk, i_machine_take_snapshot, ._this = hold.machine, .name = name,
-                  .description = doc->description ? doc->description : "", .pause = !live)->returnval;
+    const char *progress = VBOX_CALL(talk, i_machine_take_snapshot, ._this = hold.machine, .name = name,
+                                     .description = doc->description ? doc->description : "", .pause = !live)
+                               ->returnval;
     if (!talk->error)
         vbox_talk_follow(talk, call, progress);
     vbox_let_go(talk, &hold);
@@ -78,8 +79,8 @@ int vbox_domain_snapshot_create_xml(void *handle, vireo_call *call, const vireo_
 
     if (!doc)
         return vbox_fail(conn->driver, call, error);
-    g_autofree char *name = doc->name ? g_strdup(doc->name)
-                                      : g_strdup_printf("%" G_GINT64_FORMAT, g_get_real_time() / G_USEC_PER_SEC);
+    g_autofree char *name =
+        doc->name ? g_strdup(doc->name) : g_strdup_printf("%" G_GINT64_FORMAT, g_get_real_time() / G_USEC_PER_SEC);
     vbox_talk_begin(&talk, conn->server, &wait);
     take_snapshot(&talk, call, args->dom.uuid, doc, name, (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE) != 0);
     vireo_domain_snapshot_free(doc);
@@ -90,7 +91,8 @@ int vbox_domain_snapshot_create_xml(void *handle, vireo_call *call, const vireo_
 
 /* ---- describe ------------------------------------------------------------------------ */
 
-int vbox_domain_snapshot_get_xml_desc(void *handle, vireo_call *call, const vireo_domain_snapshot_get_xml_desc_args *args,
+int vbox_domain_snapshot_get_xml_desc(void *handle, vireo_call *call,
+                                      const vireo_domain_snapshot_get_xml_desc_args *args,
                                       vireo_domain_snapshot_get_xml_desc_ret *ret)
 {
     VboxConn *conn = handle;
@@ -129,7 +131,8 @@ static void restore(VboxTalk *talk, vireo_call *call, const char *machine, const
         return;
     const char *object =
         VBOX_CALL(talk, i_machine_find_snapshot, ._this = hold.machine, .name_or_id = snapshot->id)->returnval;
-    const char *progress = VBOX_CALL(talk, i_machine_restore_snapshot, ._this = hold.machine, .snapshot = object)->returnval;
+    const char *progress =
+        VBOX_CALL(talk, i_machine_restore_snapshot, ._this = hold.machine, .snapshot = object)->returnval;
     if (!talk->error)
         vbox_talk_follow(talk, call, progress);
     vbox_let_go(talk, &hold);
@@ -199,14 +202,18 @@ static gboolean deletable(VboxTalk *talk, const VboxMachine *machine, const Vbox
     guint n = children_of(machine, snapshot, &child);
 
     if (n > 1)
-        vbox_talk_refuse(talk, VIREO_ERR_OPERATION_INVALID,
-                         "snapshot '%s' has %u children, and VirtualBox can merge its disks into one only: delete it with "
-                         "CHILDREN, or all but one of its children first", snapshot->name, n);
+        vbox_talk_refuse(
+            talk, VIREO_ERR_OPERATION_INVALID,
+            "snapshot '%s' has %u children, and VirtualBox can merge its disks into one only: delete it with "
+            "CHILDREN, or all but one of its children first",
+            snapshot->name, n);
     else if (n == 1 && snapshot->current)
-        vbox_talk_refuse(talk, VIREO_ERR_OPERATION_INVALID,
-                         "snapshot '%s' is the current one and has a child, '%s': VirtualBox would have to merge its disks "
-                         "into those of both. Delete it with CHILDREN, delete '%s' first, or revert to '%s' and then "
-                         "delete it", snapshot->name, child->name, child->name, child->name);
+        vbox_talk_refuse(
+            talk, VIREO_ERR_OPERATION_INVALID,
+            "snapshot '%s' is the current one and has a child, '%s': VirtualBox would have to merge its disks "
+            "into those of both. Delete it with CHILDREN, delete '%s' first, or revert to '%s' and then "
+            "delete it",
+            snapshot->name, child->name, child->name, child->name);
     return talk->error == NULL;
 }
 
@@ -226,7 +233,8 @@ static void delete_one(VboxTalk *talk, vireo_call *call, const char *machine, co
 
     if (talk->error || !vbox_hold(talk, machine, &hold))
         return;
-    const char *progress = VBOX_CALL(talk, i_machine_delete_snapshot, ._this = hold.machine, .id = snapshot->id)->returnval;
+    const char *progress =
+        VBOX_CALL(talk, i_machine_delete_snapshot, ._this = hold.machine, .id = snapshot->id)->returnval;
     if (!talk->error)
         vbox_talk_follow(talk, call, progress);
     vbox_let_go(talk, &hold);
@@ -237,7 +245,8 @@ int vbox_domain_snapshot_delete(void *handle, vireo_call *call, const vireo_doma
     VboxConn *conn = handle;
     const VboxSnapshot *snapshot;
     VireoHttpWait wait = vbox_wait(call);
-    gboolean below = (args->flags & (VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY)) != 0;
+    gboolean below =
+        (args->flags & (VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY)) != 0;
     gboolean itself = !(args->flags & VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY);
     GError *error = NULL;
     VboxTalk talk;

@@ -5,13 +5,13 @@
 #include <string.h>
 
 const VboxBus vbox_buses[] = {
-    { VW_STORAGE_BUS_IDE, VIREO_DOMAIN_CONTROLLER_TYPE_IDE, VIREO_DOMAIN_DISK_BUS_IDE, "hd", 4, "IDE" },
-    { VW_STORAGE_BUS_SATA, VIREO_DOMAIN_CONTROLLER_TYPE_SATA, VIREO_DOMAIN_DISK_BUS_SATA, "sd", 30, "SATA" },
-    { VW_STORAGE_BUS_SCSI, VIREO_DOMAIN_CONTROLLER_TYPE_SCSI, VIREO_DOMAIN_DISK_BUS_SCSI, "sd", 16, "SCSI" },
-    { VW_STORAGE_BUS_FLOPPY, VIREO_DOMAIN_CONTROLLER_TYPE_FDC, VIREO_DOMAIN_DISK_BUS_FDC, "fd", 2, "Floppy" },
-    { VW_STORAGE_BUS_SAS, VIREO_DOMAIN_CONTROLLER_TYPE_SCSI, VIREO_DOMAIN_DISK_BUS_SCSI, "sd", 255, "SAS" },
-    { VW_STORAGE_BUS_VIRTIO_SCSI, VIREO_DOMAIN_CONTROLLER_TYPE_SCSI, VIREO_DOMAIN_DISK_BUS_SCSI, "sd", 256, "VirtIO" },
-    { 0 },
+    {VW_STORAGE_BUS_IDE, VIREO_DOMAIN_CONTROLLER_TYPE_IDE, VIREO_DOMAIN_DISK_BUS_IDE, "hd", 4, "IDE"},
+    {VW_STORAGE_BUS_SATA, VIREO_DOMAIN_CONTROLLER_TYPE_SATA, VIREO_DOMAIN_DISK_BUS_SATA, "sd", 30, "SATA"},
+    {VW_STORAGE_BUS_SCSI, VIREO_DOMAIN_CONTROLLER_TYPE_SCSI, VIREO_DOMAIN_DISK_BUS_SCSI, "sd", 16, "SCSI"},
+    {VW_STORAGE_BUS_FLOPPY, VIREO_DOMAIN_CONTROLLER_TYPE_FDC, VIREO_DOMAIN_DISK_BUS_FDC, "fd", 2, "Floppy"},
+    {VW_STORAGE_BUS_SAS, VIREO_DOMAIN_CONTROLLER_TYPE_SCSI, VIREO_DOMAIN_DISK_BUS_SCSI, "sd", 255, "SAS"},
+    {VW_STORAGE_BUS_VIRTIO_SCSI, VIREO_DOMAIN_CONTROLLER_TYPE_SCSI, VIREO_DOMAIN_DISK_BUS_SCSI, "sd", 256, "VirtIO"},
+    {0},
 };
 
 static const struct {
@@ -19,13 +19,13 @@ static const struct {
     VwStorageBus bus;
     const char *model;
 } controllers[] = {
-    { VW_STORAGE_CONTROLLER_TYPE_LSI_LOGIC, VW_STORAGE_BUS_SCSI, "lsilogic" },
-    { VW_STORAGE_CONTROLLER_TYPE_BUS_LOGIC, VW_STORAGE_BUS_SCSI, "buslogic" },
-    { VW_STORAGE_CONTROLLER_TYPE_LSI_LOGIC_SAS, VW_STORAGE_BUS_SAS, "lsisas1068" },
-    { VW_STORAGE_CONTROLLER_TYPE_VIRTIO_SCSI, VW_STORAGE_BUS_VIRTIO_SCSI, "virtio-scsi" },
-    { VW_STORAGE_CONTROLLER_TYPE_PIIX3, VW_STORAGE_BUS_IDE, "piix3" },
-    { VW_STORAGE_CONTROLLER_TYPE_PIIX4, VW_STORAGE_BUS_IDE, "piix4" },
-    { VW_STORAGE_CONTROLLER_TYPE_ICH6, VW_STORAGE_BUS_IDE, "ich6" },
+    {VW_STORAGE_CONTROLLER_TYPE_LSI_LOGIC, VW_STORAGE_BUS_SCSI, "lsilogic"},
+    {VW_STORAGE_CONTROLLER_TYPE_BUS_LOGIC, VW_STORAGE_BUS_SCSI, "buslogic"},
+    {VW_STORAGE_CONTROLLER_TYPE_LSI_LOGIC_SAS, VW_STORAGE_BUS_SAS, "lsisas1068"},
+    {VW_STORAGE_CONTROLLER_TYPE_VIRTIO_SCSI, VW_STORAGE_BUS_VIRTIO_SCSI, "virtio-scsi"},
+    {VW_STORAGE_CONTROLLER_TYPE_PIIX3, VW_STORAGE_BUS_IDE, "piix3"},
+    {VW_STORAGE_CONTROLLER_TYPE_PIIX4, VW_STORAGE_BUS_IDE, "piix4"},
+    {VW_STORAGE_CONTROLLER_TYPE_ICH6, VW_STORAGE_BUS_IDE, "ich6"},
 };
 
 const char *vbox_controller_model(VwStorageControllerType type)
@@ -60,10 +60,10 @@ static const struct {
     VwNetworkAdapterType type;
     const char *model;
 } cards[] = {
-    { VW_NETWORK_ADAPTER_TYPE_AM79_C970_A, "Am79C970A" }, { VW_NETWORK_ADAPTER_TYPE_AM79_C973, "Am79C973" },
-    { VW_NETWORK_ADAPTER_TYPE_I82540_EM, "82540EM" },    { VW_NETWORK_ADAPTER_TYPE_I82543_GC, "82543GC" },
-    { VW_NETWORK_ADAPTER_TYPE_I82545_EM, "82545EM" },    { VW_NETWORK_ADAPTER_TYPE_VIRTIO, "virtio" },
-    { VW_NETWORK_ADAPTER_TYPE_I82540_EM, "e1000" },
+    {VW_NETWORK_ADAPTER_TYPE_AM79_C970_A, "Am79C970A"}, {VW_NETWORK_ADAPTER_TYPE_AM79_C973, "Am79C973"},
+    {VW_NETWORK_ADAPTER_TYPE_I82540_EM, "82540EM"},     {VW_NETWORK_ADAPTER_TYPE_I82543_GC, "82543GC"},
+    {VW_NETWORK_ADAPTER_TYPE_I82545_EM, "82545EM"},     {VW_NETWORK_ADAPTER_TYPE_VIRTIO, "virtio"},
+    {VW_NETWORK_ADAPTER_TYPE_I82540_EM, "e1000"},
 };
 
 const char *vbox_card_model(VwNetworkAdapterType type)
@@ -86,10 +86,10 @@ static const struct {
     VwDeviceType type;
     VireoDomainBootDevice device;
 } boots[] = {
-    { VW_DEVICE_TYPE_FLOPPY, VIREO_DOMAIN_BOOT_DEVICE_FD },
-    { VW_DEVICE_TYPE_HARD_DISK, VIREO_DOMAIN_BOOT_DEVICE_HD },
-    { VW_DEVICE_TYPE_DVD, VIREO_DOMAIN_BOOT_DEVICE_CDROM },
-    { VW_DEVICE_TYPE_NETWORK, VIREO_DOMAIN_BOOT_DEVICE_NETWORK },
+    {VW_DEVICE_TYPE_FLOPPY, VIREO_DOMAIN_BOOT_DEVICE_FD},
+    {VW_DEVICE_TYPE_HARD_DISK, VIREO_DOMAIN_BOOT_DEVICE_HD},
+    {VW_DEVICE_TYPE_DVD, VIREO_DOMAIN_BOOT_DEVICE_CDROM},
+    {VW_DEVICE_TYPE_NETWORK, VIREO_DOMAIN_BOOT_DEVICE_NETWORK},
 };
 
 VireoDomainBootDevice vbox_boot_device(VwDeviceType type)
@@ -111,22 +111,61 @@ static VwDeviceType boot_type(VireoDomainBootDevice device)
 /* ---- what can be honoured ---------------------------------------------------------------- */
 
 static const char *const paths[] = {
-    "domain.type", "domain.id", "domain.name", "domain.uuid", "domain.description", "domain.memory", "domain.currentMemory",
-    "domain.vcpu", "domain.vcpu.current", "domain.vcpu.placement", "domain.os.type", "domain.os.type.arch", "domain.os.firmware",
-    "domain.os.boot.dev", "domain.features.pae", "domain.features.acpi", "domain.features.apic", "domain.clock.offset",
-    "domain.on_poweroff", "domain.on_reboot", "domain.on_crash",
-    "domain.devices.disk.type", "domain.devices.disk.device", "domain.devices.disk.source.file",
-    "domain.devices.disk.target.dev", "domain.devices.disk.target.bus", "domain.devices.disk.readonly",
-    "domain.devices.disk.address.*", "domain.devices.controller.type", "domain.devices.controller.index",
-    "domain.devices.controller.model", "domain.devices.filesystem.type", "domain.devices.filesystem.source.dir",
-    "domain.devices.filesystem.target.dir", "domain.devices.filesystem.readonly", "domain.devices.interface.type",
-    "domain.devices.interface.mac.address", "domain.devices.interface.source.bridge",
-    "domain.devices.interface.source.name", "domain.devices.interface.source.network",
-    "domain.devices.interface.model.type", "domain.devices.interface.link.state", "domain.devices.serial.type",
-    "domain.devices.serial.source.path", "domain.devices.serial.source.mode", "domain.devices.serial.source.host",
-    "domain.devices.serial.source.service", "domain.devices.serial.target.port", "domain.devices.graphics.type",
-    "domain.devices.graphics.port", "domain.devices.graphics.autoport", "domain.devices.video.model.type",
-    "domain.devices.video.model.vram", "domain.devices.video.model.heads", NULL,
+    "domain.type",
+    "domain.id",
+    "domain.name",
+    "domain.uuid",
+    "domain.description",
+    "domain.memory",
+    "domain.currentMemory",
+    "domain.vcpu",
+    "domain.vcpu.current",
+    "domain.vcpu.placement",
+    "domain.os.type",
+    "domain.os.type.arch",
+    "domain.os.firmware",
+    "domain.os.boot.dev",
+    "domain.features.pae",
+    "domain.features.acpi",
+    "domain.features.apic",
+    "domain.clock.offset",
+    "domain.on_poweroff",
+    "domain.on_reboot",
+    "domain.on_crash",
+    "domain.devices.disk.type",
+    "domain.devices.disk.device",
+    "domain.devices.disk.source.file",
+    "domain.devices.disk.target.dev",
+    "domain.devices.disk.target.bus",
+    "domain.devices.disk.readonly",
+    "domain.devices.disk.address.*",
+    "domain.devices.controller.type",
+    "domain.devices.controller.index",
+    "domain.devices.controller.model",
+    "domain.devices.filesystem.type",
+    "domain.devices.filesystem.source.dir",
+    "domain.devices.filesystem.target.dir",
+    "domain.devices.filesystem.readonly",
+    "domain.devices.interface.type",
+    "domain.devices.interface.mac.address",
+    "domain.devices.interface.source.bridge",
+    "domain.devices.interface.source.name",
+    "domain.devices.interface.source.network",
+    "domain.devices.interface.model.type",
+    "domain.devices.interface.link.state",
+    "domain.devices.serial.type",
+    "domain.devices.serial.source.path",
+    "domain.devices.serial.source.mode",
+    "domain.devices.serial.source.host",
+    "domain.devices.serial.source.service",
+    "domain.devices.serial.target.port",
+    "domain.devices.graphics.type",
+    "domain.devices.graphics.port",
+    "domain.devices.graphics.autoport",
+    "domain.devices.video.model.type",
+    "domain.devices.video.model.vram",
+    "domain.devices.video.model.heads",
+    NULL,
 };
 
 VireoModelPathSet *vbox_honoured_paths(GError **error)
@@ -163,7 +202,8 @@ static gboolean check_life(const VireoDomain *domain, GError **error)
     if ((domain->on_poweroff && domain->on_poweroff != VIREO_DOMAIN_LIFECYCLE_DESTROY) ||
         (domain->on_crash && domain->on_crash != VIREO_DOMAIN_LIFECYCLE_DESTROY) ||
         (domain->on_reboot && domain->on_reboot != VIREO_DOMAIN_LIFECYCLE_RESTART))
-        return vbox_refuse(error, domain->line, "a machine ends with <on_poweroff> and <on_crash> destroy, and "
+        return vbox_refuse(error, domain->line,
+                           "a machine ends with <on_poweroff> and <on_crash> destroy, and "
                            "<on_reboot> restart");
     return TRUE;
 }
@@ -176,7 +216,8 @@ gboolean vbox_spec_check(const VireoDomain *domain, GError **error)
     if (!domain->memory || !domain->memory->has_text || !domain->memory->text)
         return vbox_refuse(error, domain->line, "the domain has no <memory>");
     if (domain->has_current_memory && domain->current_memory != domain->memory->text)
-        return vbox_refuse(error, domain->line, "<currentMemory> is as much as <memory>: VirtualBox has no other limit");
+        return vbox_refuse(error, domain->line,
+                           "<currentMemory> is as much as <memory>: VirtualBox has no other limit");
     if (domain->vcpu && domain->vcpu->has_current && domain->vcpu->current != domain->vcpu->text)
         return vbox_refuse(error, domain->vcpu->line, "current vcpu count must equal maximum");
     if (domain->clock && domain->clock->offset && domain->clock->offset != VIREO_DOMAIN_CLOCK_OFFSET_UTC &&
@@ -198,7 +239,8 @@ static void apply_firmware(VboxTalk *talk, const char *machine, const VireoDomai
 
     VBOX_CALL(talk, i_firmware_settings_set_firmware_type, ._this = firmware,
               .firmware_type = efi ? VW_FIRMWARE_TYPE_EFI : VW_FIRMWARE_TYPE_BIOS);
-    VBOX_CALL(talk, i_firmware_settings_set_acpi_enabled, ._this = firmware, .acpi_enabled = features && features->acpi);
+    VBOX_CALL(talk, i_firmware_settings_set_acpi_enabled, ._this = firmware,
+              .acpi_enabled = features && features->acpi);
     VBOX_CALL(talk, i_firmware_settings_set_ioapic_enabled, ._this = firmware,
               .ioapic_enabled = features && features->apic);
     VBOX_CALL(talk, i_platform_set_rtc_use_utc, ._this = platform, .rtc_use_utc = !local);

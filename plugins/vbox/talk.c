@@ -11,7 +11,7 @@
 
 void vbox_talk_begin(VboxTalk *talk, VboxServer *server, const VireoHttpWait *wait)
 {
-    *talk = (VboxTalk){ .server = server, .wait = *wait, .arena = vireo_arena_new(), .taken = g_ptr_array_new() };
+    *talk = (VboxTalk){.server = server, .wait = *wait, .arena = vireo_arena_new(), .taken = g_ptr_array_new()};
     g_mutex_lock(&server->lock);
     talk->web = vireo_arena_strdup(talk->arena, server->web ? server->web : "");
     g_mutex_unlock(&server->lock);
@@ -19,10 +19,10 @@ void vbox_talk_begin(VboxTalk *talk, VboxServer *server, const VireoHttpWait *wa
 
 gboolean vbox_talk_end(VboxTalk *talk, GError **error)
 {
-    VireoHttpWait wait = { .timeout_ms = 5000 };
+    VireoHttpWait wait = {.timeout_ms = 5000};
 
     for (guint i = talk->taken->len; i > 0; i--) {
-        vw_i_managed_object_ref_release_args args = { ._this = talk->taken->pdata[i - 1] };
+        vw_i_managed_object_ref_release_args args = {._this = talk->taken->pdata[i - 1]};
 
         vw_i_managed_object_ref_release(talk->server->soap, &args, &wait, talk->arena, NULL);
     }
@@ -101,8 +101,8 @@ static gboolean begin_again(VboxTalk *talk, const VireoSoapOperation *operation,
 
 gpointer vbox_talk_call(VboxTalk *talk, const VireoSoapOperation *operation, gconstpointer given)
 {
-    VireoRetry retry = { .tries = 8, .first_ms = 20, .most_ms = 400, .cancelled = talk->wait.cancelled,
-                         .opaque = talk->wait.opaque };
+    VireoRetry retry = {
+        .tries = 8, .first_ms = 20, .most_ms = 400, .cancelled = talk->wait.cancelled, .opaque = talk->wait.opaque};
     gpointer args = vireo_arena_alloc(talk->arena, operation->args->size), ret = NULL;
     gboolean renewed = FALSE;
 
@@ -131,20 +131,26 @@ static const char *why(VboxTalk *talk, const char *progress)
 gboolean vbox_talk_follow(VboxTalk *talk, vireo_call *call, const char *progress)
 {
     const struct vireo_host *host = talk->server->driver->host;
-    VireoHttpWait patient = { 0 };
+    VireoHttpWait patient = {0};
     gboolean cancelled = FALSE;
 
     vbox_talk_take(talk, progress);
-    while (!talk->error && !VBOX_GET(talk, i_progress_get_completed, progress)) {
-        VBOX_CALL(talk, i_progress_wait_for_completion, ._this = progress, .timeout = SLICE_MS);
-        if (call && !cancelled && host->cancelled(call)) {
+    for (;;) {
+        gboolean done = VBOX_GET(talk, i_progress_get_completed, progress);
+
+        if (call && !cancelled && !done && host->cancelled(call)) {
             talk->wait = patient; /* what is under way is seen to its end */
             g_clear_error(&talk->error);
             VBOX_CALL(talk, i_progress_cancel, ._this = progress);
             g_clear_error(&talk->error); /* not everything can be cancelled */
             cancelled = TRUE;
-        } else if (call)
+            continue;
+        }
+        if (done || talk->error)
+            break;
+        if (call)
             host->progress(call, VBOX_GET(talk, i_progress_get_percent, progress), 100, "progress");
+        VBOX_CALL(talk, i_progress_wait_for_completion, ._this = progress, .timeout = SLICE_MS);
     }
     gint32 result = VBOX_GET(talk, i_progress_get_result_code, progress);
     if (!talk->error && result) {

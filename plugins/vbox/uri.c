@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* URIs: vbox:///system and vbox:///session, the web service of this host; vbox://[USER@]HOST[:PORT]/?...; where the client
- * keeps the host to itself, vbox:///?server=HOST[:PORT]&user=USER&..., or vbox:///NAME of the settings. */
+/* URIs: vbox:///system and vbox:///session, the web service of this host; vbox://[USER@]HOST[:PORT]/?...; where the
+ * client keeps the host to itself, vbox:///?server=HOST[:PORT]&user=USER&..., or vbox:///NAME of the settings. */
 #include "driver.h"
 
 #include <string.h>
@@ -88,8 +88,10 @@ static gboolean read_named(VboxDriver *driver, VboxUri *uri, GError **error)
     const char *text = driver->host->config(driver->core, group, "uri");
 
     if (!text)
-        return refuse(error, "the path of vbox:// is /system or /session, or NAME of a [connection NAME]: vbox.conf has no "
-                      "[%s] with a uri", group);
+        return refuse(error,
+                      "the path of vbox:// is /system or /session, or NAME of a [connection NAME]: vbox.conf has no "
+                      "[%s] with a uri",
+                      group);
     if (uri->user || uri->transport_given || uri->proxy || uri->no_verify)
         return refuse(error, "the connection '%s' is set in vbox.conf: parameters cannot be added to it", name);
     g_clear_pointer(&uri->host, g_free);
@@ -134,7 +136,8 @@ static gboolean complete(VboxUri *uri, GError **error)
     gboolean local = !uri->host || !*uri->host;
 
     if (local && !is_local_path(uri->path))
-        return refuse(error, "the URI names no server: write vbox:///system or vbox:///session for the web service of this "
+        return refuse(error,
+                      "the URI names no server: write vbox:///system or vbox:///session for the web service of this "
                       "host, vbox://HOST/, or vbox:///?server=HOST where the client keeps the host for itself");
     if (!local && *uri->path && !is_local_path(uri->path))
         return refuse(error, "vbox://%s/ means one web service: there is no path '/%s' in it", uri->host, uri->path);
@@ -181,9 +184,11 @@ char *vbox_uri_password(VboxDriver *driver, VboxUri *uri, GError **error)
     else if (!password && !wrong)
         return g_strdup(""); /* the web service decides whether that is enough */
     else if (password && !uri->https && !uri->transport_given && !is_this_host(uri))
-        g_set_error(&wrong, VIREO_ERROR, VIREO_ERR_AUTH_FAILED,
-                    "the password for %s would be sent in clear: add transport=https to the URI, or transport=http when "
-                    "that is meant", uri->host);
+        g_set_error(
+            &wrong, VIREO_ERROR, VIREO_ERR_AUTH_FAILED,
+            "the password for %s would be sent in clear: add transport=https to the URI, or transport=http when "
+            "that is meant",
+            uri->host);
     if (wrong) {
         vireo_password_free(password);
         g_propagate_error(error, g_steal_pointer(&wrong));
@@ -211,7 +216,8 @@ gboolean vbox_uri_is_safe(const VboxUri *uri, GError **error)
 
     if (what)
         g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_DENIED,
-                    "a read-only connection cannot have %s: the server's password would go over a way it chooses", what);
+                    "a read-only connection cannot have %s: the server's password would go over a way it chooses",
+                    what);
     return what == NULL;
 }
 

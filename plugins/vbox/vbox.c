@@ -40,57 +40,52 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
 }
 
 /* operation, function, native, trivial, needs active, needs inactive; why a flag is trivial is said in vbox.rst */
-#define VBOX_OPS(X)                                                                                \
-    X(conn_open, vbox_conn_open, 0, 0, 0, 0)                                                       \
-    X(conn_close, vbox_conn_close, 0, 0, 0, 0)                                                     \
-    X(connect_get_type, vbox_connect_get_type, 0, 0, 0, 0)                                         \
-    X(connect_get_version, vbox_connect_get_version, 0, 0, 0, 0)                                   \
-    X(connect_get_hostname, vbox_connect_get_hostname, 0, 0, 0, 0)                                 \
-    X(connect_is_secure, vbox_connect_is_secure, 0, 0, 0, 0)                                       \
-    X(connect_get_max_vcpus, vbox_connect_get_max_vcpus, 0, 0, 0, 0)                               \
-    X(connect_get_capabilities, vbox_connect_get_capabilities, 0, 0, 0, 0)                         \
-    X(node_get_info, vbox_node_get_info, 0, 0, 0, 0)                                               \
-    X(node_get_free_memory, vbox_node_get_free_memory, 0, 0, 0, 0)                                 \
-    X(domain_get_xml_desc, vbox_domain_get_xml_desc, VIREO_DOMAIN_XML_INACTIVE,                    \
-      VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_UPDATE_CPU, 0, 0)                                 \
-    X(domain_create_with_flags, vbox_domain_create_with_flags, VIREO_DOMAIN_START_FORCE_BOOT, 0,   \
-      0, 0)                                                                                        \
-    X(domain_create_xml, vbox_domain_create_xml, VIREO_DOMAIN_START_VALIDATE, 0, 0, 0)             \
-    X(domain_destroy_flags, vbox_domain_destroy_flags, 0, 0, 0, 0)                                 \
-    X(domain_shutdown_flags, vbox_domain_shutdown_flags, 0,                                        \
-      VIREO_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, 0, 0)                                                  \
-    X(domain_reboot, vbox_domain_reboot, 0, 0, 0, 0)                                               \
-    X(domain_reset, vbox_domain_reset, 0, 0, 0, 0)                                                 \
-    X(domain_suspend, vbox_domain_suspend, 0, 0, 0, 0)                                             \
-    X(domain_resume, vbox_domain_resume, 0, 0, 0, 0)                                               \
-    X(domain_managed_save, vbox_domain_managed_save, 0, 0, 0, 0)                                   \
-    X(domain_managed_save_remove, vbox_domain_managed_save_remove, 0, 0, 0, 0)                     \
-    X(domain_set_autostart, vbox_domain_set_autostart, 0, 0, 0, 0)                                 \
-    X(domain_define_xml_flags, vbox_domain_define_xml_flags, VIREO_DOMAIN_DEFINE_VALIDATE, 0, 0,   \
-      0)                                                                                           \
-    X(domain_undefine_flags, vbox_domain_undefine_flags, VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE,       \
-      VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA, 0, 0) \
-    X(domain_rename, vbox_domain_rename, 0, 0, 0, 0)                                               \
-    X(domain_set_vcpus_flags, vbox_domain_set_vcpus_flags, VIREO_DOMAIN_VCPU_CONFIG, 0, 0,         \
-      VIREO_DOMAIN_VCPU_CONFIG)                                                                    \
-    X(domain_get_vcpus_flags, vbox_domain_get_vcpus_flags, VIREO_DOMAIN_VCPU_MAXIMUM,              \
-      VIREO_DOMAIN_VCPU_CONFIG | VIREO_DOMAIN_VCPU_LIVE, 0, 0)                                     \
-    X(domain_set_memory_flags, vbox_domain_set_memory_flags,                                       \
-      VIREO_DOMAIN_MEM_CONFIG | VIREO_DOMAIN_MEM_MAXIMUM, 0, 0, VIREO_DOMAIN_MEM_CONFIG)           \
-    X(domain_screenshot, vbox_domain_screenshot, 0, 0, 0, 0)                                       \
-    X(domain_send_key, vbox_domain_send_key, 0, 0, 0, 0)                                           \
-    X(domain_snapshot_create_xml, vbox_domain_snapshot_create_xml,                                 \
-      VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE | VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |                 \
-          VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE,                                                   \
-      VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC,              \
-      VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE, VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)                   \
-    X(domain_snapshot_get_xml_desc, vbox_domain_snapshot_get_xml_desc, 0,                          \
-      VIREO_DOMAIN_SNAPSHOT_XML_SECURE, 0, 0)                                                      \
-    X(domain_revert_to_snapshot, vbox_domain_revert_to_snapshot,                                   \
-      VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING | VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED,                  \
-      VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE, 0, 0)                                                    \
-    X(domain_snapshot_delete, vbox_domain_snapshot_delete,                                         \
-      VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY,          \
+#define VBOX_OPS(X)                                                                                                    \
+    X(conn_open, vbox_conn_open, 0, 0, 0, 0)                                                                           \
+    X(conn_close, vbox_conn_close, 0, 0, 0, 0)                                                                         \
+    X(connect_get_type, vbox_connect_get_type, 0, 0, 0, 0)                                                             \
+    X(connect_get_version, vbox_connect_get_version, 0, 0, 0, 0)                                                       \
+    X(connect_get_hostname, vbox_connect_get_hostname, 0, 0, 0, 0)                                                     \
+    X(connect_is_secure, vbox_connect_is_secure, 0, 0, 0, 0)                                                           \
+    X(connect_get_max_vcpus, vbox_connect_get_max_vcpus, 0, 0, 0, 0)                                                   \
+    X(connect_get_capabilities, vbox_connect_get_capabilities, 0, 0, 0, 0)                                             \
+    X(node_get_info, vbox_node_get_info, 0, 0, 0, 0)                                                                   \
+    X(node_get_free_memory, vbox_node_get_free_memory, 0, 0, 0, 0)                                                     \
+    X(domain_get_xml_desc, vbox_domain_get_xml_desc, VIREO_DOMAIN_XML_INACTIVE,                                        \
+      VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_UPDATE_CPU, 0, 0)                                                     \
+    X(domain_create_with_flags, vbox_domain_create_with_flags, VIREO_DOMAIN_START_FORCE_BOOT, 0, 0, 0)                 \
+    X(domain_create_xml, vbox_domain_create_xml, VIREO_DOMAIN_START_VALIDATE, 0, 0, 0)                                 \
+    X(domain_destroy_flags, vbox_domain_destroy_flags, 0, 0, 0, 0)                                                     \
+    X(domain_shutdown_flags, vbox_domain_shutdown_flags, 0, VIREO_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, 0, 0)                \
+    X(domain_reboot, vbox_domain_reboot, 0, 0, 0, 0)                                                                   \
+    X(domain_reset, vbox_domain_reset, 0, 0, 0, 0)                                                                     \
+    X(domain_suspend, vbox_domain_suspend, 0, 0, 0, 0)                                                                 \
+    X(domain_resume, vbox_domain_resume, 0, 0, 0, 0)                                                                   \
+    X(domain_managed_save, vbox_domain_managed_save, 0, 0, 0, 0)                                                       \
+    X(domain_managed_save_remove, vbox_domain_managed_save_remove, 0, 0, 0, 0)                                         \
+    X(domain_set_autostart, vbox_domain_set_autostart, 0, 0, 0, 0)                                                     \
+    X(domain_define_xml_flags, vbox_domain_define_xml_flags, VIREO_DOMAIN_DEFINE_VALIDATE, 0, 0, 0)                    \
+    X(domain_undefine_flags, vbox_domain_undefine_flags, VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE,                           \
+      VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA, 0, 0)                     \
+    X(domain_rename, vbox_domain_rename, 0, 0, 0, 0)                                                                   \
+    X(domain_set_vcpus_flags, vbox_domain_set_vcpus_flags, VIREO_DOMAIN_VCPU_CONFIG, 0, 0, VIREO_DOMAIN_VCPU_CONFIG)   \
+    X(domain_get_vcpus_flags, vbox_domain_get_vcpus_flags, VIREO_DOMAIN_VCPU_MAXIMUM,                                  \
+      VIREO_DOMAIN_VCPU_CONFIG | VIREO_DOMAIN_VCPU_LIVE, 0, 0)                                                         \
+    X(domain_set_memory_flags, vbox_domain_set_memory_flags, VIREO_DOMAIN_MEM_CONFIG | VIREO_DOMAIN_MEM_MAXIMUM, 0, 0, \
+      VIREO_DOMAIN_MEM_CONFIG)                                                                                         \
+    X(domain_screenshot, vbox_domain_screenshot, 0, 0, 0, 0)                                                           \
+    X(domain_send_key, vbox_domain_send_key, 0, 0, 0, 0)                                                               \
+    X(domain_snapshot_create_xml, vbox_domain_snapshot_create_xml,                                                     \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE | VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |                                     \
+          VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE,                                                                       \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC,                                  \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE, VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)                                       \
+    X(domain_snapshot_get_xml_desc, vbox_domain_snapshot_get_xml_desc, 0, VIREO_DOMAIN_SNAPSHOT_XML_SECURE, 0, 0)      \
+    X(domain_revert_to_snapshot, vbox_domain_revert_to_snapshot,                                                       \
+      VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING | VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED, VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE,  \
+      0, 0)                                                                                                            \
+    X(domain_snapshot_delete, vbox_domain_snapshot_delete,                                                             \
+      VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY,                              \
       VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY, 0, 0)
 
 VIREO_DRIVER(vbox, "0.1.0", "vbox", VIREO_PARALLEL, VBOX_OPS, vbox_init, vbox_fini)

@@ -6,11 +6,11 @@
 
 #include "kit/retry.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 3000 /* also how long a web service that is to end may have to wait */
 
 typedef struct {
     VboxServer *server;
-    char *web;      /* the session it belongs to */
+    char *web; /* the session it belongs to */
     char *source, *listener;
 } Feed;
 
@@ -34,7 +34,7 @@ static void subscribe(Feed *feed, VboxTalk *talk)
     const char *listener = VBOX_GET(talk, i_event_source_create_listener, source);
 
     VBOX_CALL(talk, i_event_source_register_listener, ._this = source, .listener = listener,
-              .interesting = { G_N_ELEMENTS(types), types }, .active = FALSE);
+              .interesting = {G_N_ELEMENTS(types), types}, .active = FALSE);
     if (talk->error)
         return;
     feed->web = g_strdup(talk->web);
@@ -45,8 +45,9 @@ static void subscribe(Feed *feed, VboxTalk *talk)
 /* The machine the event is about goes into changed. FALSE: there was no event. */
 static gboolean next_event(Feed *feed, VboxTalk *talk, int wait_ms, GHashTable *changed)
 {
-    const char *event = VBOX_CALL(talk, i_event_source_get_event, ._this = feed->source, .listener = feed->listener,
-                                  .timeout = wait_ms)->returnval;
+    const char *event =
+        VBOX_CALL(talk, i_event_source_get_event, ._this = feed->source, .listener = feed->listener, .timeout = wait_ms)
+            ->returnval;
     guint8 uuid[16];
 
     if (!*event)
@@ -72,7 +73,7 @@ static gboolean same_uuid(gconstpointer one, gconstpointer other)
 /* Only who has changed matters: what they are now is read after that. */
 static gboolean watch_once(Feed *feed, GError **error)
 {
-    VireoHttpWait wait = { .timeout_ms = WAIT_MS + 30000, .cancellable = feed->server->stop };
+    VireoHttpWait wait = {.timeout_ms = WAIT_MS + 30000, .cancellable = feed->server->stop};
     g_autoptr(GHashTable) changed = g_hash_table_new_full(hash_uuid, same_uuid, g_free, NULL);
     GHashTableIter iter;
     gpointer uuid;
@@ -100,9 +101,9 @@ static int stopped(void *opaque)
 
 static gpointer watch(gpointer opaque)
 {
-    Feed feed = { .server = opaque };
+    Feed feed = {.server = opaque};
     VboxServer *server = opaque;
-    VireoRetry retry = { .first_ms = 200, .most_ms = 10000, .cancelled = stopped, .opaque = server->stop };
+    VireoRetry retry = {.first_ms = 200, .most_ms = 10000, .cancelled = stopped, .opaque = server->stop};
 
     while (!stopped(server->stop)) {
         g_autoptr(GError) error = NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A guest in a boot sector. On the first serial line it says "up", and then a line for each byte from the keyboard: how many
- * there were so far, and that byte, as hexadecimal digits. It powers off when the ACPI power button is pressed. */
+/* A guest in a boot sector. On the first serial line it says "up", and then a line for each byte from the keyboard:
+ * how many there were so far, and that byte, as hexadecimal digits. It powers off when the ACPI power button is
+ * pressed. */
         .code16
         .globl _start
 _start: ljmp    $0, $begin

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """usage: peer.py BUILD-DIR PROGRAM [ARGUMENT...]
 
-Runs PROGRAM beside a VirtualBox and its web service, which listens on port 18083 of 127.0.0.1 and takes any password. All is
-in namespaces of its own, the network too, and ends with PROGRAM. VIREO_VBOX_ROOT is what VirtualBox has as its file system:
-it is made in BUILD-DIR when it is not there, and each run has a fresh copy. Exit status 77: VirtualBox cannot be had here."""
+Runs PROGRAM beside a VirtualBox and its web service, which listens on port 18083 of 127.0.0.1 and takes any password.
+All is in namespaces of its own, the network too, and ends with PROGRAM. VIREO_VBOX_ROOT is what VirtualBox has as its
+file system: it is made in BUILD-DIR when it is not there, and each run has a fresh copy. Exit status 77: VirtualBox
+cannot be had here."""
 import fcntl
 import http.client
 import os
@@ -16,7 +17,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PORT = 18083
-ENVIRONMENT = {"HOME": "/root", "USER": "root", "LOGNAME": "root", "LC_ALL": "C.UTF-8", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+ENVIRONMENT = {"HOME": "/root", "USER": "root", "LOGNAME": "root", "LC_ALL": "C.UTF-8",
+               "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+WEB_SERVICE = "/usr/lib/virtualbox/vboxwebsrv"
 
 
 def make_root(folder):
@@ -54,7 +57,7 @@ def answers(port=PORT):
 def serve(root, port=PORT, *options):
     """Starts a web service."""
     with open(root / "root" / f"web-{port}.out", "ab") as output:
-        return subprocess.Popen(["chroot", root, "/usr/lib/virtualbox/vboxwebsrv", "-H", "127.0.0.1", "-p", str(port), *options],
+        return subprocess.Popen(["chroot", root, WEB_SERVICE, "-H", "127.0.0.1", "-p", str(port), *options],
                                 env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
 
@@ -73,7 +76,8 @@ def inside(base, work, *command):
     end = time.monotonic() + 20
     while not answers():
         if web.poll() is not None or time.monotonic() > end:
-            sys.exit("the web service of VirtualBox does not answer:\n" + (root / "root" / f"web-{PORT}.out").read_text())
+            said = (root / "root" / f"web-{PORT}.out").read_text()
+            sys.exit(f"the web service of VirtualBox does not answer:\n{said}")
         time.sleep(0.05)
     return subprocess.run(command, env=dict(os.environ, VIREO_VBOX_ROOT=str(root)), check=False).returncode
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the tests of the vbox driver share: virsh on a daemon beside a VirtualBox (see ./peer.py), and VBoxManage, which is asked
-what has really happened."""
+"""What the tests of the vbox driver share: virsh on a daemon beside a VirtualBox (see ./peer.py), and VBoxManage, which
+is asked what has really happened."""
 import os
 import subprocess
 import sys

@@ -18,6 +18,8 @@ static void test_names(void)
         { "esx://root@host.example/?no_verify=1&socket=/s", "esx", "esx://root@host.example/?no_verify=1", "/s" },
         { "esx:///", "esx", "esx:///", NULL },
         { "vpx://u@h:444/dc/cluster/node?auto_answer=1", "vpx", "vpx://u@h:444/dc/cluster/node?auto_answer=1", NULL },
+        { "vbox:///system?socket=/s", "vbox", "vbox:///system", "/s" },
+        { "vbox://me@host.example:18084/", "vbox", "vbox://me@host.example:18084/", NULL },
         { "qemu+unix:///system?name=test:///default", "qemu", "test:///default", NULL },
     };
 
