@@ -70,6 +70,9 @@ static void change_machine(VboxTalk *talk, const VboxMachine *known, const Vireo
     if (!talk->error && arch && !g_str_equal(arch, is->os->type->arch))
         vbox_talk_refuse(talk, VIREO_ERR_OPERATION_UNSUPPORTED,
                          "domain '%s' exists: a definition does not change its architecture", known->name);
+    if (vbox_state_is_active(known->state))
+        vbox_talk_refuse(talk, VIREO_ERR_OPERATION_INVALID,
+                         "domain '%s' is running: VirtualBox changes its definition when it is off", known->name);
     if (!talk->error && devices && known->snapshots->len)
         vbox_talk_refuse(talk, VIREO_ERR_OPERATION_UNSUPPORTED,
                          "domain '%s' has snapshots, which need its disks: a definition does not change its devices",

@@ -123,6 +123,41 @@ static void describe_storage(VboxTalk *talk, const char *machine, VireoDomainDev
         describe_disk(talk, devices, controllers, attachments->returnval.items[i]);
 }
 
+const VwIMediumAttachment *vbox_disk_find(VboxTalk *talk, const char *machine, const char *target)
+{
+    VireoDomainDevices *devices = g_new0(VireoDomainDevices, 1);
+    g_autoptr(GArray) controllers = describe_controllers(talk, machine, devices);
+    const vw_i_machine_get_medium_attachments_ret *all =
+        VBOX_CALL(talk, i_machine_get_medium_attachments, ._this = machine);
+    const VwIMediumAttachment *found = NULL;
+
+    for (guint i = 0; !found && i < all->returnval.n; i++) {
+        guint before = devices->disks.n;
+
+        describe_disk(talk, devices, controllers, all->returnval.items[i]);
+        if (devices->disks.n > before && g_str_equal(devices->disks.items[before]->target->dev, target))
+            found = all->returnval.items[i];
+    }
+    vireo_model_free(&vireo_domain_devices_type, devices);
+    return talk->error ? NULL : found;
+}
+
+const char *vbox_controller_find(VboxTalk *talk, const char *machine, VireoDomainControllerType type, guint index)
+{
+    VireoDomainDevices *devices = g_new0(VireoDomainDevices, 1);
+    g_autoptr(GArray) controllers = describe_controllers(talk, machine, devices);
+    const char *found = "";
+
+    for (guint i = 0; i < controllers->len; i++) {
+        const Controller *one = &g_array_index(controllers, Controller, i);
+
+        if (one->index == index && bus_of(one->bus)->controller == type)
+            found = one->name;
+    }
+    vireo_model_free(&vireo_domain_devices_type, devices);
+    return found;
+}
+
 /* ---- cards --------------------------------------------------------------------------- */
 
 /* VirtualBox writes a MAC address without colons, in capitals. */

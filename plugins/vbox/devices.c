@@ -272,28 +272,64 @@ static char *need_controller(VboxTalk *talk, const char *machine, GHashTable *ma
     return name;
 }
 
+static VwDeviceType device_type(const VireoDomainDisk *disk)
+{
+    return disk->device == VIREO_DOMAIN_DISK_DEVICE_CDROM    ? VW_DEVICE_TYPE_DVD
+           : disk->device == VIREO_DOMAIN_DISK_DEVICE_FLOPPY ? VW_DEVICE_TYPE_FLOPPY
+                                                             : VW_DEVICE_TYPE_HARD_DISK;
+}
+
+const char *vbox_disk_medium(VboxTalk *talk, const VireoDomainDisk *disk)
+{
+    VwDeviceType type = device_type(disk);
+
+    if (!disk->source || !disk->source->file)
+        return "";
+    return VBOX_CALL(talk, i_virtual_box_open_medium, ._this = talk->web, .location = disk->source->file,
+                     .device_type = type,
+                     .access_mode = type == VW_DEVICE_TYPE_DVD ? VW_ACCESS_MODE_READ_ONLY : VW_ACCESS_MODE_READ_WRITE)
+        ->returnval;
+}
+
+static void put_disk(VboxTalk *talk, const char *machine, const char *controller, const Place *place,
+                     const VireoDomainDisk *disk)
+{
+    const char *medium = vbox_disk_medium(talk, disk);
+
+    if (*medium)
+        VBOX_CALL(talk, i_machine_attach_device, ._this = machine, .name = controller, .controller_port = place->port,
+                  .device = place->device, .type = device_type(disk), .medium = medium);
+    else
+        VBOX_CALL(talk, i_machine_attach_device_without_medium, ._this = machine, .name = controller,
+                  .controller_port = place->port, .device = place->device, .type = device_type(disk));
+}
+
 static void apply_disk(VboxTalk *talk, const char *machine, GHashTable *made, const VireoDomainDevices *devices,
                        const VireoDomainDisk *disk)
 {
-    gboolean cdrom = disk->device == VIREO_DOMAIN_DISK_DEVICE_CDROM,
-             floppy = disk->device == VIREO_DOMAIN_DISK_DEVICE_FLOPPY;
-    VwDeviceType type = cdrom ? VW_DEVICE_TYPE_DVD : floppy ? VW_DEVICE_TYPE_FLOPPY : VW_DEVICE_TYPE_HARD_DISK;
     Place place;
 
     if (talk->error || !find_place(devices, disk, &place, &talk->error))
         return;
     g_autofree char *controller = need_controller(talk, machine, made, &place);
-    if (!disk->source || !disk->source->file) {
-        VBOX_CALL(talk, i_machine_attach_device_without_medium, ._this = machine, .name = controller,
-                  .controller_port = place.port, .device = place.device, .type = type);
+    put_disk(talk, machine, controller, &place, disk);
+}
+
+/* On the controller it has; else on one that is made. */
+void vbox_disk_attach(VboxTalk *talk, const char *machine, const VireoDomainDevices *devices,
+                      const VireoDomainDisk *disk)
+{
+    g_autoptr(GHashTable) made = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    Place place;
+
+    if (talk->error || !find_place(devices, disk, &place, &talk->error))
         return;
+    g_autofree char *name = g_strdup(vbox_controller_find(talk, machine, place.bus->controller, place.index));
+    if (!*name && !talk->error) {
+        g_free(name);
+        name = need_controller(talk, machine, made, &place);
     }
-    const char *medium =
-        VBOX_CALL(talk, i_virtual_box_open_medium, ._this = talk->web, .location = disk->source->file,
-                  .device_type = type, .access_mode = cdrom ? VW_ACCESS_MODE_READ_ONLY : VW_ACCESS_MODE_READ_WRITE)
-            ->returnval;
-    VBOX_CALL(talk, i_machine_attach_device, ._this = machine, .name = controller, .controller_port = place.port,
-              .device = place.device, .type = type, .medium = medium);
+    put_disk(talk, machine, name, &place, disk);
 }
 
 static void apply_storage(VboxTalk *talk, const char *machine, const VireoDomainDevices *devices)
@@ -362,6 +398,35 @@ static void apply_card(VboxTalk *talk, const char *machine, guint slot, const Vi
     VBOX_CALL(talk, i_network_adapter_set_attachment_type, ._this = ref, .attachment_type = attachment_of(card->type));
     VBOX_CALL(talk, i_network_adapter_set_cable_connected, ._this = ref,
               .cable_connected = card->link != VIREO_DOMAIN_LINK_STATE_DOWN);
+}
+
+void vbox_card_attach(VboxTalk *talk, const char *machine, const VireoDomainInterface *card)
+{
+    for (guint slot = 0; slot < VBOX_CARDS && !talk->error; slot++) {
+        const char *ref = VBOX_CALL(talk, i_machine_get_network_adapter, ._this = machine, .slot = slot)->returnval;
+
+        if (VBOX_GET(talk, i_network_adapter_get_enabled, ref))
+            continue;
+        apply_card(talk, machine, slot, card);
+        return;
+    }
+    vbox_talk_refuse(talk, VIREO_ERR_OPERATION_FAILED, "the machine has %d interfaces already", VBOX_CARDS);
+}
+
+void vbox_card_detach(VboxTalk *talk, const char *machine, const char *mac)
+{
+    g_autofree char *wanted = plain_mac(mac);
+
+    for (guint slot = 0; slot < VBOX_CARDS && !talk->error; slot++) {
+        const char *ref = VBOX_CALL(talk, i_machine_get_network_adapter, ._this = machine, .slot = slot)->returnval;
+
+        if (!VBOX_GET(talk, i_network_adapter_get_enabled, ref) ||
+            !g_str_equal(VBOX_GET(talk, i_network_adapter_get_mac_address, ref), wanted))
+            continue;
+        apply_card(talk, machine, slot, NULL);
+        return;
+    }
+    vbox_talk_refuse(talk, VIREO_ERR_DEVICE_MISSING, "the machine has no interface with address %s", mac);
 }
 
 static void apply_serial(VboxTalk *talk, const char *machine, guint slot, const VireoDomainChardev *serial)

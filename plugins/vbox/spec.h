@@ -37,5 +37,17 @@ gboolean vbox_refuse(GError **error, guint line, const char *format, ...) G_GNUC
 /* ---- devices.c ----------------------------------------------------------------------- */
 
 gboolean vbox_devices_check(const VireoDomainDevices *devices, GError **error);
+/* Attaches one more of them: a disk or a card. */
+void vbox_disk_attach(VboxTalk *talk, const char *machine, const VireoDomainDevices *devices,
+                      const VireoDomainDisk *disk);
+void vbox_card_attach(VboxTalk *talk, const char *machine, const VireoDomainInterface *card);
+/* The one with that address goes. */
+void vbox_card_detach(VboxTalk *talk, const char *machine, const char *mac);
+/* The file of a disk as VirtualBox's object; "" for none. */
+const char *vbox_disk_medium(VboxTalk *talk, const VireoDomainDisk *disk);
+/* describe.c: where the disk of that name is; NULL: nowhere, or there is an error. */
+const VwIMediumAttachment *vbox_disk_find(VboxTalk *talk, const char *machine, const char *target);
+/* The controller for disks of that number among those of its type here; "" when there is none. */
+const char *vbox_controller_find(VboxTalk *talk, const char *machine, VireoDomainControllerType type, guint index);
 /* In place of those it has. */
 void vbox_devices_apply(VboxTalk *talk, const char *machine, const VireoDomainDevices *devices);

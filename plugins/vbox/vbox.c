@@ -39,6 +39,8 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
     return VIREO_OK;
 }
 
+#define DEVICE_FLAGS (VIREO_DOMAIN_DEVICE_MODIFY_LIVE | VIREO_DOMAIN_DEVICE_MODIFY_CONFIG)
+
 /* operation, function, native, trivial, needs active, needs inactive; why a flag is trivial is said in vbox.rst */
 #define VBOX_OPS(X)                                                                                                    \
     X(conn_open, vbox_conn_open, 0, 0, 0, 0)                                                                           \
@@ -73,6 +75,12 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
       VIREO_DOMAIN_VCPU_CONFIG | VIREO_DOMAIN_VCPU_LIVE, 0, 0)                                                         \
     X(domain_set_memory_flags, vbox_domain_set_memory_flags, VIREO_DOMAIN_MEM_CONFIG | VIREO_DOMAIN_MEM_MAXIMUM, 0, 0, \
       VIREO_DOMAIN_MEM_CONFIG)                                                                                         \
+    X(domain_attach_device_flags, vbox_domain_attach_device_flags, DEVICE_FLAGS, 0, VIREO_DOMAIN_DEVICE_MODIFY_LIVE,   \
+      VIREO_DOMAIN_DEVICE_MODIFY_CONFIG)                                                                               \
+    X(domain_detach_device_flags, vbox_domain_detach_device_flags, DEVICE_FLAGS, 0, VIREO_DOMAIN_DEVICE_MODIFY_LIVE,   \
+      VIREO_DOMAIN_DEVICE_MODIFY_CONFIG)                                                                               \
+    X(domain_update_device_flags, vbox_domain_update_device_flags, DEVICE_FLAGS | VIREO_DOMAIN_DEVICE_MODIFY_FORCE, 0, \
+      VIREO_DOMAIN_DEVICE_MODIFY_LIVE, VIREO_DOMAIN_DEVICE_MODIFY_CONFIG)                                              \
     X(domain_screenshot, vbox_domain_screenshot, 0, 0, 0, 0)                                                           \
     X(domain_send_key, vbox_domain_send_key, 0, 0, 0, 0)                                                               \
     X(domain_snapshot_create_xml, vbox_domain_snapshot_create_xml,                                                     \

@@ -102,6 +102,35 @@ class Define(VboxCase):
         self.define("g")
         self.assertIn("there is a domain 'g' already", self.virsh_fails("domrename", "h", "g"))
 
+    def test_devices(self):
+        self.disk("g")
+        self.disk("iso")
+        self.define("g", "<disk type='file' device='cdrom'><target dev='hda' bus='ide'/></disk>")
+        self.virsh("attach-disk", "g", "/root/g.vdi", "hdb", "--targetbus", "ide", "--config",
+                   "--sourcetype", "file")
+        self.assertEqual(showvminfo("g")["IDE-0-1"], "/root/g.vdi")
+        self.virsh("attach-interface", "g", "bridge", "lo", "--mac", "08:00:27:01:02:03", "--model", "82545EM", "--config")
+        self.assertEqual([showvminfo("g")[key] for key in ("nic1", "macaddress1")], ["bridged", "080027010203"])
+        self.virsh("detach-interface", "g", "bridge", "--mac", "08:00:27:01:02:03", "--config")
+        self.assertEqual(showvminfo("g")["nic1"], "none")
+        self.virsh("detach-disk", "g", "hdb", "--config")
+        self.assertEqual(showvminfo("g")["IDE-0-1"], "none")
+        image = bytes(32768) + b"\1CD001\1".ljust(2048, b"\0") + b"\xffCD001\1".ljust(2048, b"\0") + bytes(40960)
+        (ROOT / "root" / "x.iso").write_bytes(image)
+        self.virsh("change-media", "g", "hda", "/root/x.iso", "--insert", "--config")
+        self.assertEqual(showvminfo("g")["IDE-0-0"], "/root/x.iso")
+        self.virsh("change-media", "g", "hda", "--eject", "--config")
+        self.assertEqual(showvminfo("g")["IDE-0-0"], "emptydrive")
+        self.assertIn("domain.devices.sound", self.plug("<sound model='ich6'/>"))
+        drive = "<disk type='file' device='cdrom'><target dev='sdx'/></disk>"
+        self.assertIn("no disk 'sdx'", self.plug(drive, "update-device"))
+
+    def plug(self, text, command="attach-device"):
+        path = f"{self.work}/device.xml"
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        return self.virsh_fails(command, "g", path, "--config")
+
     def test_create(self):
         self.disk("g")
         disk = "<disk type='file' device='disk'><source file='/root/g.vdi'/><target dev='hda' bus='ide'/></disk>"

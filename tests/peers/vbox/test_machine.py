@@ -152,6 +152,7 @@ class Power(VboxCase):
         self.assertEqual(self.state_reason("g"), ("running", "unpaused"))
         self.assertIn("machine not paused, so can't resume it", self.virsh_fails("resume", "g"))
         self.assertIn("is running", self.virsh_fails("undefine", "g"))
+        self.assertIn("is running", self.refuses(self.virsh("dumpxml", "g")))
         self.virsh("shutdown", "g", "--mode", "acpi")
         self.wait_state("g", "shut off")
         self.assertEqual(showvminfo("g")["VMState"], "poweroff")
