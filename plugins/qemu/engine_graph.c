@@ -166,15 +166,31 @@ static void add_stored(Build *build, const VireoDomain *doc)
     }
 }
 
-/* Where a snapshot keeps a disk. What is not there any more is not referred to: going back there is
- * refused when it is tried. */
+/* One that is not there, or cannot be read, may come back: what it needs stays until then, or until nothing refers
+ * to it any more. */
+static void cannot_read(Build *build, const char *name, const GError *error)
+{
+    QemuDriver *driver = build->dom->space->driver;
+
+    qemu_graph_set_incomplete(build->graph);
+    driver->host->log(driver->core, VIREO_LOG_WARNING, build->dom->space->uri,
+                      "domain '%s', snapshot '%s': %s; no space is given back meanwhile", build->dom->name, name,
+                      error->message);
+}
+
+/* Where a snapshot keeps a disk. Going back to what is not there is refused when it is tried. */
 static void hold_disk(Build *build, const QemuSnap *snap, const VireoDomainDisk *disk,
                       gboolean external)
 {
+    g_autoptr(GError) error = NULL;
     g_autofree char *path = NULL;
     const char *name = snap->doc->name;
 
-    if (!disk || disk->readonly || !add_disk(build, disk, &path, NULL) || !path)
+    if (!disk || disk->readonly)
+        return;
+    if (!add_disk(build, disk, &path, &error))
+        cannot_read(build, name, error);
+    if (!path)
         return;
     qemu_graph_hold(build->graph, QEMU_HOLD_SNAPSHOT, name, disk->target->dev, path,
                     external ? NULL : name, NULL);
@@ -247,8 +263,8 @@ static void add_files(Build *build, GHashTable *set)
 
     g_hash_table_iter_init(&iter, set);
     while (g_hash_table_iter_next(&iter, &path, NULL))
-        if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
-            add_chain(build, path, FALSE, 0, NULL);
+        if (g_file_test(path, G_FILE_TEST_IS_REGULAR) && !add_chain(build, path, FALSE, 0, NULL))
+            qemu_graph_set_incomplete(build->graph);
 }
 
 /* ---- everybody else ---------------------------------------------------------------- */

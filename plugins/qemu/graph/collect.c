@@ -140,8 +140,8 @@ static gboolean collect_one(QemuGraph *graph, QemuPlan *plan, Collect *collect, 
 
 void qemu_plan_collect(QemuGraph *graph, QemuPlan *plan, guint flags)
 {
-    while (collect_one(graph, plan, collect_leaf, flags) ||
-           collect_one(graph, plan, collect_between, flags))
+    while (!graph->incomplete && (collect_one(graph, plan, collect_leaf, flags) ||
+                                  collect_one(graph, plan, collect_between, flags)))
         continue;
 }
 

@@ -253,6 +253,11 @@ guint qemu_graph_holds(const QemuGraph *graph, const char *path, const char *tag
     return point ? point->holds : node->holds;
 }
 
+void qemu_graph_set_incomplete(QemuGraph *graph)
+{
+    graph->incomplete = TRUE;
+}
+
 guint qemu_graph_children(const QemuGraph *graph, const char *path)
 {
     const QemuNode *node = qemu_graph_node(graph, path);

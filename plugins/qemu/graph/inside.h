@@ -43,6 +43,7 @@ typedef struct {
 struct QemuGraph {
     GHashTable *nodes;   /* path -> QemuNode */
     GHashTable *holders; /* key -> QemuHolder */
+    gboolean incomplete; /* there may be more that needs what is there */
 };
 
 QemuNode *qemu_graph_node(const QemuGraph *graph, const char *path);

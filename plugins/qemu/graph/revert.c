@@ -39,7 +39,7 @@ static QemuNode *active_node(const Revert *revert, const char *slot)
  * given up. */
 static gboolean can_apply(const Revert *revert, const QemuNode *node, const QemuNode *active)
 {
-    if (qemu_node_shared(node) || (node->flags & QEMU_FILE_READONLY))
+    if (qemu_node_shared(node) || (node->flags & QEMU_FILE_READONLY) || revert->graph->incomplete)
         return FALSE;
     if (node == active)
         return node->holds == 1 && !node->children->len;
