@@ -162,6 +162,31 @@ static Outcome failed(QemuDomain *dom, const QemuStep *step, const GError *error
     return FAILED;
 }
 
+/* Internal snapshots that an operation left because QEMU or the disk failed. */
+static Outcome drop_points(QemuDomain *dom, VireoQmp *qmp, const QemuGraph *graph)
+{
+    g_autoptr(QemuFiles) files = qemu_files_load(dom);
+    GHashTableIter iter;
+    gpointer note;
+
+    if (!g_hash_table_size(files->points))
+        return DONE;
+    g_hash_table_iter_init(&iter, files->points);
+    while (g_hash_table_iter_next(&iter, &note, NULL)) {
+        const char *image;
+        g_autofree char *tag = qemu_point_read(note, &image);
+        g_autoptr(GError) error = NULL;
+        QemuStep step = { QEMU_STEP_DROP_POINT, (char *)image, NULL, tag, NULL, 0 };
+        QemuWork work = { .dom = dom, .qmp = qmp };
+
+        if (tag && qemu_graph_has(graph, image) && !qemu_graph_holds(graph, image, tag) &&
+            !qemu_graph_is_shared(graph, image) && !qemu_work_step(&work, &step, &error))
+            return failed(dom, &step, error);
+        g_hash_table_iter_remove(&iter);
+    }
+    return qemu_files_save(dom, files, NULL) ? MORE : FAILED;
+}
+
 /* What is left to do is looked up anew after each image: meanwhile others may have come to need it. */
 static Outcome one_image(QemuDomain *dom)
 {
@@ -177,6 +202,9 @@ static Outcome one_image(QemuDomain *dom)
     g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, machine->doc, NULL, &error);
     if (!graph)
         return failed(dom, NULL, error);
+    Outcome points = drop_points(dom, qmp, graph);
+    if (points != DONE)
+        return points;
     qemu_plan_collect(graph, plan, 0);
     if (!plan->steps->len)
         return DONE;
@@ -203,7 +231,7 @@ static Outcome collect(QemuDomain *dom)
     dom->yields = TRUE;
     g_mutex_unlock(&dom->lock);
     if (!dom->gone)
-        outcome = one_image(dom);
+        outcome = qemu_work_catch_up(dom, NULL) ? one_image(dom) : FAILED;
     g_mutex_lock(&dom->lock);
     if (dom->merge.stop)
         outcome = DONE;
@@ -341,6 +369,6 @@ void qemu_coalesce_rest(QemuDomain *dom)
 {
     g_autoptr(QemuFiles) files = qemu_files_load(dom);
 
-    if (g_hash_table_size(files->released))
+    if (g_hash_table_size(files->released) || g_hash_table_size(files->points) || dom->unfinished)
         qemu_coalesce(dom);
 }

@@ -7,6 +7,7 @@
 
 #include "backup.h"
 #include "checkpoint.h"
+#include "engine.h"
 #include "kit/file.h"
 #include "snapshot.h"
 
@@ -195,12 +196,17 @@ QemuDomain *qemu_domain_begin(QemuConn *conn, vireo_call *call, const vireo_doma
 
     if (!dom)
         return NULL;
+    g_autoptr(GError) error = NULL;
+
     qemu_domain_take_job(dom);
-    if (!dom->gone)
+    if (!dom->gone && qemu_work_catch_up(dom, &error))
         return dom;
     qemu_domain_end(dom);
-    conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN, "domain '%s' no longer exists",
-                             ref->name ? ref->name : "");
+    if (error)
+        qemu_fail(conn->driver, call, error);
+    else
+        conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN, "domain '%s' no longer exists",
+                                 ref->name ? ref->name : "");
     return NULL;
 }
 

@@ -148,6 +148,7 @@ struct QemuDomain {
 
     guint waiting;   /* who waits for the job */
     gboolean yields; /* whoever has the job gives way to them */
+    gboolean unfinished; /* the job's: an operation on snapshots could not be written down to its end */
     QemuMerge merge;
     QemuSaving saving;
 

@@ -13,9 +13,13 @@ typedef struct {
     GHashTable *owned, *released; /* paths */
     GHashTable *kept; /* of these: the present that the last revert left */
     GHashTable *bases; /* what images were put on: QEMU may read it, although only a header names it later */
+    GHashTable *points; /* internal snapshots that are to go, see qemu_point_note */
 } QemuFiles;
 QemuFiles *qemu_files_load(QemuDomain *dom);
 gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error);
+/* An internal snapshot in an image as one text, and back: path points into the note. Caller frees. */
+char *qemu_point_note(const char *image, const char *tag);
+char *qemu_point_read(const char *note, const char **image);
 /* What the snapshot says it made is its owner's from now on: never unlinked. */
 gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error);
 /* Whatever was known is forgotten; the files stay. */
@@ -38,6 +42,8 @@ QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable
 
 /* ---- images (engine_images.c) ------------------------------------------------------------------------ */
 
+/* Says so where a failure may be one of room. */
+void qemu_error_add_room(GError **error, const char *path);
 /* Makes an empty file that QEMU's user may write, owned like the file `like`. */
 gboolean qemu_engine_make_file(QemuDomain *dom, const char *path, const char *like, GError **error);
 /* An overlay of backing. */
@@ -83,6 +89,12 @@ gboolean qemu_live_transaction(VireoQmp *qmp, const QemuPlan *plan, gboolean poi
 gboolean qemu_live_step(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
                         gboolean *done, GError **error);
 
+/* (engine_wake.c) Whether the guest has not run since its memory was written out: QEMU 7.2 does not write it
+ * out twice. */
+gboolean qemu_live_let_go(VireoQmp *qmp);
+/* Gives such a guest its images back, although it stays paused. */
+gboolean qemu_live_wake(QemuDomain *dom, VireoQmp *qmp, GError **error);
+
 /* ---- carrying out (engine_work.c) -------------------------------------------------------------------- */
 
 typedef struct QemuWork {
@@ -120,3 +132,6 @@ gboolean qemu_work_finish_late(QemuWork *work, GError **error);
 void qemu_work_give_up(QemuWork *work);
 /* At start, after the guests were found: finishes or undoes what an earlier daemon began. */
 void qemu_work_recover(QemuDomain *dom);
+/* Before anything else is done to the domain, the job is held: the same of what could not be written down. FALSE: it
+ * still cannot. */
+gboolean qemu_work_catch_up(QemuDomain *dom, GError **error);

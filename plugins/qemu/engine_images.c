@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "bitmaps.h"
@@ -14,20 +15,37 @@
 #include "sidefile.h"
 
 #define IMAGE_TOOL "/usr/bin/qemu-img"
+#define DEPTH_MAX 200
 #define COPY_TOOL "/bin/cp"
+#define ROOM_ENOUGH (1024ull * 1024 * 1024) /* with more than that free, that is not what was in the way */
 #define TOOL_MS (24 * 3600 * 1000) /* copying may take its time; it can be cancelled */
+
+void qemu_error_add_room(GError **error, const char *path)
+{
+    g_autofree char *dir = g_path_get_dirname(path);
+    struct statvfs fs;
+
+    if (!error || !*error || g_str_has_suffix((*error)->message, " KiB left)") || statvfs(dir, &fs) != 0 || (guint64)fs.f_bavail * fs.f_frsize >= ROOM_ENOUGH)
+        return;
+    char *message = g_strdup_printf("%s (%s has only %" G_GUINT64_FORMAT " KiB left)", (*error)->message, dir,
+                                    (guint64)fs.f_bavail * fs.f_frsize / 1024);
+    g_free((*error)->message);
+    (*error)->message = message;
+}
 
 /* yields: may be cut short for others who want the domain. */
 static gboolean run_tool(QemuDomain *dom, gboolean yields, vireo_call *call, const char *const *argv,
-                         GError **error)
+                         const char *image, GError **error)
 {
     g_autofree char *output = NULL;
     int status = yields ? qemu_run_for(dom, call, argv, TOOL_MS, &output, error)
                         : qemu_run(dom->space->driver, call, argv, TRUE, TOOL_MS, &output, error);
 
     if (status > 0)
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s: %s", argv[0],
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s on %s: %s", argv[0], image,
                    output && *output ? output : "failed without a message");
+    if (status != 0)
+        qemu_error_add_room(error, image);
     return status == 0;
 }
 
@@ -40,10 +58,15 @@ static gboolean lend(QemuDomain *dom, const char *path, gboolean write, GError *
     g_autofree char *at = g_strdup(path);
     gboolean first = TRUE;
 
-    while (at) {
+    for (guint depth = 0; at; depth++) {
         QemuImage image = { at, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2, !(first && write),
                             first || g_hash_table_contains(known, at) };
 
+        if (depth > DEPTH_MAX) {
+            qemu_error(error, VIREO_ERR_OPERATION_FAILED, "more than %d images are based on each other (%s)", DEPTH_MAX,
+                       path);
+            return FALSE;
+        }
         if (!qemu_image_give(dom->space->driver, dom->uuid_text, &image, error))
             return FALSE;
         char *next = qemu_engine_backing(at);
@@ -64,7 +87,7 @@ static void take_back(QemuDomain *dom)
 gboolean qemu_engine_image_tool(QemuDomain *dom, vireo_call *call, const char *image,
                                 const char *const *argv, GError **error)
 {
-    gboolean done = lend(dom, image, TRUE, error) && run_tool(dom, FALSE, call, argv, error);
+    gboolean done = lend(dom, image, TRUE, error) && run_tool(dom, FALSE, call, argv, image, error);
 
     take_back(dom);
     return done;
@@ -115,7 +138,7 @@ gboolean qemu_engine_make_overlay(QemuDomain *dom, vireo_call *call, const char 
         g_strdup_printf("%" G_GUINT64_FORMAT, (info->virtual_size + 511) / 512 * 512);
     const char *argv[] = { IMAGE_TOOL, "create", "-q", "-u", "-f", "qcow2", "-b", backing, "-F",
                            format_name(info), path, size, NULL };
-    gboolean made = run_tool(dom, FALSE, call, argv, error);
+    gboolean made = run_tool(dom, FALSE, call, argv, path, error);
     take_back(dom);
     if (!made)
         qemu_engine_unlink(dom, path, NULL);
@@ -170,7 +193,7 @@ static gboolean extract(QemuDomain *dom, vireo_call *call, const QemuStep *step,
     memcpy(all, argv, n * sizeof *argv);
     all[n] = step->image;
     return qemu_engine_make_file(dom, step->image, step->other, error) &&
-           lend(dom, step->other, FALSE, error) && run_tool(dom, FALSE, call, all, error);
+           lend(dom, step->other, FALSE, error) && run_tool(dom, FALSE, call, all, step->image, error);
 }
 
 /* The whole file with what is inside; then only what was asked for is left in it. */
@@ -180,7 +203,7 @@ static gboolean clone_image(QemuDomain *dom, vireo_call *call, const QemuStep *s
                            NULL };
 
     if (!qemu_engine_make_file(dom, step->image, step->other, error) ||
-        !lend(dom, step->other, FALSE, error) || !run_tool(dom, FALSE, call, argv, error) ||
+        !lend(dom, step->other, FALSE, error) || !run_tool(dom, FALSE, call, argv, step->image, error) ||
         !qemu_bitmaps_drop(dom, call, NULL, step->image, error) ||
         !qemu_snapshot_image_do(dom, call, step->image, 'a', step->tag, error))
         return FALSE;
@@ -296,7 +319,7 @@ static gboolean pull(QemuDomain *dom, vireo_call *call, const QemuStep *step, GE
     gboolean done = note_pull(dom, step->image, aside, error) &&
                     qemu_bitmaps_set_aside(dom, call, step->image, aside, error) &&
                     lend(dom, step->image, TRUE, error) &&
-                    run_tool(dom, TRUE, call, argv, error);
+                    run_tool(dom, TRUE, call, argv, step->image, error);
     take_back(dom);
     done = done && qemu_bitmaps_put_back(dom, step->image, aside, error);
     if (done)
@@ -334,7 +357,7 @@ static gboolean commit(QemuDomain *dom, vireo_call *call, const QemuStep *step, 
     if (!g_file_test(step->image, G_FILE_TEST_EXISTS))
         return TRUE;
     gboolean done = lend(dom, step->image, TRUE, error) && lend(dom, step->other, TRUE, error) &&
-                    run_tool(dom, FALSE, call, argv, error);
+                    run_tool(dom, FALSE, call, argv, step->image, error);
     take_back(dom);
     return done;
 }

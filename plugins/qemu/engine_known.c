@@ -27,6 +27,7 @@ void qemu_files_free(QemuFiles *files)
     g_hash_table_unref(files->released);
     g_hash_table_unref(files->kept);
     g_hash_table_unref(files->bases);
+    g_hash_table_unref(files->points);
     g_free(files);
 }
 
@@ -45,6 +46,7 @@ static void files_read(const char *key, const void *data, size_t len, void *opaq
     read_set(vireo_json_array(saved, "released"), files->released);
     read_set(vireo_json_array(saved, "kept"), files->kept);
     read_set(vireo_json_array(saved, "bases"), files->bases);
+    read_set(vireo_json_array(saved, "points"), files->points);
 }
 
 QemuFiles *qemu_files_load(QemuDomain *dom)
@@ -56,6 +58,7 @@ QemuFiles *qemu_files_load(QemuDomain *dom)
     files->released = path_set();
     files->kept = path_set();
     files->bases = path_set();
+    files->points = path_set();
     dom->space->driver->host->state_each(dom->space->driver->core, key, files_read, files);
     return files;
 }
@@ -77,20 +80,33 @@ gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error
     QemuDriver *driver = dom->space->driver;
     g_autofree char *key = files_key(dom);
 
-    if (!g_hash_table_size(files->owned) && !g_hash_table_size(files->released)) {
+    if (!g_hash_table_size(files->owned) && !g_hash_table_size(files->released) &&
+        !g_hash_table_size(files->points)) {
         driver->host->state_drop(driver->core, key);
         return TRUE;
     }
     g_autoptr(JsonObject) object =
         vireo_json_new('a', "owned", set_array(files->owned), 'a', "released",
                        set_array(files->released), 'a', "kept", set_array(files->kept), 'a', "bases",
-                       set_array(files->bases), 0);
+                       set_array(files->bases), 'a', "points", set_array(files->points), 0);
     g_autofree char *text = vireo_json_text(object);
     if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
         return TRUE;
     qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot note down the images of domain '%s': %s",
                dom->name, g_strerror(errno));
     return FALSE;
+}
+
+/* Names of snapshots have no '/', paths of images begin with one. */
+char *qemu_point_note(const char *image, const char *tag)
+{
+    return g_strconcat(tag, image, NULL);
+}
+
+char *qemu_point_read(const char *note, const char **image)
+{
+    *image = strchr(note, '/');
+    return *image ? g_strndup(note, (gsize)(*image - note)) : NULL;
 }
 
 static void disown(QemuFiles *files, const char *path)

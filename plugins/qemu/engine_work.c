@@ -57,11 +57,23 @@ static gboolean journal_save(const QemuWork *work, guint begun, gboolean sent, G
     return FALSE;
 }
 
+/* One that cannot be removed would be carried out once more by the next daemon. */
 static void journal_end(QemuDomain *dom)
 {
     g_autofree char *key = journal_key(dom);
 
-    dom->space->driver->host->state_drop(dom->space->driver->core, key);
+    dom->unfinished = dom->space->driver->host->state_drop(dom->space->driver->core, key) != 0;
+    if (dom->unfinished)
+        qemu_coalesce(dom);
+}
+
+/* The journal stays, and what it says is done when that is possible: before the next operation, or soon. */
+static gboolean put_off(QemuDomain *dom, GError **error)
+{
+    dom->unfinished = TRUE;
+    qemu_coalesce(dom);
+    g_prefix_error(error, "the operation is finished, or undone, as soon as that can be written: ");
+    return FALSE;
 }
 
 gboolean qemu_work_sent(QemuWork *work, GError **error)
@@ -182,6 +194,19 @@ static void add_all(GHashTable *set, const QemuGraph *graph, guint flags)
         g_hash_table_add(set, g_strdup(files->pdata[i]));
 }
 
+static void note_points(const QemuPlan *plan, QemuFiles *files)
+{
+    for (guint i = 0; i < plan->steps->len; i++) {
+        const QemuStep *step = qemu_plan_step(plan, i);
+        g_autofree char *note = step->tag && step->image ? qemu_point_note(step->image, step->tag) : NULL;
+
+        if (i >= plan->no_return && step->kind == QEMU_STEP_DROP_POINT)
+            g_hash_table_add(files->points, g_steal_pointer(&note));
+        else if (i < plan->no_return && step->kind == QEMU_STEP_POINT)
+            g_hash_table_remove(files->points, note);
+    }
+}
+
 /* What can be collected is on disk before the first reference goes. */
 static gboolean note_files(const QemuWork *work, GError **error)
 {
@@ -201,6 +226,7 @@ static gboolean note_files(const QemuWork *work, GError **error)
     for (guint i = work->plan->no_return; i < work->plan->steps->len; i++)
         if (qemu_plan_step(work->plan, i)->kind == QEMU_STEP_UNLINK)
             g_hash_table_add(files->released, g_strdup(qemu_plan_step(work->plan, i)->image));
+    note_points(work->plan, files);
     if (work->left)
         g_hash_table_remove_all(files->kept);
     for (guint i = 0; work->left && i < work->left->len; i++)
@@ -217,26 +243,29 @@ static gboolean finish(QemuWork *work, GError **error)
 
     for (; i < work->plan->steps->len && is_bookkeeping(qemu_plan_step(work->plan, i)->kind); i++)
         if (!qemu_work_step(work, qemu_plan_step(work->plan, i), error))
-            return FALSE; /* the journal stays: the next start tries again */
+            return put_off(work->dom, error);
     if (work->after_switch && !work->after_switch(work->opaque, error)) {
         journal_end(work->dom);
         return FALSE;
     }
+    gboolean more = FALSE;
     for (; i < work->plan->steps->len; i++) {
         const QemuStep *step = qemu_plan_step(work->plan, i);
         g_autoptr(GError) failure = NULL;
 
+        more |= step->kind == QEMU_STEP_PULL || step->kind == QEMU_STEP_DROP_POINT; /* which is noted down */
         if (step->kind == QEMU_STEP_PULL)
             break; /* takes its time, and what follows needs it */
         if (qemu_work_step(work, step, &failure))
             continue;
+        more = TRUE;
         driver->host->log(driver->core, VIREO_LOG_WARNING, work->dom->space->uri,
                           "domain '%s': step '%s' on %s of a snapshot operation is put off: %s",
                           work->dom->name, qemu_step_kind_name(step->kind), step->image,
                           failure->message);
     }
     journal_end(work->dom);
-    if (i < work->plan->steps->len)
+    if (more)
         qemu_coalesce(work->dom);
     return TRUE;
 }
@@ -265,9 +294,15 @@ static gboolean run(QemuWork *work, GError **error)
                          ? journal_save(work, work->plan->no_return, FALSE, error)
                          : first_steps(work, &done, error);
 
-    if (begun && (!work->middle || work->middle(work->opaque, error)) && note_files(work, error) &&
-        journal_save(work, work->plan->no_return + 1, FALSE, error))
+    gboolean passed = begun && (!work->middle || work->middle(work->opaque, error));
+
+    if (passed && note_files(work, error) && journal_save(work, work->plan->no_return + 1, FALSE, error))
         return finish(work, error);
+    for (guint i = 0; !passed && i < work->plan->no_return; i++)
+        if (qemu_plan_step(work->plan, i)->image)
+            qemu_error_add_room(error, qemu_plan_step(work->plan, i)->image);
+    if (passed && work->before_by_hand)
+        return put_off(work->dom, error); /* the guest writes to the overlays */
     roll_back(work->dom, work->plan, done);
     journal_end(work->dom);
     return FALSE;
@@ -348,21 +383,23 @@ void qemu_work_give_up(QemuWork *work)
 }
 
 /* The guest goes on with the overlays; that there was to be a snapshot is forgotten. */
-static void keep_overlays(QemuWork *work)
+static gboolean keep_overlays(QemuWork *work)
 {
     const QemuPlan *plan = work->plan;
+    gboolean done = TRUE;
 
     for (guint i = 0; i < plan->steps->len; i++) {
         const QemuStep *step = qemu_plan_step(plan, i);
         QemuStep drop = { QEMU_STEP_DROP_POINT, step->image, NULL, step->tag, NULL, 0 };
 
         if (step->kind == QEMU_STEP_SWITCH)
-            switch_disk(work, step, NULL);
+            done &= switch_disk(work, step, NULL);
         if (step->kind == QEMU_STEP_POINT)
             qemu_work_step(work, &drop, NULL);
         if (step->kind == QEMU_STEP_STATE || step->kind == QEMU_STEP_COPY)
             qemu_engine_unlink(work->dom, step->image, NULL);
     }
+    return done;
 }
 
 static void close_overlays(VireoQmp *qmp, const QemuPlan *plan)
@@ -382,19 +419,23 @@ static void let_run(QemuDomain *dom, VireoQmp *qmp)
         qemu_domain_set_state(dom, VIREO_DOMAIN_RUNNING, VIREO_DOMAIN_RUNNING_UNPAUSED);
 }
 
-void qemu_work_recover(QemuDomain *dom)
+/* at_start: of an earlier daemon, which may have left the guest standing still. */
+static void recover(QemuDomain *dom, gboolean at_start)
 {
     QemuDriver *driver = dom->space->driver;
     g_autofree char *key = journal_key(dom);
     g_auto(Journal) journal = { 0 };
     const char *what = "is undone";
 
+    dom->unfinished = FALSE;
     if (!qemu_domain_active(dom))
         qemu_engine_mend(dom, NULL);
     driver->host->state_each(driver->core, key, journal_read, &journal);
+    g_autoptr(VireoQmp) qmp = qemu_domain_active(dom) ? qemu_domain_monitor(dom, NULL) : NULL;
+    if (qmp && dom->state == VIREO_DOMAIN_PAUSED)
+        qemu_live_wake(dom, qmp, NULL);
     if (!journal.plan)
         return;
-    g_autoptr(VireoQmp) qmp = qemu_domain_active(dom) ? qemu_domain_monitor(dom, NULL) : NULL;
     QemuWork work = { .dom = dom, .qmp = qmp, .plan = journal.plan, .keep = journal.keep,
                       .definition = journal.definition };
     if (journal.begun > journal.plan->no_return) {
@@ -411,18 +452,40 @@ void qemu_work_recover(QemuDomain *dom)
     } else if (journal.sent && took_effect(qmp, journal.plan)) {
         if (qmp)
             qemu_side_close(qmp, journal.plan);
-        keep_overlays(&work);
-        journal_end(dom);
-        what = "is given up; its overlays stay in use";
+        if (keep_overlays(&work))
+            journal_end(dom);
+        else
+            dom->unfinished = TRUE;
+        what = dom->unfinished ? "cannot be given up yet" : "is given up; its overlays stay in use";
     } else {
         close_overlays(qmp, journal.plan);
         roll_back(dom, journal.plan, journal.begun);
         journal_end(dom);
     }
-    if (work.qmp && journal.stops)
+    if (at_start && work.qmp && journal.stops)
         let_run(dom, work.qmp);
-    if (work.qmp && journal.freezes)
+    if (at_start && work.qmp && journal.freezes)
         qemu_quiesce_release(dom);
     driver->host->log(driver->core, VIREO_LOG_WARNING, dom->space->uri,
                       "domain '%s': a snapshot operation that was cut short %s", dom->name, what);
+}
+
+void qemu_work_recover(QemuDomain *dom)
+{
+    recover(dom, TRUE);
+}
+
+gboolean qemu_work_catch_up(QemuDomain *dom, GError **error)
+{
+    if (!dom->unfinished)
+        return TRUE;
+    recover(dom, FALSE);
+    qemu_domain_publish(dom);
+    qemu_tree_publish(dom);
+    if (!dom->unfinished)
+        return TRUE;
+    qemu_error(error, VIREO_ERR_OPERATION_FAILED,
+               "domain '%s': an earlier operation on its snapshots cannot be finished or undone yet: is there room "
+               "for its definition and metadata?", dom->name);
+    return FALSE;
 }

@@ -28,7 +28,7 @@
 #endif
 #define LOG_TAIL 4096
 #define KILL_MS 10000
-#define TERM_MS 5000
+#define TERM_MS 3000
 
 char *qemu_process_qmp_path(QemuDomain *dom)
 {
@@ -555,8 +555,9 @@ gboolean qemu_process_kill(QemuDomain *dom, int reason)
     if (!active)
         return FALSE;
     if (pidfd >= 0) {
-        /* Bitmaps are written to the images when QEMU ends by itself, and only then. */
-        if (qemu_checkpoints_count(dom) && vireo_process_signal(pidfd, SIGTERM))
+        /* Bitmaps, and what a guest wrote but did not flush, reach the images when QEMU ends by itself;
+         * killed it also leaves clusters behind that nothing uses. */
+        if (reason != VIREO_DOMAIN_SHUTOFF_FAILED && vireo_process_signal(pidfd, SIGTERM))
             vireo_process_wait(pidfd, TERM_MS);
         vireo_process_signal(pidfd, SIGKILL);
         vireo_process_wait(pidfd, KILL_MS);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "domain.h"
+#include "engine.h"
 #include "events.h"
 #include "images.h"
 #include "kit/file.h"
@@ -61,6 +62,12 @@ static gboolean write_head(int fd, const char *path, const char *xml, gboolean r
 static gboolean migrate_out(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, int fd, int operation,
                             GError **error)
 {
+    if (qemu_live_let_go(qmp)) {
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+                   "domain '%s' has not run since its memory was saved last, and QEMU does not save it "
+                   "twice: resume it first, or take a snapshot without a memory file", dom->name);
+        return FALSE;
+    }
     qemu_saving_begin(dom, operation);
     gboolean done = qemu_saving_pass(qmp, fd, error) && qemu_saving_start(qmp, error) &&
                     qemu_saving_wait(dom, call, qmp, "completed", error);

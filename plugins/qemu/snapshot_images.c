@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "engine.h"
 #include "events.h"
 #include "images.h"
 #include "run.h"
@@ -263,5 +264,6 @@ gboolean qemu_snapshot_image_do(QemuDomain *dom, vireo_call *call, const char *p
     if (status > 0)
         qemu_error(error, VIREO_ERR_OPERATION_FAILED, "qemu-img on %s: %s", path,
                    output && *output ? output : "failed without a message");
+    qemu_error_add_room(error, path);
     return FALSE;
 }

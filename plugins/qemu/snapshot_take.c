@@ -86,9 +86,14 @@ static gboolean capture(QemuTake *take, GError **error)
         return FALSE;
     if (inside)
         return internal_memory(take, error);
-    return take->request->memory != QEMU_SNAP_EXTERNAL ||
-           qemu_save_memory(work->dom, work->call, work->qmp, take->request->memory_file,
-                            take->running, error);
+    if (take->request->memory != QEMU_SNAP_EXTERNAL)
+        return TRUE;
+    gboolean saved = qemu_save_memory(work->dom, work->call, work->qmp, take->request->memory_file,
+                                      take->running, error);
+    /* What is undone writes to images, and a paused guest's are written to by jobs. */
+    if (!saved || !take->running || take->request->kinds[QEMU_SNAP_MANUAL])
+        qemu_live_wake(work->dom, work->qmp, NULL);
+    return saved;
 }
 
 static void set_quiet(QemuDomain *dom, gboolean quiet)
