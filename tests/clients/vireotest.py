@@ -40,6 +40,7 @@ START_SECONDS = 20
 # Drivers that daemons of their own run, behind the one under test.
 BEHIND = os.environ.get("VIREO_TEST_BEHIND", "").split()
 ARGS = []    # further arguments of vireod, set before the daemon is first asked for
+ENV = {}     # the same: what is added to its environment
 FILES = {}   # the same: files below etc/vireo, name -> text
 USE_LIBVIRTD = "--libvirtd" in sys.argv
 if USE_LIBVIRTD:
@@ -56,9 +57,9 @@ def need_program(name, package):
         skip_file(f"{name} is missing (package {package})")
 
 
-def make_work_dir():
+def make_work_dir(parent="/tmp"):
     """A short path, open to a QEMU that does not run as root."""
-    path = tempfile.mkdtemp(prefix="vt.", dir="/tmp")
+    path = tempfile.mkdtemp(prefix="vt.", dir=parent)
     os.chmod(path, 0o755)
     return path
 
@@ -111,10 +112,10 @@ def wait_until(condition, seconds=10, what="condition"):
 
 
 class Daemon:
-    """The daemon under test. One per file; see the functions below it."""
+    """The daemon under test. One per file, see the functions below it; more for those who make them."""
 
-    def __init__(self):
-        self.work = make_work_dir()
+    def __init__(self, work=None):
+        self.work = work or make_work_dir()
         self.process = None
         self.behind = []
         self.peer_dir = None
@@ -150,7 +151,7 @@ class Daemon:
         with open(self.log, "ab") as log:
             def launch(*options):
                 return subprocess.Popen([program, "--root", self.root, *options, *ARGS], stdin=subprocess.DEVNULL,
-                                        stdout=log, stderr=log)
+                                        stdout=log, stderr=log, env={**os.environ, **ENV})
             for driver in BEHIND:
                 self.behind.append(launch(f"--driver={driver}"))
                 wait_until(lambda name=driver: connects(os.path.join(self.root, "run", "libvirt", f"virt{name}d-sock")),

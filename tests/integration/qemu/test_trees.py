@@ -1,159 +1,266 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Trees as they come: random operations on a guest with two disks, and after each of them every snapshot holds its own
-bytes, every image is whole, and no file is left that nothing needs.
+"""Trees as they come: random operations on guests that are off, paused and running, and after each of them every
+snapshot, the present and what others made of them hold their own bytes, every image is whole, and no file is left that
+nothing needs.
 
-VIREO_TEST_STEPS and VIREO_TEST_SEED make the walk longer, or repeat one."""
+VIREO_TEST_STEPS (in all), VIREO_TEST_SEED (of the first walk) and VIREO_TEST_WALK (steps of one) make it longer, or
+repeat one. A walk that fails is made shorter, and printed: VIREO_TEST_REPLAY=FILE does that list again."""
+import json
 import os
 import random
 import string
-import subprocess
+import sys
+import time
+import traceback
+import unittest
 
 import qemutest
-from imagetest import Case, libvirt
+import treetest
+from imagetest import libvirt
 
-STEPS = int(os.environ.get("VIREO_TEST_STEPS", "30"))
-SEED = int(os.environ.get("VIREO_TEST_SEED", "4"))
+SANITIZED = "ASAN_OPTIONS" in os.environ
+STEPS = int(os.environ.get("VIREO_TEST_STEPS", "500" if SANITIZED else "2000"))
+SEED = int(os.environ.get("VIREO_TEST_SEED", "1"))
+WALK = int(os.environ.get("VIREO_TEST_WALK", "120"))
+REPLAY = os.environ.get("VIREO_TEST_REPLAY")
+SHRINK_S = int(os.environ.get("VIREO_TEST_SHRINK", "60"))
 SNAPSHOTS_MAX = 9
-REVERT = {"": 0, "running": libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING,
-          "paused": libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED, "force": libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE}
+# How often; those after the blank only while the guest is off, or on.
+WEIGHTS = {"put": 12, "take": 20, "revert": 14, "delete": 14, "forget": 3, "redefine": 2, "define": 1, "restart": 2,
+           "abort": 1, "borrow": 1, "return": 1,
+           "start": 3, "move": 1, "rename": 1,
+           "suspend": 2, "resume": 3, "destroy": 3, "kill_qemu": 1, "pull": 1, "commit": 1, "copy": 1}
+SHAPES = [(("qcow2", "qcow2"),), (("qcow2",),), (("qcow2", "raw"),), (("qcow2", "qcow2", "qcow2"),),
+          (("qcow2", "qcow2"), ("qcow2", "qcow2")), (("qcow2", "raw", "qcow2"),)]
 
 
-class Walk(Case):
-    def setUp(self):
-        super().setUp()
-        self.random = random.Random(SEED)
-        self.serial = None
-        self.letters, self.memory = {}, {}
-        self.count = 0
+class Dice:
+    """Draws steps that make sense for what is there."""
 
-    # the guest
+    def __init__(self, seed):
+        self.random, self.count = random.Random(seed), 0
+        shape = self.random.choice(SHAPES)
+        self.world = {"domains": shape, "based": self.random.random() < 0.3}
+        # Most of it is about files: a guest that runs costs more time.
+        self.off = self.random.random() < 0.6
 
-    def is_on(self):
-        return self.state("a") != "shut off"
+    def letter(self):
+        return self.random.choice(string.ascii_uppercase)
 
-    def talk(self):
-        if self.state("a") == "paused":
-            self.virsh("resume", "a")
-        line = self.line("a")
-        line.wake()
-        return line
-
-    def put(self):
-        """Another letter on both disks, and in memory."""
-        self.letter = self.random.choice(string.ascii_uppercase)
-        if self.is_on():
-            line = self.talk()
-            line.ask("m" + self.letter, "M=" + self.letter)
-            self.write_both(line, self.letter)
-            return
-        for path in self.targets("a").values():
-            subprocess.run(["qemu-io", "-c", f"write -P {ord(self.letter)} 32k 512", path], check=True,
-                           stdout=subprocess.DEVNULL)
-
-    def look(self):
-        if self.is_on():
-            self.read_both(self.talk(), self.letter)
-            return
-        for path in self.targets("a").values():
-            self.sector(self.letter, path)
-
-    # operations
-
-    def take(self):
+    def number(self):
         self.count += 1
-        name = f"n{self.count}"
-        kinds = [self.random.choice(("internal", "external")) for _ in range(2)]
-        options = [word for disk, kind in zip(("vda", "vdb"), kinds)
-                   for word in ("--diskspec", f"{disk},snapshot={kind}")]
-        how = self.random.choice(("memory", "inside", "disks")) if self.is_on() else "off"
-        if how == "memory":
-            options += ["--memspec", os.path.join(self.dir, name + ".mem")]
-        elif how == "inside" and "internal" in kinds:
-            pass
-        elif how != "off":
-            options += ["--disk-only"]
-        with_memory = self.is_on() and "--disk-only" not in options
-        self.log(f"take {name} {how} {kinds}")
-        self.virsh("snapshot-create-as", "a", name, *options)
-        self.letters[name] = self.letter
-        self.memory[name] = with_memory
+        return self.count
 
-    def pick(self):
-        return self.random.choice(sorted(self.letters)) if self.letters else None
+    def step(self, world):
+        """[operation, argument, ...]"""
+        dom = world.domains[self.random.choice(sorted(world.domains))]
+        if len(dom.snapshots) >= SNAPSHOTS_MAX:
+            return ["delete", dom_key(world, dom), self.snap(dom), self.random.choice(["", "", "children"])]
+        operation = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        if operation == "start" and self.off and self.random.random() < 0.9:
+            operation = "take"
+        draw = getattr(self, "draw_" + operation, None)
+        return [operation, *(draw(world, dom) if draw else [dom_key(world, dom)])]
 
-    def go(self):
-        name, how = self.pick(), self.random.choice(sorted(REVERT))
-        if not name:
-            return
-        self.log(f"revert {name} {how}")
-        self.revert(name, REVERT[how])
-        self.letter = self.letters[name]
-        on = self.memory[name] or how in ("running", "paused")
-        self.assertEqual(self.is_on(), on)
-        if self.memory[name]:
-            self.talk().ask("g", "M=" + self.letter)
+    def snap(self, dom):
+        return self.random.choice(sorted(dom.snapshots) or ["none"])
 
-    def drop(self, name=None):
-        name, how = name or self.pick(), self.random.choice(((), (), (), ("--children",), ("--children-only",)))
-        if not name:
-            return
-        self.log(f"delete {name} {how}")
-        self.virsh("snapshot-delete", "a", name, *how)
-        left = self.names("snapshot-list", "a", "--name")
-        self.assertEqual(name in left, "--children-only" in how)
-        self.letters = {name: letter for name, letter in self.letters.items() if name in left}
+    def draw_put(self, world, dom):
+        cells = {target: {str(cell): self.letter() for cell in
+                          self.random.sample(range(treetest.CELLS), self.random.randint(1, 3))}
+                 for target in sorted(dom.disks) if self.random.random() < 0.8}
+        return [dom_key(world, dom), cells, self.letter()]
 
-    def switch(self):
-        self.log("switch")
-        if self.is_on():
-            self.virsh("destroy", "a")
-        else:
-            self.virsh("start", "a")
-            self.talk()
+    def draw_start(self, world, dom):
+        return [dom_key(world, dom), self.random.random() < 0.5]
 
-    def accident(self):
-        """The daemon dies, maybe while it merges."""
-        self.log("kill the daemon")
-        self.daemon.kill()
-        self.daemon.start_vireod()
+    def draw_restart(self, world, dom):
+        return [self.random.random() < 0.7]
 
-    def log(self, what):
-        self.story.append(what)
+    def draw_take(self, world, dom):
+        style = self.random.choice(["mixed", "mixed", "external", "internal", "any"])
+        kinds = {"mixed": ["internal", "external"], "any": ["internal", "external", "no", "manual"]}
+        disks = {target: self.random.choice(kinds.get(style, [style])) for target in sorted(dom.disks)}
+        memory, flags = None, []
+        if dom.state != "off":
+            memory = self.random.choice([None, None, "no", "internal", "external", "external"])
+            if memory is None and self.random.random() < 0.4:
+                flags.append("disk_only")
+            if self.random.random() < 0.1:
+                flags.append("halt")
+        for flag, chance in ("atomic", 0.1), ("no_metadata", 0.02):
+            if self.random.random() < chance:
+                flags.append(flag)
+        return [dom_key(world, dom), f"s{self.number()}", disks, memory, flags]
 
-    def test_walk(self):
-        self.story = []
-        self.nano()
-        self.put()
-        operations = [self.take] * 6 + [self.go] * 4 + [self.drop] * 4 + [self.put] * 3 + [self.switch, self.accident]
+    def draw_revert(self, world, dom):
+        how = self.random.choice(["", "", "force"] if self.off else ["", "", "running", "paused", "force"])
+        return [dom_key(world, dom), self.snap(dom), how]
+
+    def draw_delete(self, world, dom):
+        how = self.random.choice(["", "", "", "", "children", "children_only"])
+        return [dom_key(world, dom), self.snap(dom), how]
+
+    def draw_forget(self, world, dom):
+        return [dom_key(world, dom), self.snap(dom), self.random.random() < 0.7]
+
+    def draw_redefine(self, world, dom):
+        return [dom_key(world, dom), self.snap(dom), self.random.random() < 0.5]
+
+    def draw_rename(self, world, dom):
+        return [dom_key(world, dom), f"{dom_key(world, dom)}{self.number()}"]
+
+    def draw_borrow(self, world, dom):
+        return [dom_key(world, dom), self.target(dom), f"hand{self.number()}.qcow2"]
+
+    def draw_return(self, world, dom):
+        return [os.path.basename(self.random.choice(sorted(world.others) or ["none"]))]
+
+    def target(self, dom):
+        return self.random.choice(sorted(dom.disks))
+
+    def draw_pull(self, world, dom):
+        return [dom_key(world, dom), self.target(dom)]
+
+    draw_commit = draw_pull
+
+    def draw_copy(self, world, dom):
+        return [*self.draw_pull(world, dom), f"copy{self.number()}.qcow2"]
+
+
+def dom_key(world, dom):
+    return next(key for key, one in world.domains.items() if one is dom)
+
+
+def do(world, step):
+    """Whether it could be done."""
+    try:
+        getattr(world, "do_" + step[0])(*step[1:])
+        return True
+    except treetest.Skip:
+        return False
+    except KeyError:
+        return False
+
+
+class Failed(Exception):
+    def __init__(self, setup, steps, problem):
+        super().__init__(problem)
+        self.setup, self.steps, self.problem = setup, steps, problem
+
+
+def explain(problem):
+    return "".join(traceback.format_exception(problem)[-3:])
+
+
+def walk(seed, length, refusals):
+    """The steps that were done; Failed when something is wrong."""
+    dice = Dice(seed)
+    world = treetest.World(**dice.world)
+    steps = []
+    try:
+        while len(steps) < length:
+            step = dice.step(world)
+            steps.append(step)
+            if not do(world, step):
+                steps.pop()
+                continue
+            world.check(wait=dice.random.random() < 0.8)
+        end(world)
+        for text, count in world.refusals.items():
+            refusals[text] = refusals.get(text, 0) + count
+    except (treetest.Wrong, AssertionError, libvirt.libvirtError, OSError, ValueError) as error:
+        raise Failed(dice.world, steps, explain(error)) from error
+    finally:
+        world.close()
+    return steps
+
+
+def end(world):
+    """Everything off, looked at by qemu-img, and then each snapshot once more, by going there."""
+    for name in world.domains:
+        do(world, ["destroy", name])
+    world.check()
+    world.check_all()
+    for name, dom in world.domains.items():
+        for snap in sorted(dom.snapshots):
+            do(world, ["revert", name, snap, "force"])
+            do(world, ["destroy", name])
+            world.check()
+        while dom.snapshots:
+            do(world, ["delete", name, sorted(dom.snapshots)[0], "children"])
+        world.check()
+
+
+def replay(setup, steps):
+    """The problem, or None."""
+    world = treetest.World(**setup)
+    try:
+        for step in steps:
+            if do(world, step):
+                world.check()
+        end(world)
+    except (treetest.Wrong, AssertionError, libvirt.libvirtError, OSError, ValueError) as error:
+        return explain(error)
+    finally:
         try:
-            for _ in range(STEPS):
-                if len(self.letters) >= SNAPSHOTS_MAX:
-                    self.drop()
-                self.random.choice(operations)()
-                self.check()
-        except BaseException:
-            print(f"seed {SEED}, after {len(self.story)} steps:", *self.story, sep="\n  ")
-            raise
-        if self.is_on():
-            self.virsh("destroy", "a")
-        self.healthy()
-        for name in sorted(self.letters):
-            self.force(name)
-            self.letter = self.letters[name]
-            self.look()
+            world.close()
+        except treetest.Wrong as error:
+            return str(error)
+    return None
 
-    def check(self):
-        self.assertEqual(self.names("snapshot-list", "a", "--name"), sorted(self.letters))
-        self.look()
-        self.put()
-        self.nothing_leaked()
-        if not self.is_on():
-            self.healthy()
-        for name, letter in self.letters.items():
-            self.assertEqual(self.snapshot_sector(name), {letter}, name)
+
+def kind(problem):
+    """What went wrong, without names."""
+    return problem.rstrip().splitlines()[-1][:40]
+
+
+def shrink(failed):
+    """Leaves out what can be left out, while there is time."""
+    steps, problem, deadline = list(failed.steps), failed.problem, time.monotonic() + SHRINK_S
+    size = max(1, len(steps) // 2)
+    while size and time.monotonic() < deadline:
+        start, shorter = 0, False
+        while start < len(steps) and time.monotonic() < deadline:
+            rest = steps[:start] + steps[start + size:]
+            found = replay(failed.setup, rest)
+            if found and kind(found) == kind(failed.problem):
+                steps, problem, shorter = rest, found, True
+            else:
+                start += size
+        if not shorter or size > 1:
+            size //= 2
+    return steps, problem
+
+
+class Trees(unittest.TestCase):
+    def tell(self, title, failed, steps, problem):
+        print(f"{title}: {problem}\nthese steps ({len(failed.steps)} at first), for VIREO_TEST_REPLAY:", flush=True)
+        print('{"world": ' + json.dumps(failed.setup) + ', "steps": [')
+        print(",\n".join("  " + json.dumps(step) for step in steps) + "\n]}")
+        print("at first: " + json.dumps({"world": failed.setup, "steps": failed.steps}))
+
+    def test_walks(self):
+        if REPLAY:
+            with open(REPLAY, encoding="utf-8") as stream:
+                saved = json.load(stream)
+            self.assertIsNone(replay(saved["world"], saved["steps"]))
+            return
+        done, seed, refusals, started = 0, SEED, {}, time.monotonic()
+        while done < STEPS:
+            try:
+                done += len(walk(seed, min(WALK, STEPS - done), refusals))
+            except Failed as failed:
+                self.tell(f"seed {seed}, {failed.problem}", failed, *shrink(failed))
+                self.fail(f"seed {seed}")
+            seed += 1
+        print(f"{done} steps in {seed - SEED} walks from seed {SEED}, {time.monotonic() - started:.0f} s")
+        for text, count in sorted(refusals.items()):
+            print(f"  refused {count} times: {text}")
 
 
 if __name__ == "__main__":
     if qemutest.vireotest.USE_LIBVIRTD:
         qemutest.skip_file("tests of Vireo's own driver")
+    sys.stdout.reconfigure(line_buffering=True)
     qemutest.main()

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Reads qcow2 images and the snapshots in them, without a process each: tests look at hundreds after each step.
+Facts: docs/interop/qcow2.txt of QEMU. Plain images only: no compression, encryption, external data, subclusters."""
+import os
+import struct
+
+OFFSET = 0x00FFFFFFFFFFFE00
+ZERO = 1
+MAGIC = b"QFI\xfb"
+HEADER = ">IQIIQIIQQIIQ"
+BACKING_FORMAT = 0xE2792ACA
+
+
+class Image:
+    """What one file says."""
+
+    def __init__(self, path):
+        self.path, self.snapshots, self.backing, self.backing_kind = path, {}, None, None
+        self.fd = os.open(path, os.O_RDONLY)
+        self.top = self.bytes(0, 65536)
+        if self.top[:4] != MAGIC:
+            raise ValueError(f"{path} is no qcow2 image")
+        (self.version, backing_at, backing_len, self.bits, self.size, _, self.entries, self.l1_at, self.table_at,
+         self.table_len, count, self.snapshots_at) = struct.unpack_from(HEADER, self.top, 4)
+        if self.version != 3:
+            raise ValueError(f"{path} has version {self.version}")
+        if backing_at:
+            self.backing_name = self.top[backing_at:backing_at + backing_len].decode()
+            self.backing = os.path.join(os.path.dirname(path), self.backing_name)
+            self.backing_kind = self.extension(BACKING_FORMAT)
+        self.snapshots_end = self.snapshots_at
+        for _ in range(count):
+            self.snapshots_end = self.read_snapshot(self.snapshots_end)
+
+    def __del__(self):
+        if hasattr(self, "fd"):
+            os.close(self.fd)
+
+    def bytes(self, at, length):
+        return os.pread(self.fd, length, at).ljust(length, b"\0")
+
+    def words(self, at, count):
+        return struct.unpack(f">{count}Q", self.bytes(at, count * 8))
+
+    def extension(self, wanted):
+        at = struct.unpack_from(">I", self.top, 100)[0]
+        while True:
+            kind, length = struct.unpack_from(">II", self.top, at)
+            if kind == 0:
+                return None
+            if kind == wanted:
+                return self.top[at + 8:at + 8 + length].decode()
+            at += 8 + (length + 7) // 8 * 8
+
+    def read_snapshot(self, at):
+        fixed = self.bytes(at, 48)
+        l1_at, entries, id_len, name_len = struct.unpack_from(">QIHH", fixed)
+        extra = struct.unpack_from(">I", fixed, 36)[0]
+        name_at = at + 40 + extra + id_len
+        self.snapshots[self.bytes(name_at, name_len).decode()] = (l1_at, entries)
+        return (name_at + name_len + 7) // 8 * 8
+
+    def place(self, offset, tag=None):
+        """Where the bytes at offset are: a place in the file, 0 (zeroes), or None (below)."""
+        l1_at, entries = self.snapshots[tag] if tag else (self.l1_at, self.entries)
+        size = 1 << self.bits
+        index, per_table = offset // size, size // 8
+        if index // per_table >= entries:
+            return None
+        l2_at = self.words(l1_at + index // per_table * 8, 1)[0] & OFFSET
+        if not l2_at:
+            return None
+        entry = self.words(l2_at + index % per_table * 8, 1)[0]
+        if entry >> 62 & 1:
+            raise ValueError(f"{self.path} has compressed clusters")
+        if entry & ZERO:
+            return 0
+        return (entry & OFFSET) + offset % size if entry & OFFSET else None
+
+    # what is in use
+
+    def count_table(self, uses, l1_at, entries):
+        size = 1 << self.bits
+        self.use(uses, l1_at, entries * 8)
+        for l2 in self.words(l1_at, entries):
+            if not l2 & OFFSET:
+                continue
+            self.use(uses, l2 & OFFSET, size)
+            for entry in self.words(l2 & OFFSET, size // 8):
+                if entry & OFFSET:
+                    self.use(uses, entry & OFFSET, size)
+
+    def use(self, uses, at, length):
+        for cluster in range(at >> self.bits, (at + length - 1 >> self.bits) + 1):
+            uses[cluster] = uses.get(cluster, 0) + 1
+
+    def problems(self):
+        """(clusters that count as free, or as less used than they are; clusters that leaked)."""
+        size, uses = 1 << self.bits, {0: 1}
+        self.use(uses, self.table_at, self.table_len * size)
+        if self.snapshots:
+            self.use(uses, self.snapshots_at, self.snapshots_end - self.snapshots_at)
+        self.count_table(uses, self.l1_at, self.entries)
+        for l1_at, entries in self.snapshots.values():
+            self.count_table(uses, l1_at, entries)
+        blocks = self.words(self.table_at, self.table_len * size // 8)
+        for block in blocks:
+            if block & OFFSET:
+                self.use(uses, block & OFFSET, size)
+        counts, per_block = {}, size // 2    # 16 bits each
+        last = (os.fstat(self.fd).st_size + size - 1) // size
+        for number, block in enumerate(blocks[:last // per_block + 1]):
+            here = min(per_block, last - number * per_block)
+            if block & OFFSET and here > 0:
+                found = struct.unpack(f">{here}H", self.bytes(block & OFFSET, here * 2))
+                counts.update((number * per_block + index, count) for index, count in enumerate(found) if count)
+        bad = sum(counts.get(cluster, 0) < used for cluster, used in uses.items())
+        return bad, sum(count > uses.get(cluster, 0) for cluster, count in counts.items())
+
+
+class Reader:
+    """Images as they are now; keeps what it has read, so throw it away after each look."""
+
+    def __init__(self):
+        self.images = {}
+
+    def image(self, path):
+        path = os.path.realpath(path)
+        if path not in self.images:
+            self.images[path] = Image(path)
+        return self.images[path]
+
+    def read(self, path, offset, length, tag=None, raw=False):
+        """Bytes of the present, or of an internal snapshot; they lie in one cluster."""
+        if raw:
+            with open(path, "rb") as stream:
+                stream.seek(offset)
+                return stream.read(length).ljust(length, b"\0")
+        image = self.image(path)
+        at = image.place(offset, tag)
+        if at:
+            return image.bytes(at, length)
+        if at == 0 or not image.backing:
+            return bytes(length)
+        return self.read(image.backing, offset, length, raw=image.backing_kind == "raw")
+
+    def chain(self, path, raw=False):
+        """The paths an image consists of."""
+        paths = []
+        while path:
+            path = os.path.realpath(path)
+            if path in paths:
+                raise ValueError(f"{path} is based on itself")
+            if not os.path.exists(path):
+                raise FileNotFoundError(path)
+            paths.append(path)
+            if raw:
+                break
+            image = self.image(path)
+            raw, path = image.backing_kind == "raw", image.backing
+        return paths

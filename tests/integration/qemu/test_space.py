@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""No space, and a disk that fails, at every step of every operation: an error that says what could not be written, nothing
+lost, nothing left, the daemon alive; once there is room the same call works.
+
+VIREO_TEST_LONG=1: at all of the steps. VIREO_TEST_ONLY=WORD: operations with that word."""
+import errno
+import os
+import subprocess
+import sys
+
+import qemutest
+import stoptest
+from imagetest import libvirt
+
+SAMPLES = 1 if stoptest.SANITIZED else 2
+FULL = "a full file system of our own, in a mount namespace"
+ROOM, PAGE = 64 << 20, 64 << 10
+
+
+class Space(stoptest.Case):
+    """What the daemon itself writes fails; what it starts is not told."""
+
+    def failing(self, failure):
+        for name, before, step in stoptest.operations():
+            total, _, after = self.count(before, step, stoptest.WRITES)
+            for at in stoptest.sample(total, SAMPLES):
+                with self.subTest(operation=name, step=at, of=total):
+                    self.one(before, step, at, failure, after)
+
+    def one(self, before, step, at, failure, after):
+        scene = self.scene
+        first = self.prepare(before, stoptest.WRITES, at, failure)
+        self.leave_images(step, first, after)
+        error = scene.during(lambda: self.operate(step), lambda: None)
+        reached, where = bool(scene.stops.reached), scene.name_of(at)
+        scene.disarm()
+        try:
+            self.assertIsNone(scene.daemon.process.poll(), "the daemon is dead")
+            self.said(error, os.strerror(failure))
+            self.end_jobs()
+            scene.catch_up()
+            took = scene.adopt_one_of(first, after, seconds=8)
+            scene.settle()
+            if took == 0:
+                self.again(step)
+            scene.use()
+        except Exception as problem:
+            scene.daemon.show_log()
+            raise AssertionError(f"step {at} ({where}), the call said {error}: {problem}") from problem
+        Space.done += reached
+
+    def said(self, error, what):
+        if error is None:
+            return
+        self.assertIsInstance(error, libvirt.libvirtError)
+        self.assertIn(what, str(error))
+        self.assertRegex(str(error), "/|domain '", "it does not say of what")
+
+    def test_no_space(self):
+        self.failing(errno.ENOSPC)
+
+    def test_broken_disk(self):
+        self.failing(errno.EIO)
+
+
+class Full(stoptest.Case):
+    """Images on a file system that fills up."""
+
+    @classmethod
+    def make(cls):
+        return stoptest.Scene(mount=ROOM)
+
+    def ballast(self, free):
+        path = os.path.join(self.scene.dir, "ballast")
+        info = os.statvfs(self.scene.dir)
+        size = info.f_bavail * info.f_frsize - free
+        with open(path, "wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, size)
+        self.scene.kept.add("ballast")
+
+    def lighten(self):
+        os.unlink(os.path.join(self.scene.dir, "ballast"))
+
+    def test_full(self):
+        scene = self.scene
+        for name, before, step in stoptest.operations():
+            if step[0] in ("define", "rename", "redefine"):
+                continue
+            _, _, after = self.count(before, step, stoptest.STEPS)
+            free, room = 0, False
+            while not room:
+                with self.subTest(operation=name, free=free):
+                    room = self.with_room(before, step, free, after)
+                free += PAGE if stoptest.LONG else 5 * PAGE
+                self.assertLess(free, ROOM, name)
+
+    def with_room(self, before, step, free, after):
+        """Whether it was enough."""
+        scene = self.scene
+        first = self.prepare(before, 0)
+        self.leave_images(step, first, after)
+        self.ballast(free)
+        for model in first, after:
+            model[1].add("ballast")
+        error = scene.during(lambda: self.operate(step), lambda: None)
+        try:
+            self.assertIsNone(scene.daemon.process.poll(), "the daemon is dead")
+            if error is not None:
+                self.assertIsInstance(error, libvirt.libvirtError)
+                self.assertRegex(str(error), "[Nn]o space|KiB left", str(error))
+            for model in first, after:
+                model[1].add("ballast")
+            self.lighten()
+            self.end_jobs()
+            scene.catch_up()
+            took = scene.adopt_one_of(first, after, seconds=8)
+            scene.settle()
+            if took == 0:
+                self.again(step)
+            scene.use()
+        except Exception as problem:
+            scene.daemon.show_log()
+            raise AssertionError(f"the call said {error}: {problem}") from problem
+        Full.done += 1
+        return error is None
+
+
+if __name__ == "__main__":
+    if qemutest.vireotest.USE_LIBVIRTD:
+        qemutest.skip_file("tests of Vireo's own driver")
+    if not os.path.exists(stoptest.LIBRARY):
+        sys.exit(f"{stoptest.LIBRARY} is not built")
+    if "--mounted" not in sys.argv:
+        can = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
+        if can:
+            os.execvp("unshare", ["unshare", "-m", sys.executable, "-B", *sys.argv, "--mounted"])
+        Full = unittest_skip = None
+        print("part of this is skipped: no mount namespace for " + FULL)
+    else:
+        sys.argv.remove("--mounted")
+    sys.stdout.reconfigure(line_buffering=True)
+    qemutest.main()

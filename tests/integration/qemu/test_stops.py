@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kill -9 of the daemon, of QEMU, and of both, at every step of every operation: each file that is replaced or removed,
+each program that is started, each command that QEMU gets, and while what is left over is merged. Afterwards it is all
+of the operation or nothing of it; every snapshot reads its own bytes, no file is lost or left, and the domain works.
+
+Some steps of each operation; VIREO_TEST_LONG=1: all of them. VIREO_TEST_ONLY=WORD: operations with that word."""
+import os
+import sys
+
+import qemutest
+import stoptest
+from imagetest import libvirt
+
+SAMPLES = 1    # of each operation and accident
+
+
+class Stops(stoptest.Case):
+    def accident(self, before, step, at, kill, after):
+        scene = self.scene
+        first = self.prepare(before, stoptest.STEPS, at)
+        self.leave_images(step, first, after)
+        error = scene.during(lambda: self.operate(step), lambda: [one() for one in kill])
+        reached = bool(scene.stops.reached)
+        self.assertTrue(error is None or isinstance(error, libvirt.libvirtError) or reached, error)
+        where = scene.name_of(at)
+        scene.disarm()
+        if scene.kill_daemon in kill and reached:
+            scene.conn.close()
+            scene.daemon.kill()
+            scene.start_daemon()
+        try:
+            qemutest.wait_until(scene.knows_guests, 20, "the end of QEMU is noticed")
+            self.assertIsNone(scene.daemon.process.poll(), "the daemon is dead")
+            took = scene.adopt_one_of(first, after)
+            scene.settle()
+            scene.use()
+            if took == 0:
+                self.again(step)
+        except Exception as problem:
+            scene.daemon.show_log()
+            raise AssertionError(f"step {at} ({where}), the call said {error}: {problem}") from problem
+        Stops.done += reached
+
+    def each(self, kill):
+        scene = self.scene
+        kill = [getattr(scene, "kill_" + one) for one in kill]
+        for name, before, step in stoptest.operations():
+            if scene.kill_guests in kill and before == stoptest.OFF:
+                continue
+            total, _, after = self.count(before, step, stoptest.STEPS)
+            with self.subTest(operation=name):
+                self.assertGreater(total, 0)
+            for at in stoptest.sample(total, SAMPLES):
+                with self.subTest(operation=name, step=at, of=total):
+                    self.accident(before, step, at, kill, after)
+
+    def test_daemon(self):
+        self.each(["daemon"])
+
+    def test_guest(self):
+        self.each(["guests"])
+
+    def test_both(self):
+        self.each(["guests", "daemon"])
+
+
+if __name__ == "__main__":
+    if qemutest.vireotest.USE_LIBVIRTD:
+        qemutest.skip_file("tests of Vireo's own driver")
+    if not os.path.exists(stoptest.LIBRARY):
+        sys.exit(f"{stoptest.LIBRARY} is not built")
+    sys.stdout.reconfigure(line_buffering=True)
+    qemutest.main()
