@@ -8,10 +8,24 @@
 #include "machine.h"
 #include "sidefile.h"
 
+/* Whether name is below of, which is in the tree. */
+static gboolean is_below(QemuDomain *dom, const char *name, const char *of)
+{
+    g_autofree char *at = g_strdup(name);
+
+    while (at && !g_str_equal(at, of)) {
+        g_autoptr(QemuSnap) snap = qemu_tree_find(dom->tree, at);
+
+        g_free(at);
+        at = snap ? g_strdup(qemu_snap_parent(snap)) : NULL;
+    }
+    return at != NULL;
+}
+
 static gboolean check_parent(QemuDomain *dom, const VireoDomainSnapshot *doc, GError **error)
 {
     const char *parent = doc->parent ? doc->parent->name : NULL;
-    g_autofree char *at = g_strdup(parent);
+    g_autoptr(QemuSnap) above = qemu_tree_find(dom->tree, parent), old = qemu_tree_find(dom->tree, doc->name);
 
     if (!parent)
         return TRUE;
@@ -21,25 +35,16 @@ static gboolean check_parent(QemuDomain *dom, const VireoDomainSnapshot *doc, GE
                     "snapshot '%s' cannot be its own parent", parent);
         return FALSE;
     }
-    for (guint steps = 0; at; steps++) {
-        g_autoptr(QemuSnap) snap = qemu_tree_find(dom->tree, at);
-
-        if (!snap && steps == 0) {
-            qemu_refuse(error, VIREO_ERR_INVALID_ARG,
-                        "redefine the parent first, or leave out <parent>",
-                        "snapshot '%s' names a parent '%s' that does not exist", doc->name, parent);
-            return FALSE;
-        }
-        if (g_str_equal(at, doc->name)) {
-            qemu_refuse(error, VIREO_ERR_INVALID_ARG,
-                        "another parent: one that is not among its descendants",
-                        "parent '%s' of snapshot '%s' is below it", parent, doc->name);
-            return FALSE;
-        }
-        g_free(at);
-        at = snap ? g_strdup(qemu_snap_parent(snap)) : NULL;
+    if (!above) {
+        qemu_refuse(error, VIREO_ERR_INVALID_ARG, "redefine the parent first, or leave out <parent>",
+                    "snapshot '%s' names a parent '%s' that does not exist", doc->name, parent);
+        return FALSE;
     }
-    return TRUE;
+    if (!old || !is_below(dom, parent, doc->name)) /* nothing is below a new one */
+        return TRUE;
+    qemu_refuse(error, VIREO_ERR_INVALID_ARG, "another parent: one that is not among its descendants",
+                "parent '%s' of snapshot '%s' is below it", parent, doc->name);
+    return FALSE;
 }
 
 static gboolean is_online(VireoDomainSnapshotState state)
