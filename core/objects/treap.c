@@ -149,6 +149,14 @@ gpointer vireo_treap_find(const VireoTreap *set, gconstpointer key, VireoTreapOr
     return NULL;
 }
 
+void vireo_treap_each(const VireoTreap *set, void (*fn)(gpointer item, gpointer opaque), gpointer opaque)
+{
+    for (; set; set = set->right) {
+        vireo_treap_each(set->left, fn, opaque);
+        fn(set->item, opaque);
+    }
+}
+
 gpointer vireo_treap_from(const VireoTreap *set, gconstpointer key, VireoTreapOrder order)
 {
     gpointer found = NULL;

@@ -33,5 +33,7 @@ VireoTreap *vireo_treap_drop(VireoTreap *set, gconstpointer key, VireoTreapOrder
 
 /* Borrowed; NULL: there is none. */
 gpointer vireo_treap_find(const VireoTreap *set, gconstpointer key, VireoTreapOrder order);
+/* In order. */
+void vireo_treap_each(const VireoTreap *set, void (*fn)(gpointer item, gpointer opaque), gpointer opaque);
 /* The first item that is not before key. */
 gpointer vireo_treap_from(const VireoTreap *set, gconstpointer key, VireoTreapOrder order);

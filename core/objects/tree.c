@@ -359,30 +359,87 @@ static gboolean selected(const VireoTreeNode *node, gboolean is_leaf, guint32 fi
            passes(filter, internal | external, places) && passes(filter, states, state_bit(node));
 }
 
+/* ---- lists ---- */
+
+typedef struct {
+    guint64 parent;
+    const Item *item;
+} Row;
+
+static void add_row(gpointer item, gpointer rows)
+{
+    g_array_append_vals(rows, &(Row){ ((const Item *)item)->parent, item }, 1);
+}
+
+/* Where the children of that number begin. */
+static guint first_of(const GArray *rows, guint64 parent)
+{
+    guint low = 0, high = rows->len;
+
+    while (low < high) {
+        guint middle = low + (high - low) / 2;
+
+        if (g_array_index(rows, Row, middle).parent < parent)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static gboolean is_child(const GArray *rows, guint at, guint64 parent)
+{
+    return at < rows->len && g_array_index(rows, Row, at).parent == parent;
+}
+
+/* All below that number: with the whole tree in one piece, as the way down to each child is longer. */
+static void select_deep(const VireoTree *tree, guint64 top, guint32 filter, GPtrArray *found)
+{
+    g_autoptr(GArray) rows = g_array_sized_new(FALSE, FALSE, sizeof(Row), tree->n);
+    g_autoptr(GArray) above = g_array_new(FALSE, FALSE, sizeof(guint)); /* rows whose siblings are still to come */
+    guint at;
+
+    vireo_treap_each(tree->by_parent, add_row, rows);
+    at = first_of(rows, top);
+    if (!is_child(rows, at, top))
+        return;
+    for (;;) {
+        const Item *item = g_array_index(rows, Row, at).item;
+        guint child = first_of(rows, item->seq);
+        gboolean is_leaf = !is_child(rows, child, item->seq);
+
+        if (selected(&item->node, is_leaf, filter))
+            g_ptr_array_add(found, (gpointer)&item->node);
+        if (!is_leaf) {
+            g_array_append_val(above, at);
+            at = child;
+            continue;
+        }
+        while (!is_child(rows, at + 1, g_array_index(rows, Row, at).parent)) {
+            if (!above->len)
+                return;
+            at = g_array_index(above, guint, above->len - 1);
+            g_array_set_size(above, above->len - 1);
+        }
+        at++;
+    }
+}
+
 GPtrArray *vireo_tree_select(const VireoTree *tree, const VireoTreeNode *from, gboolean deep,
                              guint32 filter)
 {
     GPtrArray *found = g_ptr_array_new();
-    g_autoptr(GPtrArray) above = g_ptr_array_new(); /* whose siblings are still to come */
-    const Item *item = tree ? child_from(tree, from ? item_of(from)->seq : 0, 0) : NULL;
+    guint64 top = from ? item_of(from)->seq : 0;
 
-    while (item) {
-        const Item *child = child_from(tree, item->seq, 0);
-
-        if (selected(&item->node, !child, filter))
-            g_ptr_array_add(found, (gpointer)&item->node);
-        if (deep && child) {
-            g_ptr_array_add(above, (gpointer)item);
-            item = child;
-            continue;
-        }
-        item = child_from(tree, item->parent, item->seq + 1);
-        while (!item && above->len) {
-            const Item *up = g_ptr_array_steal_index(above, above->len - 1);
-
-            item = child_from(tree, up->parent, up->seq + 1);
-        }
+    if (!tree)
+        return found;
+    if (deep) {
+        select_deep(tree, top, filter, found);
+        return found;
     }
+    for (const Item *item = child_from(tree, top, 0); item; item = child_from(tree, top, item->seq + 1))
+        if (selected(&item->node, !child_from(tree, item->seq, 0), filter))
+            g_ptr_array_add(found, (gpointer)&item->node);
     return found;
 }
 

@@ -49,8 +49,12 @@ static int list_all(VireoConn *conn, vireo_call *call, const VireoTarget *target
     if (nodes->len > field->limit)
         return vireo_call_fail(call, VIREO_ERR_RPC, "%u are more than the protocol can list (%u)", nodes->len,
                                field->limit);
-    for (guint i = 0; i < nodes->len; i++)
-        fill(call, &refs[i], target, nodes->pdata[i]);
+    for (guint i = 0; i < nodes->len; i++) {
+        if (i == 0)
+            fill(call, &refs[0], target, nodes->pdata[0]);
+        refs[i].dom = refs[0].dom;
+        refs[i].name = vireo_arena_strdup(call->arena, ((const VireoTreeNode *)nodes->pdata[i])->name);
+    }
     *list = (VireoWireArray){ nodes->len, refs };
     return VIREO_OK;
 }
