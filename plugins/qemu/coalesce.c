@@ -18,14 +18,17 @@ typedef struct {
     QemuDomain *dom;
     gint64 not_before;
     guint tries;
+    gboolean busy;  /* a thread has it; otherwise it waits */
+    gboolean again; /* asked for meanwhile */
 } Entry;
 
 struct QemuCoalescer {
     GMutex lock;
     GCond changed;
-    GQueue queue; /* Entry */
-    gboolean stop;
-    GThread *thread;
+    GQueue queue; /* Entry: one for each domain, until nothing is left to do there */
+    gboolean started, stop;
+    GPtrArray *threads; /* GThread; begun when there is work for them */
+    guint most, idle;
 };
 
 typedef enum { DONE, MORE, LATER, FAILED } Outcome;
@@ -207,6 +210,8 @@ static Outcome one_image(QemuDomain *dom)
         return points;
     qemu_plan_collect(graph, plan, 0);
     if (!plan->steps->len)
+        qemu_plan_shorten(graph, plan, (guint)dom->space->driver->config.shorten_above);
+    if (!plan->steps->len)
         return DONE;
     const QemuStep *step = qemu_plan_step(plan, 0);
     QemuWork work = { .dom = dom, .qmp = qmp, .plan = plan };
@@ -241,119 +246,125 @@ static Outcome collect(QemuDomain *dom)
     return outcome;
 }
 
-/* ---- the thread ----------------------------------------------------------------------- */
+/* ---- the threads ---------------------------------------------------------------------- */
 
 static void entry_free(Entry *entry)
 {
     qemu_domain_unref(entry->dom);
     g_free(entry);
 }
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Entry, entry_free)
 
-/* The first that is due; NULL: the driver ends. Waits. */
+/* The first that is due, to be settled; NULL: the driver ends. Waits. With the lock held. */
 static Entry *next(QemuCoalescer *this)
 {
-    Entry *found = NULL;
-
-    g_mutex_lock(&this->lock);
-    while (!this->stop && !found) {
+    while (!this->stop) {
         gint64 now = g_get_monotonic_time(), soonest = G_MAXINT64;
 
-        for (GList *link = this->queue.head; link && !found; link = link->next) {
+        for (GList *link = this->queue.head; link; link = link->next) {
             Entry *entry = link->data;
 
-            soonest = MIN(soonest, entry->not_before);
+            if (entry->busy)
+                continue;
             if (entry->not_before <= now) {
-                g_queue_delete_link(&this->queue, link);
-                found = entry;
-                break;
+                entry->busy = TRUE;
+                return entry;
             }
+            soonest = MIN(soonest, entry->not_before);
         }
-        if (!found && soonest == G_MAXINT64)
+        this->idle++;
+        if (soonest == G_MAXINT64)
             g_cond_wait(&this->changed, &this->lock);
-        else if (!found)
+        else
             g_cond_wait_until(&this->changed, &this->lock, soonest);
+        this->idle--;
     }
-    g_mutex_unlock(&this->lock);
-    return found;
+    return NULL;
 }
 
-static void enqueue(QemuCoalescer *this, QemuDomain *dom, gint64 delay, guint tries)
+/* Behind all others, so that each domain gets its turn. With the lock held. */
+static void settle(QemuCoalescer *this, Entry *entry, Outcome outcome)
 {
-    gint64 due = g_get_monotonic_time() + delay;
+    gboolean over = outcome == DONE || (outcome == FAILED && entry->tries >= TRIES_MAX);
+    gint64 delay = outcome == LATER ? AGAIN_US : 0;
 
-    g_mutex_lock(&this->lock);
-    for (GList *link = this->queue.head; link; link = link->next) {
-        Entry *entry = link->data;
-
-        if (entry->dom != dom)
-            continue;
-        entry->not_before = MIN(entry->not_before, due);
-        entry->tries = MIN(entry->tries, tries);
-        dom = NULL;
-        break;
+    g_queue_remove(&this->queue, entry);
+    if (over && !entry->again) {
+        entry_free(entry);
+        return;
     }
-    if (dom) {
-        Entry *entry = g_new0(Entry, 1);
-
-        entry->dom = qemu_domain_ref(dom);
-        entry->not_before = due;
-        entry->tries = tries;
-        g_queue_push_tail(&this->queue, entry);
-    }
-    g_cond_signal(&this->changed);
-    g_mutex_unlock(&this->lock);
+    if (outcome == FAILED)
+        delay = (gint64)RETRY_US << entry->tries++;
+    if (outcome == MORE || outcome == DONE)
+        entry->tries = 0;
+    if (entry->again)
+        delay = 0;
+    entry->busy = entry->again = FALSE;
+    entry->not_before = g_get_monotonic_time() + delay;
+    g_queue_push_tail(&this->queue, entry);
 }
 
 static gpointer work(gpointer opaque)
 {
     QemuCoalescer *this = opaque;
+    Entry *entry;
 
-    for (;;) {
-        g_autoptr(Entry) entry = next(this);
-
-        if (!entry)
-            return NULL;
-        switch (collect(entry->dom)) {
-        case MORE:
-            enqueue(this, entry->dom, 0, 0);
-            break;
-        case LATER:
-            enqueue(this, entry->dom, AGAIN_US, entry->tries);
-            break;
-        case FAILED:
-            if (entry->tries < TRIES_MAX)
-                enqueue(this, entry->dom, (gint64)RETRY_US << entry->tries, entry->tries + 1);
-            break;
-        case DONE:
-            break;
-        }
+    g_mutex_lock(&this->lock);
+    while ((entry = next(this))) {
+        g_mutex_unlock(&this->lock);
+        Outcome outcome = collect(entry->dom);
+        g_mutex_lock(&this->lock);
+        settle(this, entry, outcome);
     }
+    g_mutex_unlock(&this->lock);
+    return NULL;
 }
 
-QemuCoalescer *qemu_coalescer_new(void)
+/* One thread more when all have work. With the lock held. */
+static void wake(QemuCoalescer *this)
+{
+    if (this->started && !this->stop && !this->idle && this->threads->len < this->most)
+        g_ptr_array_add(this->threads, g_thread_new("qemu-coalescer", work, this));
+    g_cond_signal(&this->changed);
+}
+
+static Entry *entry_of(QemuCoalescer *this, QemuDomain *dom)
+{
+    for (GList *link = this->queue.head; link; link = link->next)
+        if (((Entry *)link->data)->dom == dom)
+            return link->data;
+    return NULL;
+}
+
+QemuCoalescer *qemu_coalescer_new(guint most)
 {
     QemuCoalescer *this = g_new0(QemuCoalescer, 1);
 
     g_mutex_init(&this->lock);
     g_cond_init(&this->changed);
     g_queue_init(&this->queue);
+    this->threads = g_ptr_array_new();
+    this->most = most ? most : g_get_num_processors();
     return this;
 }
 
 void qemu_coalescer_start(QemuCoalescer *this)
 {
-    this->thread = g_thread_new("qemu-coalescer", work, this);
+    g_mutex_lock(&this->lock);
+    this->started = TRUE;
+    for (guint i = 0; i < this->queue.length && i < this->most; i++)
+        wake(this);
+    g_mutex_unlock(&this->lock);
 }
 
 void qemu_coalescer_free(QemuCoalescer *this)
 {
     g_mutex_lock(&this->lock);
     this->stop = TRUE;
-    g_cond_signal(&this->changed);
+    g_cond_broadcast(&this->changed);
     g_mutex_unlock(&this->lock);
-    if (this->thread)
-        g_thread_join(this->thread);
+    for (guint i = 0; i < this->threads->len; i++)
+        g_thread_join(this->threads->pdata[i]);
+    g_ptr_array_unref(this->threads);
     g_queue_clear_full(&this->queue, (GDestroyNotify)entry_free);
     g_mutex_clear(&this->lock);
     g_cond_clear(&this->changed);
@@ -362,7 +373,21 @@ void qemu_coalescer_free(QemuCoalescer *this)
 
 void qemu_coalesce(QemuDomain *dom)
 {
-    enqueue(dom->space->driver->coalescer, dom, 0, 0);
+    QemuCoalescer *this = dom->space->driver->coalescer;
+    Entry *entry;
+
+    g_mutex_lock(&this->lock);
+    entry = entry_of(this, dom);
+    if (!entry) {
+        entry = g_new0(Entry, 1);
+        entry->dom = qemu_domain_ref(dom);
+        g_queue_push_tail(&this->queue, entry);
+    }
+    entry->again = entry->busy;
+    entry->not_before = 0;
+    entry->tries = 0;
+    wake(this);
+    g_mutex_unlock(&this->lock);
 }
 
 void qemu_coalesce_rest(QemuDomain *dom)

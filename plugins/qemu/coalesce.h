@@ -3,14 +3,15 @@
 
 #include "driver.h"
 
-/* What deleted snapshots leave behind is merged and removed in the background: one thread per driver,
- * one image at a time. Whatever else is to be done to a domain comes first: the work is cut short for
- * it and taken up again afterwards, where it was. */
+/* What deleted snapshots leave behind is merged and removed in the background: a few domains at once, by
+ * turns, and of each domain one image after the other. Whatever else is to be done to a domain comes
+ * first: the work is cut short for it and taken up again afterwards, where it was. */
 
-QemuCoalescer *qemu_coalescer_new(void);
+/* most: domains at once; 0: as many as there are processors. */
+QemuCoalescer *qemu_coalescer_new(guint most);
 /* Before, whatever is to be done waits. */
 void qemu_coalescer_start(QemuCoalescer *coalescer);
-/* Ends the thread; what it was doing is cut short. */
+/* Ends the threads; what they were doing is cut short. */
 void qemu_coalescer_free(QemuCoalescer *coalescer);
 /* Soon, and again until nothing is left to do or the client's wish is to stop. */
 void qemu_coalesce(QemuDomain *dom);

@@ -129,6 +129,9 @@ void qemu_config_load(QemuDriver *driver)
     config->vnc_port_max = number_key(driver, "vnc", "port_max", 65535);
     config->overlay_dir = text_key(driver, "snapshots", "overlay_dir", NULL);
     config->backup_tls_dir = text_key(driver, "backup", "tls_dir", NULL);
+    config->merge_jobs = number_key(driver, "snapshots", "merge_jobs", 0);
+    config->chain_limit = number_key(driver, "snapshots", "chain_limit", 200);
+    config->shorten_above = number_key(driver, "snapshots", "shorten_above", 50);
     choose_user(driver);
 }
 

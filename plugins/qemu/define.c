@@ -8,10 +8,11 @@
 
 #include "blockjob.h"
 #include "checkpoint.h"
+#include "coalesce.h"
+#include "engine.h"
 #include "firmware.h"
 #include "kit/file.h"
 #include "launch.h"
-#include "engine.h"
 #include "snapshot.h"
 #include "tell.h"
 
@@ -94,6 +95,8 @@ int qemu_domain_define_xml_flags(void *handle, vireo_call *call,
                                   VIREO_DOMAIN_EVENT_DEFINED_UPDATED);
     else
         qemu_domain_publish(dom);
+    if (fresh)
+        qemu_coalesce_rest(dom); /* what one of its uuid left */
     qemu_domain_fill_ref(dom, call, &ret->dom);
     return VIREO_OK;
 }
@@ -159,7 +162,7 @@ static gboolean undefine(QemuDomain *dom, guint flags, QemuTell *tell, GError **
     if (!active && (!qemu_tree_remove_all(dom, error) || !qemu_checkpoints_remove_all(dom, error)))
         return FALSE;
     if (!active)
-        qemu_files_drop(dom);
+        qemu_files_leave(dom);
     return qemu_domain_unstore(dom, error);
 }
 

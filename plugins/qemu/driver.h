@@ -35,6 +35,9 @@ typedef struct {
     int start_timeout_s;
     char *overlay_dir;     /* new images of disks that are no files; NULL: none is made */
     char *backup_tls_dir;  /* certificates of the server of pull backups; NULL: none */
+    int merge_jobs;        /* domains whose images are merged at once; 0: one per processor */
+    int chain_limit;       /* images based on each other, beyond which no snapshot adds one */
+    int shorten_above;     /* a longer chain is shortened even where that copies data twice */
 } QemuConfig;
 
 struct QemuDriver {

@@ -22,8 +22,16 @@ char *qemu_point_note(const char *image, const char *tag);
 char *qemu_point_read(const char *note, const char **image);
 /* What the snapshot says it made is its owner's from now on: never unlinked. */
 gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error);
-/* Whatever was known is forgotten; the files stay. */
-void qemu_files_drop(QemuDomain *dom);
+/* The domain goes. The files stay; those that were to be merged or removed, and have not been yet, stay noted
+ * down under its name, for a domain of the same uuid or for whoever looks after them. */
+void qemu_files_leave(QemuDomain *dom);
+/* A file that a domain which is not there any more left so. */
+typedef struct {
+    char *domain, *uuid, *path;
+} QemuLeftover;
+void qemu_leftover_free(gpointer leftover);
+/* Those of a space that still are there (QemuLeftover); what has gone is forgotten. */
+GPtrArray *qemu_files_unowned(QemuSpace *space);
 void qemu_files_free(QemuFiles *files);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuFiles, qemu_files_free)
 /* A path as files are told apart: without links. NULL: there is no such file. Caller frees. */

@@ -8,7 +8,7 @@
 #include "images.h"
 #include "sidefile.h"
 
-#define DEPTH_MAX 200
+#define DEPTH_MAX 2000 /* a loop, most probably */
 #define SCAN_MAX 10000
 
 typedef struct {
@@ -69,8 +69,9 @@ static gboolean add_chain(Build *build, const char *path, gboolean raw, guint de
     if (qemu_graph_has(build->graph, path))
         return TRUE;
     if (depth > DEPTH_MAX) {
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "more than %d images are based on each other "
-                   "(%s)", DEPTH_MAX, path);
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED,
+                   "more than %d images are based on each other, or one on itself (%s): that is set right "
+                   "with qemu-img rebase", DEPTH_MAX, path);
         return FALSE;
     }
     g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, TRUE, error);

@@ -86,7 +86,7 @@ gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error
         return TRUE;
     }
     g_autoptr(JsonObject) object =
-        vireo_json_new('a', "owned", set_array(files->owned), 'a', "released",
+        vireo_json_new('s', "domain", dom->name, 'a', "owned", set_array(files->owned), 'a', "released",
                        set_array(files->released), 'a', "kept", set_array(files->kept), 'a', "bases",
                        set_array(files->bases), 'a', "points", set_array(files->points), 0);
     g_autofree char *text = vireo_json_text(object);
@@ -135,12 +135,94 @@ gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error
     return qemu_files_save(dom, files, error);
 }
 
-void qemu_files_drop(QemuDomain *dom)
-{
-    qemu_quiesce_drop(dom);
-    g_autofree char *key = files_key(dom);
+/* ---- of domains that have gone ------------------------------------------------------------ */
 
-    dom->space->driver->host->state_drop(dom->space->driver->core, key);
+static void keep_present(GHashTable *set)
+{
+    GHashTableIter iter;
+    gpointer path;
+
+    g_hash_table_iter_init(&iter, set);
+    while (g_hash_table_iter_next(&iter, &path, NULL))
+        if (!g_file_test(path, G_FILE_TEST_EXISTS))
+            g_hash_table_iter_remove(&iter);
+}
+
+void qemu_files_leave(QemuDomain *dom)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autoptr(QemuFiles) files = qemu_files_load(dom);
+    guint left;
+
+    qemu_quiesce_drop(dom);
+    g_hash_table_remove_all(files->owned);
+    g_hash_table_remove_all(files->kept);
+    g_hash_table_remove_all(files->bases);
+    keep_present(files->released);
+    left = g_hash_table_size(files->released);
+    if (!qemu_files_save(dom, files, NULL) || !left)
+        return;
+    driver->host->log(driver->core, VIREO_LOG_WARNING, dom->space->uri,
+                      "domain '%s' goes before %u images that no snapshot needs were merged; they stay: a "
+                      "domain with its uuid (%s) on the same images takes that up again",
+                      dom->name, left, dom->uuid_text);
+}
+
+typedef struct {
+    QemuSpace *space;
+    GPtrArray *found, *empty; /* QemuLeftover; keys */
+} Unowned;
+
+void qemu_leftover_free(gpointer data)
+{
+    QemuLeftover *leftover = data;
+
+    g_free(leftover->domain);
+    g_free(leftover->uuid);
+    g_free(leftover->path);
+    g_free(leftover);
+}
+
+static void unowned_read(const char *key, const void *data, size_t len, void *opaque)
+{
+    Unowned *unowned = opaque;
+    const char *uuid = strrchr(key, '/') + 1;
+    guint8 bytes[16];
+    g_autoptr(QemuDomain) owner =
+        vireo_model_uuid_parse(uuid, bytes) ? qemu_domain_by_uuid(unowned->space, bytes) : NULL;
+    g_autoptr(JsonObject) saved = owner ? NULL : vireo_json_parse(data, (gssize)len, NULL);
+    JsonArray *released = vireo_json_array(saved, "released");
+    guint before = unowned->found->len;
+
+    if (owner)
+        return;
+    for (guint i = 0; i < vireo_json_length(released); i++) {
+        const char *path = json_array_get_string_element(released, i);
+        QemuLeftover *leftover;
+
+        if (!g_file_test(path, G_FILE_TEST_EXISTS))
+            continue;
+        leftover = g_new0(QemuLeftover, 1);
+        leftover->domain = g_strdup(vireo_json_string(saved, "domain"));
+        leftover->uuid = g_strdup(uuid);
+        leftover->path = g_strdup(path);
+        g_ptr_array_add(unowned->found, leftover);
+    }
+    if (unowned->found->len == before)
+        g_ptr_array_add(unowned->empty, g_strdup(key));
+}
+
+GPtrArray *qemu_files_unowned(QemuSpace *space)
+{
+    const struct vireo_host *host = space->driver->host;
+    g_autofree char *prefix = g_strdup_printf("images/%s/", space->key);
+    g_autoptr(GPtrArray) empty = g_ptr_array_new_with_free_func(g_free);
+    Unowned unowned = { space, g_ptr_array_new_with_free_func(qemu_leftover_free), empty };
+
+    host->state_each(space->driver->core, prefix, unowned_read, &unowned);
+    for (guint i = 0; i < empty->len; i++)
+        host->state_drop(space->driver->core, empty->pdata[i]);
+    return unowned.found;
 }
 
 char *qemu_real_path(const char *path)

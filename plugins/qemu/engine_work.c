@@ -234,6 +234,23 @@ static gboolean note_files(const QemuWork *work, GError **error)
     return qemu_files_save(work->dom, files, error);
 }
 
+/* A chain that the coalescer is to look at, although nothing is to be collected. */
+static gboolean is_too_long(const QemuWork *work)
+{
+    guint above = (guint)work->dom->space->driver->config.shorten_above;
+    g_autoptr(QemuDef) now = qemu_domain_current(work->dom);
+    g_autoptr(GPtrArray) released =
+        work->after ? qemu_graph_files(work->after, QEMU_FILE_OWNED | QEMU_FILE_RELEASED) : NULL;
+
+    for (guint i = 0; released && released->len && now && i < now->doc->devices->disks.n; i++) {
+        g_autofree char *real = qemu_real_path(qemu_disk_path(now->doc->devices->disks.items[i]));
+
+        if (real && qemu_graph_depth(work->after, real) > above)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 /* Nothing is lost when collecting stops in the middle: what is left over is known as released. */
 static gboolean finish(QemuWork *work, GError **error)
 {
@@ -265,7 +282,7 @@ static gboolean finish(QemuWork *work, GError **error)
                           failure->message);
     }
     journal_end(work->dom);
-    if (more)
+    if (more || is_too_long(work))
         qemu_coalesce(work->dom);
     return TRUE;
 }

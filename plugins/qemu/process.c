@@ -526,7 +526,7 @@ void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
     qemu_blockjobs_ended(dom);
     tidy_up(dom, qmp, pidfd, watch);
     if (transient) {
-        qemu_files_drop(dom);
+        qemu_files_leave(dom);
         qemu_checkpoints_remove_all(dom, NULL);
         qemu_tree_remove_all(dom, NULL); /* they are a transient domain's only as long as it runs */
         qemu_domain_forget(dom);

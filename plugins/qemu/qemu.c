@@ -107,7 +107,7 @@ static int qemu_init(const struct vireo_host *host, vireo_core *core, void **sel
     if (driver->no_user)
         host->log(core, VIREO_LOG_WARNING, "config", "no guest can be started: %s",
                   driver->no_user);
-    driver->coalescer = qemu_coalescer_new();
+    driver->coalescer = qemu_coalescer_new((guint)driver->config.merge_jobs);
     qemu_image_recall(driver);
     open_space(driver, "qemu:///system");
     g_auto(GStrv) uris = qemu_live_uris(driver);

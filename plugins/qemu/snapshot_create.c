@@ -145,6 +145,29 @@ static gboolean check_standing(const QemuRequest *request, guint flags, GError *
     return FALSE;
 }
 
+/* Every start of the guest opens all of a chain. */
+static gboolean check_chains(QemuDomain *dom, const QemuGraph *graph, const QemuRequest *request,
+                             GError **error)
+{
+    guint limit = (guint)dom->space->driver->config.chain_limit;
+
+    for (guint i = 0; i < request->disks->len; i++) {
+        const QemuSnapDisk *disk = &g_array_index(request->disks, QemuSnapDisk, i);
+        const char *top = qemu_graph_held(graph, QEMU_HOLD_ACTIVE, "", disk->slot, NULL);
+        guint depth = top ? qemu_graph_depth(graph, top) : 0;
+
+        if (disk->kind != QEMU_SNAP_EXTERNAL || depth < limit)
+            continue;
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+                   "disk '%s' of domain '%s' consists of %u images based on each other, and 'chain_limit' in "
+                   "[snapshots] of qemu.conf allows %u: delete snapshots that are not needed any more "
+                   "(snapshot-delete), or take this one inside the image (snapshot='internal')",
+                   disk->slot, dom->name, depth, limit);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean carry_out(QemuWork *work, const QemuRequest *request, const VireoDomain *machine,
                           guint flags, GError **error)
 {
@@ -249,7 +272,8 @@ static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc
                       .keep = doc, .tell = tell };
     if (tell)
         tell_guest(tell, dom, request, flags);
-    return graph && carry_out(&work, request, machine->doc, flags, error);
+    return graph && check_chains(dom, graph, request, error) &&
+           carry_out(&work, request, machine->doc, flags, error);
 }
 
 static gboolean redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags, QemuTell *tell,

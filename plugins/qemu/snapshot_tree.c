@@ -2,6 +2,7 @@
 /* A domain's snapshots: one XML file each, and one that names the current. */
 #include "snapshot.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -322,17 +323,31 @@ gboolean qemu_tree_set_current(QemuDomain *dom, const char *name, GError **error
     return TRUE;
 }
 
+/* The children of name, in no particular order. */
+static GPtrArray *children_of(QemuTree *tree, const char *name)
+{
+    GPtrArray *children = snap_array();
+    GHashTableIter iter;
+    gpointer snap;
+
+    g_mutex_lock(&tree->lock);
+    g_hash_table_iter_init(&iter, tree->snaps);
+    while (g_hash_table_iter_next(&iter, NULL, &snap))
+        if (!g_strcmp0(qemu_snap_parent(snap), name))
+            g_ptr_array_add(children, qemu_snap_ref(snap));
+    g_mutex_unlock(&tree->lock);
+    return children;
+}
+
 static gboolean hand_over_children(QemuDomain *dom, const char *name, const char *parent,
                                    GError **error)
 {
-    g_autoptr(GPtrArray) all = sorted_all(dom->tree);
+    g_autoptr(GPtrArray) children = children_of(dom->tree, name);
 
-    for (guint i = 0; i < all->len; i++) {
-        const QemuSnap *child = all->pdata[i];
-
-        if (g_strcmp0(qemu_snap_parent(child), name))
-            continue;
+    for (guint i = 0; i < children->len; i++) {
+        const QemuSnap *child = children->pdata[i];
         VireoDomainSnapshot *doc = vireo_domain_snapshot_copy(child->doc);
+
         g_clear_pointer(&doc->parent, vireo_domain_snapshot_parent_free);
         if (parent) {
             doc->parent = g_new0(VireoDomainSnapshotParent, 1);
@@ -366,14 +381,35 @@ gboolean qemu_tree_remove(QemuDomain *dom, const char *name, GError **error)
     return TRUE;
 }
 
+/* Not on disk until another file of its directory is removed by the other function. */
+static gboolean unlink_now(const char *path, GError **error)
+{
+    if (unlink(path) == 0 || errno == ENOENT)
+        return TRUE;
+    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot remove %s: %s", path, g_strerror(errno));
+    return FALSE;
+}
+
+/* Leaves first, so that what is left when it is cut short is a tree. */
 gboolean qemu_tree_remove_all(QemuDomain *dom, GError **error)
 {
     g_autoptr(GPtrArray) all = qemu_tree_below(dom->tree, NULL);
     g_autofree char *dir = tree_path(dom, NULL);
 
-    for (guint i = 0; i < all->len; i++)
-        if (!qemu_tree_remove(dom, ((QemuSnap *)all->pdata[i])->doc->name, error))
+    if (!qemu_tree_set_current(dom, NULL, error))
+        return FALSE;
+    for (guint i = 0; i < all->len; i++) {
+        const char *name = ((QemuSnap *)all->pdata[i])->doc->name;
+        g_autofree char *path = snap_path(dom, name);
+        gboolean last = i + 1 == all->len;
+
+        if (!(last ? vireo_file_remove(path, error) : unlink_now(path, error)))
             return FALSE;
+        g_mutex_lock(&dom->tree->lock);
+        note_change(dom->tree, name);
+        g_hash_table_remove(dom->tree->snaps, name);
+        g_mutex_unlock(&dom->tree->lock);
+    }
     rmdir(dir);
     return TRUE;
 }

@@ -136,6 +136,20 @@ static QemuSpace *space_new(QemuDriver *driver, const char *uri, const char *nam
     return space;
 }
 
+/* What domains that are gone left unmerged. */
+static void tell_leftovers(QemuSpace *space)
+{
+    g_autoptr(GPtrArray) left = qemu_files_unowned(space);
+
+    for (guint i = 0; i < left->len; i++) {
+        const QemuLeftover *file = left->pdata[i];
+
+        space->driver->host->log(space->driver->core, VIREO_LOG_INFO, space->uri,
+                                 "%s was left by domain '%s' (%s), which is not there any more", file->path,
+                                 file->domain ? file->domain : "", file->uuid);
+    }
+}
+
 static void space_load(QemuSpace *space)
 {
     load_definitions(space);
@@ -155,6 +169,7 @@ static void space_load(QemuSpace *space)
         qemu_checkpoints_publish(dom);
     }
     qemu_live_recover_begin(space->driver);
+    tell_leftovers(space);
 }
 
 QemuSpace *qemu_space_open(QemuDriver *driver, const char *uri, GError **error)

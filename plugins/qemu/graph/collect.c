@@ -145,6 +145,40 @@ void qemu_plan_collect(QemuGraph *graph, QemuPlan *plan, guint flags)
         continue;
 }
 
+/* ---- chains that are too long --------------------------------------------------- */
+
+/* An image that the present needs, of which others need what is below it too; the smallest. */
+static QemuNode *to_shorten(QemuNode *top)
+{
+    QemuNode *best = NULL;
+
+    for (QemuNode *node = top; node->backing; node = node->backing) {
+        const QemuNode *below = node->backing;
+
+        if (is_free(below) && (below->flags & QEMU_FILE_OWNED) && below->children->len > 1 &&
+            can_take(node) && (!best || below->bytes < best->backing->bytes))
+            best = node;
+    }
+    return best;
+}
+
+void qemu_plan_shorten(QemuGraph *graph, QemuPlan *plan, guint above)
+{
+    QemuHolder *active = qemu_graph_holder(graph, QEMU_HOLD_ACTIVE, "");
+
+    for (guint i = 0; active && i < active->refs->len; i++) {
+        QemuNode *top = ((QemuRef *)active->refs->pdata[i])->node, *node;
+
+        if (qemu_graph_depth(graph, top->path) <= above || !(node = to_shorten(top)))
+            continue;
+        QemuNode *below = node->backing, *stays = below->backing;
+        qemu_plan_add(plan, QEMU_STEP_PULL, node->path, stays ? stays->path : NULL, NULL, NULL,
+                      below->bytes);
+        node->bytes += below->bytes;
+        qemu_node_rebase(node, stays);
+    }
+}
+
 /* ---- delete --------------------------------------------------------------------- */
 
 /* The internal snapshots that only this one referred to. One in an image that others read stays. */

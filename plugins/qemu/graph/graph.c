@@ -282,6 +282,15 @@ const char *qemu_graph_held(const QemuGraph *graph, QemuHoldKind kind, const cha
     return ref ? ref->node->path : NULL;
 }
 
+guint qemu_graph_depth(const QemuGraph *graph, const char *path)
+{
+    guint depth = 0;
+
+    for (const QemuNode *node = qemu_graph_node(graph, path); node; node = node->backing)
+        depth++;
+    return depth;
+}
+
 gboolean qemu_node_shared(const QemuNode *node)
 {
     if (node->outside)

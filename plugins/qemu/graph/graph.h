@@ -54,6 +54,8 @@ guint qemu_graph_flags(const QemuGraph *graph, const char *path);
 /* The file a holder's slot refers to, NULL: none. */
 const char *qemu_graph_held(const QemuGraph *graph, QemuHoldKind kind, const char *name,
                             const char *slot, const char **tag);
+/* How many images it is made of, itself included; 0: it is not known. */
+guint qemu_graph_depth(const QemuGraph *graph, const char *path);
 /* Whether something outside reads the image, directly or from above. */
 gboolean qemu_graph_is_shared(const QemuGraph *graph, const char *path);
 /* Why a file stays although it was given up: who needs it, or what keeps it from being merged. NULL: nothing

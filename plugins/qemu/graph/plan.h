@@ -103,6 +103,9 @@ void qemu_plan_forget(QemuGraph *graph, QemuPlan *plan, const char *const *names
 void qemu_plan_drop_point(QemuGraph *graph, QemuPlan *plan, const char *path, const char *tag);
 /* Released files: gone, merged or left as hidden nodes. */
 void qemu_plan_collect(QemuGraph *graph, QemuPlan *plan, guint flags);
+/* After collecting: the present's chains with more than so many images lose a released one that several are based
+ * on, one each. It is copied into the side of the present, and stays for the others. */
+void qemu_plan_shorten(QemuGraph *graph, QemuPlan *plan, guint above);
 
 typedef struct {
     const char *name; /* the snapshot */

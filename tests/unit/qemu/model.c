@@ -655,6 +655,14 @@ gboolean model_revert(Model *model, ModelWay *way, const char *name, gboolean di
     return done;
 }
 
+gboolean model_shorten(Model *model, ModelWay *way, guint above)
+{
+    g_autoptr(QemuGraph) graph = model_graph(model);
+
+    qemu_plan_shorten(graph, fresh_plan(model), above);
+    return run(model, way, graph);
+}
+
 gboolean model_collect(Model *model, ModelWay *way)
 {
     g_autoptr(QemuGraph) graph = model_graph(model);

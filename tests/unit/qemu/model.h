@@ -40,6 +40,7 @@ gboolean model_forget(Model *model, ModelWay *way, const char *name);
 gboolean model_revert(Model *model, ModelWay *way, const char *name, gboolean discard,
                       GError **error);
 gboolean model_collect(Model *model, ModelWay *way);
+gboolean model_shorten(Model *model, ModelWay *way, guint above);
 
 /* Names of all snapshots, parents before children. The strings are the model's. */
 GPtrArray *model_snapshots(Model *model);

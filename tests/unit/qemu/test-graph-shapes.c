@@ -266,6 +266,35 @@ static void test_no_growth(void)
     model_free(model);
 }
 
+/* A released image that two are based on is copied into one of them only when the chain is too long. */
+static void test_shorten(void)
+{
+    ModelWay way = no_crash;
+
+    for (guint crash = 0; crash < 2; crash++) {
+        Model *model = one_disk();
+
+        take(model, "e1", "e");
+        take(model, "e2", "e");
+        go_to(model, "e2", FALSE); /* the present before stays: a second image on top of e2's */
+        take(model, "e3", "e");
+        g_assert_cmpuint(count(drop(model, 0, "e2"), QEMU_STEP_PULL), ==, 0);
+        guint files = model_files(model);
+        way.crash = G_MAXUINT;
+        g_assert_true(model_shorten(model, &way, 4));
+        g_assert_cmpuint(way.plan->steps->len, ==, 0);
+        way.crash = crash ? 1 : G_MAXUINT;
+        model_shorten(model, &way, 3);
+        g_assert_cmpuint(count(way.plan, QEMU_STEP_PULL), ==, 1);
+        g_assert_cmpuint(way.plan->steps->len, ==, 1);
+        model_check(model, FALSE);
+        g_assert_cmpuint(model_files(model), ==, files);
+        g_autoptr(QemuGraph) graph = model_graph(model);
+        g_assert_cmpuint(qemu_graph_depth(graph, model_active(model, "vda")), ==, 3);
+        model_free(model);
+    }
+}
+
 static void test_refusals(void)
 {
     Model *model = model_new(3);
@@ -461,6 +490,7 @@ int main(int argc, char **argv)
     g_test_add_func("/graph/D8", test_d8);
     g_test_add_func("/graph/trap-flatten", test_trap_flatten);
     g_test_add_func("/graph/no-growth", test_no_growth);
+    g_test_add_func("/graph/shorten", test_shorten);
     g_test_add_func("/graph/refusals", test_refusals);
     g_test_add_func("/graph/present", test_present_is_kept);
     g_test_add_func("/graph/every-step", test_every_step);
