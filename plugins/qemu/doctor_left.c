@@ -124,6 +124,26 @@ static gint by_text(gconstpointer a, gconstpointer b)
     return g_strcmp0(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* What domains that are gone left unmerged, where this one's images are. */
+static void look_at_unowned(QemuDoctor *doctor)
+{
+    g_autoptr(GPtrArray) unowned = qemu_files_unowned(doctor->dom->space);
+
+    for (guint i = 0; i < unowned->len; i++) {
+        const QemuLeftover *file = unowned->pdata[i];
+        g_autofree char *dir = g_path_get_dirname(file->path);
+
+        if (g_hash_table_contains(doctor->dirs, dir))
+            qemu_doctor_find(doctor, "unowned", VIREO_DOCTOR_NOTE, file->path, NULL,
+                             g_strdup_printf("%s was left by domain '%s' (%s), which is not there any more, and no "
+                                             "snapshot needs it",
+                                             file->path, file->domain ? file->domain : "", file->uuid),
+                             g_strdup("remove it when no image is based on it; a domain defined with that uuid on "
+                                      "the same images merges it"),
+                             FALSE);
+    }
+}
+
 void qemu_doctor_left(QemuDoctor *doctor, const QemuGraph *graph)
 {
     g_autoptr(GPtrArray) paths = g_ptr_array_new();
@@ -142,4 +162,5 @@ void qemu_doctor_left(QemuDoctor *doctor, const QemuGraph *graph)
     }
     look_at_files(doctor, graph);
     qemu_graph_each_outside(graph, look_at_other, doctor);
+    look_at_unowned(doctor);
 }
