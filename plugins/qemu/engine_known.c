@@ -158,6 +158,7 @@ void qemu_files_leave(QemuDomain *dom)
     g_hash_table_remove_all(files->owned);
     g_hash_table_remove_all(files->kept);
     g_hash_table_remove_all(files->bases);
+    g_hash_table_remove_all(files->points);
     keep_present(files->released);
     left = g_hash_table_size(files->released);
     if (!qemu_files_save(dom, files, NULL) || !left)
