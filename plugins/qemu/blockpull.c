@@ -3,9 +3,12 @@
 #include "blockjob.h"
 #include "ops.h"
 
+#include <sys/stat.h>
+
 #include "blockcopy.h"
 #include "engine.h"
 #include "images.h"
+#include "tell.h"
 
 /* An image to name in a header, as QEMU would not: it writes how it opened it. */
 static char *name_for(GPtrArray *chain, guint from, guint to, gboolean relative, GError **error)
@@ -43,10 +46,22 @@ static char *node_of(VireoQmp *qmp, GPtrArray *chain, guint place, GError **erro
     return node;
 }
 
+/* What the images from place `from` up to but without `to` hold. */
+static guint64 bytes_between(GPtrArray *chain, guint from, guint to)
+{
+    guint64 bytes = 0;
+    struct stat st;
+
+    for (guint i = from; i < to && i < chain->len; i++)
+        if (stat(((QemuImage *)chain->pdata[i])->path, &st) == 0)
+            bytes += (guint64)st.st_blocks * 512;
+    return bytes;
+}
+
 /* ---- pull ----------------------------------------------------------------------------- */
 
 static gboolean pull(QemuDomain *dom, vireo_call *call, const vireo_domain_block_rebase_args *args,
-                     GError **error)
+                     QemuTell *tell, GError **error)
 {
     g_autoptr(VireoQmp) qmp = qemu_domain_monitor(dom, error);
     g_autoptr(QemuDef) live = qmp ? qemu_domain_live(dom) : NULL;
@@ -55,7 +70,7 @@ static gboolean pull(QemuDomain *dom, vireo_call *call, const vireo_domain_block
     gboolean relative = (args->flags & VIREO_DOMAIN_BLOCK_REBASE_RELATIVE) != 0;
     g_autofree char *top = NULL, *base = NULL, *name = NULL;
     gint64 speed;
-    int place;
+    int place = chain ? (int)chain->len : 0;
 
     if (!chain || !qemu_block_speed(args->bandwidth,
                                     (args->flags & VIREO_DOMAIN_BLOCK_REBASE_BANDWIDTH_BYTES) != 0,
@@ -86,6 +101,14 @@ static gboolean pull(QemuDomain *dom, vireo_call *call, const vireo_domain_block
             !(name = name_for(chain, 0, (guint)place, relative, error)))
             return FALSE;
     }
+    if (tell) {
+        const char *path = qemu_disk_path(disk);
+
+        qemu_tell_step(tell, "pull", VIREO_PLAN_CHANGES | VIREO_PLAN_LATER, path, name,
+                       bytes_between(chain, 1, (guint)place), "copy what lies below %s, down to %s, up into it", path,
+                       args->base ? args->base : "the last");
+        return TRUE;
+    }
     g_autoptr(QemuBlockJob) job = qemu_blockjob_new(VIREO_DOMAIN_BLOCK_JOB_TYPE_PULL,
                                                     disk->target->dev, qemu_disk_path(disk), chain);
     return qemu_blockjob_begin(dom, call, qmp, job, "block-stream",
@@ -94,19 +117,35 @@ static gboolean pull(QemuDomain *dom, vireo_call *call, const vireo_domain_block
                                error);
 }
 
-int qemu_domain_block_rebase(void *handle, vireo_call *call,
-                             const vireo_domain_block_rebase_args *args)
+static int block_rebase(QemuConn *conn, vireo_call *call, const vireo_domain_block_rebase_args *args,
+                        vireo_plan *told)
 {
-    QemuConn *conn = qemu_conn(handle);
     g_autoptr(GError) error = NULL;
     g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->dom);
 
     if (!dom)
         return VIREO_FAIL;
-    gboolean begun = args->flags & VIREO_DOMAIN_BLOCK_REBASE_COPY
-                         ? qemu_block_rebase_copy(dom, call, args, &error)
-                         : pull(dom, call, args, &error);
+    gboolean copy = (args->flags & VIREO_DOMAIN_BLOCK_REBASE_COPY) != 0;
+    if (copy && told)
+        return conn->driver->host->fail(call, VIREO_ERR_NO_SUPPORT, "there are no plans of copies (flag COPY)");
+    g_autoptr(QemuTell) tell = told ? qemu_tell_new(dom, call) : NULL;
+    gboolean begun = copy ? qemu_block_rebase_copy(dom, call, args, &error)
+                          : pull(dom, call, args, tell, &error);
+    if (begun && tell)
+        qemu_tell_fill(tell, told);
     return begun ? VIREO_OK : qemu_fail(conn->driver, call, error);
+}
+
+int qemu_domain_block_rebase(void *handle, vireo_call *call,
+                             const vireo_domain_block_rebase_args *args)
+{
+    return block_rebase(qemu_conn(handle), call, args, NULL);
+}
+
+int qemu_vireo_plan_block_rebase(void *handle, vireo_call *call,
+                                 const vireo_domain_block_rebase_args *args, vireo_plan *ret)
+{
+    return block_rebase(qemu_conn(handle), call, args, ret);
 }
 
 /* ---- commit --------------------------------------------------------------------------- */
@@ -204,7 +243,7 @@ static gboolean commit_places(const vireo_domain_block_commit_args *args, Commit
     return FALSE;
 }
 
-static gboolean may_commit(QemuDomain *dom, const VireoDomain *doc, const Commit *commit,
+static gboolean may_commit(QemuDomain *dom, const VireoDomain *doc, const Commit *commit, gboolean give,
                            GError **error)
 {
     g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, doc, NULL, error);
@@ -215,12 +254,34 @@ static gboolean may_commit(QemuDomain *dom, const VireoDomain *doc, const Commit
             return FALSE;
     base.readonly = FALSE;
     base.named = TRUE; /* by whoever asks for the commit */
-    return graph && qemu_image_give(dom->space->driver, dom->uuid_text, &base, error);
+    return graph && (!give || qemu_image_give(dom->space->driver, dom->uuid_text, &base, error));
+}
+
+static void tell_commit(QemuTell *tell, const vireo_domain_block_commit_args *args, const Commit *commit)
+{
+    const char *top = ((QemuImage *)commit->chain->pdata[commit->top])->path;
+    const char *base = ((QemuImage *)commit->chain->pdata[commit->base])->path;
+    gboolean goes = (args->flags & VIREO_DOMAIN_BLOCK_COMMIT_DELETE) != 0;
+
+    qemu_tell_step(tell, "commit", VIREO_PLAN_CHANGES | VIREO_PLAN_LATER, base, top,
+                   bytes_between(commit->chain, commit->top, commit->base),
+                   "write the data of %s, and of what lies between, down into %s", top, base);
+    if (!commit->top)
+        qemu_tell_step(tell, "switch", VIREO_PLAN_RECORDS | VIREO_PLAN_LATER, base, NULL, 0,
+                       "disk '%s' uses %s once it is told to pivot", commit->disk->target->dev, base);
+    for (guint i = commit->top; i < commit->base; i++) {
+        const char *path = ((QemuImage *)commit->chain->pdata[i])->path;
+
+        if (goes)
+            qemu_tell_step(tell, "unlink", VIREO_PLAN_REMOVES | VIREO_PLAN_LATER, path, NULL, 0, "remove %s", path);
+        else
+            qemu_tell_kept(tell, path, NULL, g_strdup("a commit removes what it has emptied with flag DELETE only"));
+    }
 }
 
 static gboolean commit_begin(QemuDomain *dom, vireo_call *call, VireoQmp *qmp,
                              const vireo_domain_block_commit_args *args, const Commit *commit,
-                             GError **error)
+                             QemuTell *tell, GError **error)
 {
     gboolean relative = (args->flags & VIREO_DOMAIN_BLOCK_COMMIT_RELATIVE) != 0;
     const QemuImage *below = commit->chain->pdata[commit->base];
@@ -237,6 +298,10 @@ static gboolean commit_begin(QemuDomain *dom, vireo_call *call, VireoQmp *qmp,
     if (commit->top &&
         !(name = name_for(commit->chain, commit->top - 1, commit->base, relative, error)))
         return FALSE;
+    if (tell) {
+        tell_commit(tell, args, commit);
+        return TRUE;
+    }
     g_autoptr(QemuBlockJob) job =
         qemu_blockjob_new(commit->top ? VIREO_DOMAIN_BLOCK_JOB_TYPE_COMMIT
                                       : VIREO_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT,
@@ -253,7 +318,7 @@ static gboolean commit_begin(QemuDomain *dom, vireo_call *call, VireoQmp *qmp,
 }
 
 static gboolean commit(QemuDomain *dom, vireo_call *call, const vireo_domain_block_commit_args *args,
-                       GError **error)
+                       QemuTell *tell, GError **error)
 {
     g_autoptr(VireoQmp) qmp = qemu_domain_monitor(dom, error);
     g_autoptr(QemuDef) live = qmp ? qemu_domain_live(dom) : NULL;
@@ -262,18 +327,34 @@ static gboolean commit(QemuDomain *dom, vireo_call *call, const vireo_domain_blo
     Commit commit = { disk, chain, 0, 0 };
 
     return chain && commit_places(args, &commit, error) &&
-           may_commit(dom, live->doc, &commit, error) &&
-           commit_begin(dom, call, qmp, args, &commit, error);
+           may_commit(dom, live->doc, &commit, tell == NULL, error) &&
+           commit_begin(dom, call, qmp, args, &commit, tell, error);
 }
 
-int qemu_domain_block_commit(void *handle, vireo_call *call,
-                             const vireo_domain_block_commit_args *args)
+static int block_commit(QemuConn *conn, vireo_call *call, const vireo_domain_block_commit_args *args,
+                        vireo_plan *told)
 {
-    QemuConn *conn = qemu_conn(handle);
     g_autoptr(GError) error = NULL;
     g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->dom);
 
     if (!dom)
         return VIREO_FAIL;
-    return commit(dom, call, args, &error) ? VIREO_OK : qemu_fail(conn->driver, call, error);
+    g_autoptr(QemuTell) tell = told ? qemu_tell_new(dom, call) : NULL;
+    if (!commit(dom, call, args, tell, &error))
+        return qemu_fail(conn->driver, call, error);
+    if (tell)
+        qemu_tell_fill(tell, told);
+    return VIREO_OK;
+}
+
+int qemu_domain_block_commit(void *handle, vireo_call *call,
+                             const vireo_domain_block_commit_args *args)
+{
+    return block_commit(qemu_conn(handle), call, args, NULL);
+}
+
+int qemu_vireo_plan_block_commit(void *handle, vireo_call *call,
+                                 const vireo_domain_block_commit_args *args, vireo_plan *ret)
+{
+    return block_commit(qemu_conn(handle), call, args, ret);
 }

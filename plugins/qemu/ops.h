@@ -120,3 +120,6 @@ vireo_vireo_plan_undefine_fn qemu_vireo_plan_undefine;
 /* doctor.c */
 vireo_vireo_domain_examine_fn qemu_vireo_domain_examine;
 vireo_vireo_domain_repair_fn qemu_vireo_domain_repair;
+/* blockpull.c */
+vireo_vireo_plan_block_commit_fn qemu_vireo_plan_block_commit;
+vireo_vireo_plan_block_rebase_fn qemu_vireo_plan_block_rebase;

@@ -359,6 +359,8 @@ static void qemu_fini(void *self)
       VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE | VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE, 0)                 \
     X(vireo_plan_snapshot_revert, qemu_vireo_plan_snapshot_revert, SNAPSHOT_REVERT, 0, 0, 0)       \
     X(vireo_plan_snapshot_delete, qemu_vireo_plan_snapshot_delete, SNAPSHOT_DELETE, 0, 0, 0)       \
+    X(vireo_plan_block_commit, qemu_vireo_plan_block_commit, BLOCK_COMMIT, 0, 0, 0)                \
+    X(vireo_plan_block_rebase, qemu_vireo_plan_block_rebase, BLOCK_REBASE, 0, 0, 0)                \
     X(vireo_plan_undefine, qemu_vireo_plan_undefine, UNDEFINE, UNDEFINE_TRIVIAL, 0, 0)             \
     X(vireo_domain_examine, qemu_vireo_domain_examine, 0, 0, 0, 0)                                 \
     X(vireo_domain_repair, qemu_vireo_domain_repair, 0, 0, 0, 0)

@@ -34,7 +34,7 @@ guint64 qemu_tell_memory(QemuDomain *dom);
 /* About how long a guest stands still while so much memory is written; microseconds. */
 gint64 qemu_tell_pause(guint64 bytes);
 
-/* ---- the calls: they do it when tell is NULL -------------------------------------------------------- */
+/* ---- the calls: they do it when told is NULL -------------------------------------------------------- */
 
 int qemu_snapshot_create(QemuConn *conn, vireo_call *call,
                          const vireo_domain_snapshot_create_xml_args *args,
@@ -45,7 +45,3 @@ int qemu_snapshot_revert(QemuConn *conn, vireo_call *call,
                          const vireo_domain_revert_to_snapshot_args *args, vireo_plan *told);
 int qemu_undefine(QemuConn *conn, vireo_call *call, const vireo_domain_undefine_flags_args *args,
                   vireo_plan *told);
-int qemu_block_commit(QemuConn *conn, vireo_call *call, const vireo_domain_block_commit_args *args,
-                      vireo_plan *told);
-int qemu_block_pull(QemuConn *conn, vireo_call *call, const vireo_domain_block_rebase_args *args,
-                    vireo_plan *told);

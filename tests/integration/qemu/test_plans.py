@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Plans: what `vireo plan` says is what then happens, what would be refused is refused in the same words, and nothing
 is done before. The walk is that of test_trees.py, with the plan of each step held against the directory."""
+import json
 import os
 
 import qemutest
@@ -115,6 +116,29 @@ class Plans(PlanCase):
         self.assertIn("read only access", self.refusal("-r", "plan", "snapshot-create-as", "a", "s2"))
         self.assertIn("read only access", self.refusal("-r", "snapshot-delete", "a", "s1"))
         self.assertEqual(self.names("snapshot-list", "a", "--name"), ["s1"])
+
+    def test_block_jobs(self):
+        """Over the wire only: vireo has no commands for these."""
+        line, paths = self.nano()
+        line.wake()
+        self.virsh("snapshot-create-as", "a", "s1", "--disk-only", "--no-metadata")
+        self.virsh("snapshot-create-as", "a", "s2", "--disk-only", "--no-metadata")
+
+        def plan(op, **fields):
+            words = [f"{name}={value}" for name, value in fields.items()]
+            return json.loads(self.vireo("call", op, "dom=a", *words))
+        before = self.contents()
+        told = plan("vireo_plan_block_commit", disk="vda", top=self.base("one.s1"), flags="DELETE")
+        self.assertEqual([(step["kind"], step["file"]) for step in told["steps"]],
+                         [("commit", paths[0]), ("unlink", self.base("one.s1"))])
+        told = plan("vireo_plan_block_rebase", path="vda", base=self.base("one.s1"))
+        self.assertEqual([(step["kind"], step["file"], step["other"]) for step in told["steps"]],
+                         [("pull", self.base("one.s2"), self.base("one.s1"))])
+        self.assertEqual(set(before), set(self.contents()))
+        self.assertIn("ACTIVE", self.refusal("call", "vireo_plan_block_commit", "dom=a", "disk=vda"))
+        self.virsh("blockcommit", "a", "vda", "--top", self.base("one.s1"), "--delete", "--wait")
+        qemutest.wait_until(lambda: "one.s1" not in self.files(), 10, "what was committed is removed")
+        self.virsh("destroy", "a")
 
     def test_running_guest(self):
         line, _ = self.nano()
