@@ -207,7 +207,7 @@ static void init_exited(int status, gpointer data)
     VireoModule *module = data;
     VireoLoader *loader = module->loader;
     g_autofree char *reason =
-        g_strdup_printf("init called exit(%d), which would have ended the daemon", status);
+        g_strdup_printf("init called exit(%d), which would have ended the process it runs in", status);
 
     g_mutex_lock(&loader->lock);
     module->returned = TRUE;

@@ -311,7 +311,7 @@ static void test_exits(World *world, gconstpointer data)
     scan(world);
     refuse_to_serve(world, "initexits", "init called exit(7)");
     expect(world, "initexits", VIREO_MODULE_FAILED_INIT,
-           "init called exit(7), which would have ended the daemon");
+           "init called exit(7), which would have ended the process it runs in");
     serve(world, "good");
 }
 
