@@ -9,7 +9,6 @@ import qemutest
 from imagetest import Case, libvirt  # noqa: F401
 
 VIREO = os.path.join(qemutest.vireotest.BUILD, "core", "cli", "vireo")
-PLANNED = ("snapshot-create-as", "snapshot-delete", "snapshot-revert", "undefine")
 REVERT_OPTIONS = {libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING: "--running",
                   libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED: "--paused",
                   libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE: "--force"}
@@ -57,6 +56,6 @@ class PlanCase(Case):
         before = self.contents()
         plan = self.plan(*args)
         self.assertEqual(self.contents(), before, "a plan changes nothing")
-        result = done() if done else super().virsh(*args)
+        result = done() if done else self.virsh(*args)
         self.holds(plan, before)
         return plan, result

@@ -1,24 +1,68 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Plans: what `vireo plan` says is what then happens, what would be refused is refused in the same words, and nothing
-is done before. The walk is that of test_trees.py, with the plan of each step held against the directory."""
+is done before.
+
+VIREO_TEST_STEPS and VIREO_TEST_SEED make the walk longer, or repeat one."""
 import json
 import os
+import random
 
 import qemutest
-import test_trees
-from plantest import PLANNED, REVERT_OPTIONS, PlanCase
+from plantest import REVERT_OPTIONS, PlanCase
+
+STEPS = int(os.environ.get("VIREO_TEST_STEPS", "30"))
+SEED = int(os.environ.get("VIREO_TEST_SEED", "4"))
 
 
-class Walk(PlanCase, test_trees.Walk):
-    def virsh(self, *args, **kwargs):
-        if args[0] not in PLANNED:
-            return super().virsh(*args, **kwargs)
-        return self.planned(*args)[1]
+class Walk(PlanCase):
+    """Random trees, with the plan of each step held against the directory before and after."""
 
-    def revert(self, name, flags=0):
-        options = [option for flag, option in REVERT_OPTIONS.items() if flags & flag]
-        back = super().revert
-        self.planned("snapshot-revert", "a", name, *options, done=lambda: back(name, flags))
+    def setUp(self):
+        super().setUp()
+        self.random = random.Random(SEED)
+        self.count = 0
+
+    def is_on(self):
+        return self.state("a") != "shut off"
+
+    def pick(self):
+        return self.random.choice(self.names("snapshot-list", "a", "--name"))
+
+    def take(self):
+        self.count += 1
+        kinds = [self.random.choice(("internal", "external")) for _ in range(2)]
+        options = [word for disk, kind in zip(("vda", "vdb"), kinds)
+                   for word in ("--diskspec", f"{disk},snapshot={kind}")]
+        if self.is_on() and ("internal" not in kinds or self.random.random() < 0.5):
+            options += self.random.choice((["--disk-only"], ["--memspec", os.path.join(self.dir, f"n{self.count}.mem")]))
+        self.planned("snapshot-create-as", "a", f"n{self.count}", *options)
+
+    def back(self):
+        name, flag = self.pick(), self.random.choice((0, *REVERT_OPTIONS))
+        options = [REVERT_OPTIONS[flag]] if flag else []
+        self.planned("snapshot-revert", "a", name, *options, done=lambda: self.revert(name, flag))
+
+    def drop(self):
+        self.planned("snapshot-delete", "a", self.pick(),
+                     *self.random.choice(((), (), ("--children",), ("--children-only",))))
+
+    def switch(self):
+        if self.state("a") == "paused":
+            self.virsh("resume", "a")
+        elif self.is_on():
+            self.virsh("destroy", "a")
+        else:
+            self.virsh("start", "a")
+            self.line("a").wake()
+
+    def test_walk(self):
+        self.nano()
+        for _ in range(STEPS):
+            there = self.names("snapshot-list", "a", "--name")
+            steps = [self.take] * 6 + ([self.back] * 4 + [self.drop] * 4 if there else []) + [self.switch]
+            (self.drop if len(there) > 8 else self.random.choice(steps))()
+        if self.is_on():
+            self.virsh("destroy", "a")
 
 
 class Plans(PlanCase):
