@@ -370,6 +370,16 @@ static void scan_dirs(Build *build)
     }
 }
 
+/* Noted down before an operation that was cut short: what is referred to is not released. */
+static void unmark_held(QemuGraph *graph)
+{
+    g_autoptr(GPtrArray) files = qemu_graph_files(graph, QEMU_FILE_RELEASED);
+
+    for (guint i = 0; i < files->len; i++)
+        if (qemu_graph_holds(graph, files->pdata[i], NULL))
+            qemu_graph_unmark(graph, files->pdata[i], QEMU_FILE_RELEASED);
+}
+
 QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable *ignore,
                              GError **error)
 {
@@ -388,5 +398,6 @@ QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable
     add_files(&build, build.files->released);
     scan_dirs(&build);
     add_domains(&build);
+    unmark_held(build.graph);
     return g_steal_pointer(&build.graph);
 }

@@ -368,12 +368,12 @@ int qemu_snapshot_revert(QemuConn *conn, vireo_call *call,
         qemu_tell_fill(tell, told);
         return VIREO_OK;
     }
-    if (!go_back(&revert, &error))
-        return qemu_fail(conn->driver, call, error);
-    qemu_checkpoints_reseat(dom);
-    if (qemu_snap_has_memory(snap) && qemu_quiesce_noted(dom, snap->doc->name))
+    gboolean back = go_back(&revert, &error);
+    if (back)
+        qemu_checkpoints_reseat(dom);
+    if (back && qemu_snap_has_memory(snap) && qemu_quiesce_noted(dom, snap->doc->name))
         qemu_quiesce_release(dom);
     qemu_domain_publish(dom);
-    qemu_tree_publish(dom);
-    return VIREO_OK;
+    qemu_tree_publish(dom); /* also when the guest did not start: the disks have gone back */
+    return back ? VIREO_OK : qemu_fail(conn->driver, call, error);
 }

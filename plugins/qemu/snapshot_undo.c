@@ -3,6 +3,7 @@
 #include "take.h"
 
 #include "events.h"
+#include "images.h"
 #include "sidefile.h"
 
 #define JOB_ID "vireo-undo"
@@ -144,6 +145,20 @@ void qemu_undo_transaction(QemuWork *work)
     }
 }
 
+/* One that could not be merged back stays in use. */
+static gboolean is_in_use(QemuWork *work, const char *image)
+{
+    g_autoptr(QemuDef) now = qemu_domain_current(work->dom);
+
+    for (guint i = 0; now && i < now->doc->devices->disks.n; i++) {
+        g_autofree char *real = qemu_real_path(qemu_disk_path(now->doc->devices->disks.items[i]));
+
+        if (!g_strcmp0(real, image))
+            return TRUE;
+    }
+    return now == NULL;
+}
+
 void qemu_undo_overlays(QemuWork *work, guint count)
 {
     for (guint i = 0; i < count; i++)
@@ -151,13 +166,15 @@ void qemu_undo_overlays(QemuWork *work, guint count)
             qemu_engine_unlink(work->dom, qemu_plan_step(work->plan, i)->image, NULL);
     if (work->qmp && vireo_qmp_is_open(work->qmp))
         qemu_side_close(work->qmp, work->plan);
-    while (work->qmp && vireo_qmp_is_open(work->qmp) && count-- > 0) {
+    while (work->qmp && count-- > 0) {
         const QemuStep *step = qemu_plan_step(work->plan, count);
+        gboolean open = vireo_qmp_is_open(work->qmp);
 
-        if (!qemu_step_is_overlay(step) || qemu_live_is_top(work->qmp, step->image))
+        if (!qemu_step_is_overlay(step) || (open && qemu_live_is_top(work->qmp, step->image)))
             continue;
-        qemu_live_close(work->qmp, step->image);
-        if (step->kind == QEMU_STEP_OVERLAY)
+        if (open)
+            qemu_live_close(work->qmp, step->image);
+        if (step->kind == QEMU_STEP_OVERLAY && !is_in_use(work, step->image))
             qemu_engine_unlink(work->dom, step->image, NULL);
     }
 }

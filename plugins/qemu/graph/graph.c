@@ -119,6 +119,14 @@ void qemu_graph_mark(QemuGraph *graph, const char *path, guint flags)
         node->flags |= flags;
 }
 
+void qemu_graph_unmark(QemuGraph *graph, const char *path, guint flags)
+{
+    QemuNode *node = qemu_graph_node(graph, path);
+
+    if (node)
+        node->flags &= ~flags;
+}
+
 gboolean qemu_graph_add_point(QemuGraph *graph, const char *path, const char *tag, guint64 bytes,
                               GError **error)
 {

@@ -206,6 +206,10 @@ class World:
                     command += ["-c", f"open -o driver={kind} {path}"]
                     command += [part for line in lines[target] for part in ("-c", line)] + ["-c", "close"]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
+            while "Is another process using" in done.stderr and self.merges_now():
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if "Is another process using" in done.stderr:    # it has just ended
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode or "failed" in done.stdout + done.stderr:
                 raise Wrong(f"{' '.join(command)}: {done.stdout}{done.stderr}")
             return
@@ -267,8 +271,10 @@ class World:
     def look(self):
         """Reads everything once, and says which files, and points in them, are needed."""
         reader, needed = qcow2.Reader(), set()
+        self.named = set()
 
         def chain(path, raw):
+            self.named.add(os.path.realpath(path))
             needed.update(os.path.basename(part) for part in reader.chain(path, raw))
 
         for dom in self.domains.values():
@@ -348,7 +354,7 @@ class World:
             released = self.known(dom).get("released", ())
             for path in released:
                 children = above.get(path, ())
-                if len(children) != 1 or not os.path.exists(path):
+                if len(children) != 1 or not os.path.exists(path) or path in self.named:
                     continue
                 child = children[0]
                 if os.path.basename(child) in theirs or reader.image(child).snapshots or \
