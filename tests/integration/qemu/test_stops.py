@@ -6,6 +6,7 @@ of the operation or nothing of it; every snapshot reads its own bytes, no file i
 Some steps of each operation; VIREO_TEST_LONG=1: all of them. VIREO_TEST_ONLY=WORD: operations with that word."""
 import os
 import sys
+import unittest
 
 import qemutest
 import stoptest
@@ -31,6 +32,7 @@ class Stops(stoptest.Case):
         try:
             qemutest.wait_until(scene.knows_guests, 20, "the end of QEMU is noticed")
             self.assertIsNone(scene.daemon.process.poll(), "the daemon is dead")
+            self.end_jobs()
             took = scene.adopt_one_of(first, after)
             scene.settle()
             scene.use()
@@ -60,6 +62,7 @@ class Stops(stoptest.Case):
     def test_guest(self):
         self.each(["guests"])
 
+    @unittest.skipUnless(stoptest.LONG, "takes long; VIREO_TEST_LONG=1")
     def test_both(self):
         self.each(["guests", "daemon"])
 
