@@ -34,7 +34,8 @@ class Walk(PlanCase):
         options = [word for disk, kind in zip(("vda", "vdb"), kinds)
                    for word in ("--diskspec", f"{disk},snapshot={kind}")]
         if self.is_on() and ("internal" not in kinds or self.random.random() < 0.5):
-            options += self.random.choice((["--disk-only"], ["--memspec", os.path.join(self.dir, f"n{self.count}.mem")]))
+            memory = ["--memspec", os.path.join(self.dir, f"n{self.count}.mem")]
+            options += ["--disk-only"] if self.state("a") == "paused" else self.random.choice((["--disk-only"], memory))
         self.planned("snapshot-create-as", "a", f"n{self.count}", *options)
 
     def back(self):
