@@ -88,6 +88,7 @@ void qemu_alias_assign(VireoDomain *doc)
     set(&devices->videos.items[i]->alias, g_strdup_printf("video%u", i));
     VEC_EACH(devices->watchdogs, i)
     set(&devices->watchdogs.items[i]->alias, g_strdup_printf("watchdog%u", i));
+    VEC_EACH(devices->tpms, i) set(&devices->tpms.items[i]->alias, g_strdup_printf("tpm%u", i));
     VEC_EACH(devices->rngs, i) set(&devices->rngs.items[i]->alias, g_strdup_printf("rng%u", i));
     if (devices->memballoon && devices->memballoon->model != VIREO_DOMAIN_BALLOON_MODEL_NONE)
         set(&devices->memballoon->alias, g_strdup("balloon0"));

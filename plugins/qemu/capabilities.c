@@ -7,6 +7,7 @@
 #include "firmware.h"
 #include "kit/node.h"
 #include "probe.h"
+#include "tpm.h"
 
 static void add_machines(GString *out, const QemuEmulator *emulator)
 {
@@ -154,8 +155,15 @@ static void add_devices(GString *out, QemuEmulator *emulator, gboolean q35)
     add_enum(out, "model", "virtio");
     add_enum(out, "backendModel", "random builtin");
     g_string_append(out, "    </rng>\n    <filesystem supported='no'/>\n"
-                         "    <tpm supported='no'/>\n    <redirdev supported='no'/>\n"
-                         "    <channel supported='yes'>\n");
+                         "    <redirdev supported='no'/>\n");
+    if (qemu_tpm_is_installed()) {
+        g_string_append(out, "    <tpm supported='yes'>\n");
+        add_enum(out, "model", "tpm-tis tpm-crb");
+        add_enum(out, "backendModel", "emulator");
+        add_enum(out, "backendVersion", "2.0");
+    }
+    g_string_append(out, qemu_tpm_is_installed() ? "    </tpm>\n" : "    <tpm supported='no'/>\n");
+    g_string_append(out, "    <channel supported='yes'>\n");
     add_enum(out, "type", "pty unix");
     g_string_append(out, "    </channel>\n  </devices>\n");
 }

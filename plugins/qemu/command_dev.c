@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "launch.h"
+#include "tpm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -521,7 +522,7 @@ gboolean qemu_command_devices(QemuLaunch *launch, GError **error)
     const VireoDomainMemballoon *balloon = launch->doc->devices->memballoon;
 
     if (!chardevs(launch, error) || !interfaces(launch, error) || !video(launch, error) ||
-        !inputs(launch, error) || !rngs(launch, error) || !watchdogs(launch, error))
+        !inputs(launch, error) || !rngs(launch, error) || !watchdogs(launch, error) || !qemu_command_tpm(launch, error))
         return FALSE;
     if (balloon && balloon->model != VIREO_DOMAIN_BALLOON_MODEL_NONE) {
         JsonObject *device =

@@ -7,6 +7,7 @@
 
 #include "firmware.h"
 #include "probe.h"
+#include "tpm.h"
 
 #define NEW(slot, Type) ((slot) ? (slot) : ((slot) = g_new0(Type, 1)))
 
@@ -541,6 +542,8 @@ gboolean qemu_def_complete(QemuSpace *space, VireoDomain *doc, GError **error)
     }
     complete_consoles(doc);
     if (!complete_chardevs(doc, error) || !complete_graphics(space, doc, error))
+        return FALSE;
+    if (!qemu_tpm_complete(doc, error))
         return FALSE;
     complete_video(doc);
     complete_inputs(doc);

@@ -15,6 +15,7 @@
 #include "launch.h"
 #include "snapshot.h"
 #include "tell.h"
+#include "tpm.h"
 
 /* The existing domain a document is about, with its job held; NULL without error: none yet. */
 static QemuDomain *existing(QemuSpace *space, const VireoDomain *doc, GError **error)
@@ -151,7 +152,7 @@ static gboolean undefine(QemuDomain *dom, guint flags, QemuTell *tell, GError **
                    dom->name);
         return FALSE;
     }
-    if (!qemu_nvram_undefine(dom, flags, tell, error))
+    if (!qemu_nvram_undefine(dom, flags, tell, error) || !qemu_tpm_undefine(dom, flags, tell, error))
         return FALSE;
     if (tell) {
         tell_undefine(tell, dom, saved);

@@ -195,6 +195,12 @@ static void carry_bitmaps(JsonNode *nodes, const QemuStep *step, JsonArray *acti
     }
 }
 
+static void add_side(JsonArray *actions, JsonObject *action)
+{
+    if (action)
+        json_array_add_object_element(actions, action);
+}
+
 JsonObject *qemu_live_actions(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error)
 {
     g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
@@ -206,7 +212,7 @@ JsonObject *qemu_live_actions(VireoQmp *qmp, const QemuPlan *plan, gboolean poin
         const QemuStep *step = qemu_plan_step(plan, i);
 
         if (step->kind == QEMU_STEP_COPY)
-            json_array_add_object_element(actions, qemu_side_action(step));
+            add_side(actions, qemu_side_action(step));
         if (step->kind != QEMU_STEP_OVERLAY && step->kind != QEMU_STEP_ADOPT &&
             !(points && step->kind == QEMU_STEP_POINT))
             continue;

@@ -195,8 +195,8 @@ static void qemu_fini(void *self)
 #define UNDEFINE                                                                                   \
     (VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE | VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |               \
      VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIREO_DOMAIN_UNDEFINE_NVRAM |                    \
-     VIREO_DOMAIN_UNDEFINE_KEEP_NVRAM)
-#define UNDEFINE_TRIVIAL (VIREO_DOMAIN_UNDEFINE_TPM | VIREO_DOMAIN_UNDEFINE_KEEP_TPM)
+     VIREO_DOMAIN_UNDEFINE_KEEP_NVRAM | VIREO_DOMAIN_UNDEFINE_KEEP_TPM)
+#define UNDEFINE_TRIVIAL VIREO_DOMAIN_UNDEFINE_TPM
 #define BLOCK_COMMIT                                                                               \
     (VIREO_DOMAIN_BLOCK_COMMIT_SHALLOW | VIREO_DOMAIN_BLOCK_COMMIT_DELETE |                        \
      VIREO_DOMAIN_BLOCK_COMMIT_ACTIVE | VIREO_DOMAIN_BLOCK_COMMIT_RELATIVE |                       \

@@ -13,6 +13,7 @@
 #include "images.h"
 #include "kit/file.h"
 #include "run.h"
+#include "tpm.h"
 
 #define COPY_MS 600000
 
@@ -120,6 +121,7 @@ void qemu_snap_files(const VireoDomainSnapshot *doc, QemuSnapFile files[QEMU_SNA
 {
     files[0] = (QemuSnapFile){ "memory", doc->memory ? doc->memory->file : NULL };
     files[1] = (QemuSnapFile){ "nvram", doc->nvram ? doc->nvram->file : NULL };
+    files[2] = (QemuSnapFile){ "tpm", doc->tpm ? doc->tpm->file : NULL };
 }
 
 const QemuSnapFile *qemu_snap_files_missing(const QemuSnapFile files[QEMU_SNAP_FILES])
@@ -132,8 +134,9 @@ const QemuSnapFile *qemu_snap_files_missing(const QemuSnapFile files[QEMU_SNAP_F
 
 void qemu_sides_clear(QemuSides *sides)
 {
-    for (guint i = 0; i < G_N_ELEMENTS(sides->texts); i++)
-        g_free(sides->texts[i]);
+    for (guint i = 0; i < QEMU_SIDES; i++)
+        for (guint n = 0; n < G_N_ELEMENTS(sides->texts[i]); n++)
+            g_free(sides->texts[i][n]);
 }
 
 /* /nvram/vm_VARS.fd becomes /nvram/vm_VARS.NAME, or vm_VARS.NAME-2 where that is taken. */
@@ -150,67 +153,81 @@ static char *copy_name(const char *path, const char *name)
     return copy;
 }
 
-static gboolean check_copy(const VireoDomainSnapshot *doc, const VireoDomain *machine, GError **error)
+/* Where the copy of a file goes; asked: what the client says. */
+static gboolean describe(VireoDomainSnapshotSideFile **asked, const char *what, const char *path, const char *name,
+                         gboolean keep, GError **error)
 {
-    const char *file = doc->nvram->file;
+    const char *file = *asked ? (*asked)->file : NULL;
 
-    if (!qemu_nvram_path(machine)) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "the domain has no NVRAM to keep in %s", file);
+    if (file && !path) {
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "the domain has no %s to keep in %s", what, file);
         return FALSE;
     }
-    if (!g_file_test(file, G_FILE_TEST_EXISTS))
-        return TRUE;
-    qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "%s exists already, NVRAM is not written over it", file);
-    return FALSE;
-}
-
-gboolean qemu_sides_describe(VireoDomainSnapshot *doc, const VireoDomain *machine, gboolean keep,
-                             GError **error)
-{
-    const char *path = qemu_nvram_path(machine);
-
-    if (doc->nvram && !check_copy(doc, machine, error))
+    if (file && g_file_test(file, G_FILE_TEST_EXISTS)) {
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "%s exists already, %s is not written over it", file, what);
         return FALSE;
-    if (!path || (!doc->nvram && !keep))
+    }
+    if (!path || (!file && !keep))
         return TRUE;
-    if (!doc->nvram)
-        doc->nvram = g_new0(VireoDomainSnapshotSideFile, 1);
-    g_autofree char *file = doc->nvram->file ? g_strdup(doc->nvram->file) : copy_name(path, doc->name);
-    g_free(doc->nvram->file);
-    doc->nvram->file = qemu_real_new_path(file, error);
-    return doc->nvram->file != NULL;
+    g_autofree char *wanted = file ? g_strdup(file) : copy_name(path, name);
+    if (!*asked)
+        *asked = g_new0(VireoDomainSnapshotSideFile, 1);
+    g_free((*asked)->file);
+    (*asked)->file = qemu_real_new_path(wanted, error);
+    return (*asked)->file != NULL;
 }
 
-static void add_side(QemuSides *sides, const char *live, const char *copy, const char *from, const char *to)
+gboolean qemu_sides_describe(QemuDomain *dom, VireoDomainSnapshot *doc, const VireoDomain *machine,
+                             gboolean keep, GError **error)
+{
+    g_autofree char *tpm = qemu_tpm_path(dom->space, machine);
+
+    return describe(&doc->nvram, "NVRAM", qemu_nvram_path(machine), doc->name, keep, error) &&
+           describe(&doc->tpm, "TPM", tpm, doc->name, keep, error);
+}
+
+static void add_side(QemuSides *sides, const char *slot, const char *live, const char *copy, const char *from,
+                     const char *to)
 {
     guint n = sides->n++;
+    char **texts = sides->texts[n];
 
-    sides->texts[0] = g_strdup(live);
-    sides->texts[1] = g_strdup(copy);
-    sides->texts[2] = g_strconcat(live, QEMU_SIDE_NEW, NULL);
-    sides->texts[3] = g_strdup_printf("%s>%s", from, to);
-    sides->files[n] = (QemuSideFile){ "nvram", sides->texts[0], sides->texts[1], sides->texts[2],
-                                      sides->texts[3] };
+    texts[0] = g_strdup(live);
+    texts[1] = g_strdup(copy);
+    texts[2] = g_strconcat(live, QEMU_SIDE_NEW, NULL);
+    texts[3] = g_strdup_printf("%s>%s", from, to);
+    sides->files[n] = (QemuSideFile){ slot, texts[0], texts[1], texts[2], texts[3] };
 }
 
-void qemu_sides_taken(QemuSides *sides, const VireoDomainSnapshot *doc, const VireoDomain *machine)
+static void add_tpm(QemuSides *sides, QemuDomain *dom, const VireoDomainSnapshot *doc, const VireoDomain *machine)
+{
+    g_autofree char *tpm = qemu_tpm_path(dom->space, machine);
+
+    if (tpm && doc->tpm)
+        add_side(sides, "tpm", tpm, doc->tpm->file, "raw", "raw");
+}
+
+void qemu_sides_taken(QemuSides *sides, QemuDomain *dom, const VireoDomainSnapshot *doc,
+                      const VireoDomain *machine)
 {
     if (doc->nvram)
-        add_side(sides, qemu_nvram_path(machine), doc->nvram->file, qemu_nvram_format(machine), "raw");
+        add_side(sides, "nvram", qemu_nvram_path(machine), doc->nvram->file, qemu_nvram_format(machine), "raw");
+    add_tpm(sides, dom, doc, machine);
 }
 
-void qemu_sides_reverted(QemuSides *sides, const VireoDomainSnapshot *doc, const VireoDomain *machine,
-                         gboolean reset_nvram)
+void qemu_sides_reverted(QemuSides *sides, QemuDomain *dom, const VireoDomainSnapshot *doc,
+                         const VireoDomain *machine, gboolean reset_nvram)
 {
     const VireoDomainNvram *nvram = machine->os->nvram;
     const char *path = qemu_nvram_path(machine);
 
     if (path && reset_nvram)
-        add_side(sides, path, nvram->template,
+        add_side(sides, "nvram", path, nvram->template,
                  nvram->template_format == VIREO_DOMAIN_LOADER_FORMAT_QCOW2 ? "qcow2" : "raw",
                  qemu_nvram_format(machine));
     else if (path && doc->nvram)
-        add_side(sides, path, doc->nvram->file, "raw", qemu_nvram_format(machine));
+        add_side(sides, "nvram", path, doc->nvram->file, "raw", qemu_nvram_format(machine));
+    add_tpm(sides, dom, doc, machine);
 }
 
 gboolean qemu_side_step(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)

@@ -28,30 +28,30 @@ gboolean qemu_side_open_way(QemuDomain *dom, const char *path, GError **error);
 /* ---- in snapshots -------------------------------------------------------------------------------------- */
 
 /* The files of a snapshot that are no disk's: its memory and copies of files like these. */
-#define QEMU_SNAP_FILES 2
+#define QEMU_SNAP_FILES 3
 typedef struct {
-    const char *slot; /* "memory", "nvram" */
+    const char *slot; /* "memory", "nvram", "tpm" */
     const char *path; /* NULL: the snapshot has none */
 } QemuSnapFile;
 void qemu_snap_files(const VireoDomainSnapshot *doc, QemuSnapFile files[QEMU_SNAP_FILES]);
 /* What of it is not there, among what it says it has; NULL: all is. */
 const QemuSnapFile *qemu_snap_files_missing(const QemuSnapFile files[QEMU_SNAP_FILES]);
 
-#define QEMU_SIDES 1
+#define QEMU_SIDES 2
 typedef struct {
     QemuSideFile files[QEMU_SIDES];
     guint n;
-    char *texts[4]; /* what files point to */
+    char *texts[QEMU_SIDES][4]; /* what files point to */
 } QemuSides;
 void qemu_sides_clear(QemuSides *sides);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(QemuSides, qemu_sides_clear)
 /* Taking a snapshot: names the copies in doc. keep: all there is, not only what doc asks for. */
-gboolean qemu_sides_describe(VireoDomainSnapshot *doc, const VireoDomain *machine, gboolean keep,
-                             GError **error);
-void qemu_sides_taken(QemuSides *sides, const VireoDomainSnapshot *doc, const VireoDomain *machine);
+gboolean qemu_sides_describe(QemuDomain *dom, VireoDomainSnapshot *doc, const VireoDomain *machine,
+                             gboolean keep, GError **error);
+void qemu_sides_taken(QemuSides *sides, QemuDomain *dom, const VireoDomainSnapshot *doc, const VireoDomain *machine);
 /* Going back to it on that machine. reset_nvram: to the template. */
-void qemu_sides_reverted(QemuSides *sides, const VireoDomainSnapshot *doc, const VireoDomain *machine,
-                         gboolean reset_nvram);
+void qemu_sides_reverted(QemuSides *sides, QemuDomain *dom, const VireoDomainSnapshot *doc,
+                         const VireoDomain *machine, gboolean reset_nvram);
 /* COPY, without QEMU. */
 gboolean qemu_side_step(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error);
 
@@ -59,6 +59,9 @@ gboolean qemu_side_step(QemuDomain *dom, vireo_call *call, const QemuStep *step,
 
 /* Opens what a COPY writes to; the action that fills it, part of a transaction; waits for that. */
 gboolean qemu_side_open(QemuDomain *dom, VireoQmp *qmp, const QemuStep *step, GError **error);
+/* Whether something of it can only be copied while the guest stands still. */
+gboolean qemu_side_needs_stop(const QemuPlan *plan);
+/* NULL: QEMU does not do it. */
 JsonObject *qemu_side_action(const QemuStep *step);
 gboolean qemu_side_wait(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuPlan *plan,
                         GError **error);

@@ -13,6 +13,11 @@
 #define POLL_US 5000
 #define END_TRIES 1000
 
+static gboolean is_tpm(const QemuStep *step)
+{
+    return !g_strcmp0(step->slot, "tpm");
+}
+
 static gint64 size_of(VireoQmp *qmp, const char *node, GError **error)
 {
     g_autoptr(JsonNode) answer =
@@ -40,8 +45,9 @@ static gboolean open_file(VireoQmp *qmp, const char *path, gboolean readonly, GE
 
 gboolean qemu_side_open(QemuDomain *dom, VireoQmp *qmp, const QemuStep *step, GError **error)
 {
+    if (is_tpm(step)) /* copied at the moment itself */
+        return TRUE;
     gint64 size = size_of(qmp, QEMU_NVRAM_NODE, error);
-
     if (size < 0 || !qemu_engine_make_file(dom, step->image, step->other, error))
         return FALSE;
     qemu_job_forget(dom, COPY_JOB);
@@ -53,8 +59,18 @@ gboolean qemu_side_open(QemuDomain *dom, VireoQmp *qmp, const QemuStep *step, GE
     return FALSE;
 }
 
+gboolean qemu_side_needs_stop(const QemuPlan *plan)
+{
+    for (guint i = 0; i < plan->no_return; i++)
+        if (qemu_plan_step(plan, i)->kind == QEMU_STEP_COPY && is_tpm(qemu_plan_step(plan, i)))
+            return TRUE;
+    return FALSE;
+}
+
 JsonObject *qemu_side_action(const QemuStep *step)
 {
+    if (is_tpm(step))
+        return NULL;
     return vireo_json_new('s', "type", "blockdev-backup", 'o', "data",
                           vireo_json_new('s', "job-id", COPY_JOB, 's', "device", QEMU_NVRAM_NODE, 's', "target",
                                          COPY_NODE, 's', "sync", "full", 'b', "auto-dismiss", FALSE, 0),
@@ -64,10 +80,15 @@ JsonObject *qemu_side_action(const QemuStep *step)
 gboolean qemu_side_wait(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuPlan *plan,
                         GError **error)
 {
-    for (guint i = 0; i < plan->no_return; i++)
-        if (qemu_plan_step(plan, i)->kind == QEMU_STEP_COPY)
-            return qemu_job_wait(dom, call, qmp, COPY_JOB, error) &&
-                   qemu_side_sync(qemu_plan_step(plan, i)->image, error);
+    for (guint i = 0; i < plan->no_return; i++) {
+        const QemuStep *step = qemu_plan_step(plan, i);
+
+        if (step->kind != QEMU_STEP_COPY)
+            continue;
+        if (is_tpm(step) ? !qemu_side_step(dom, call, step, error)
+                         : !qemu_job_wait(dom, call, qmp, COPY_JOB, error) || !qemu_side_sync(step->image, error))
+            return FALSE;
+    }
     return TRUE;
 }
 

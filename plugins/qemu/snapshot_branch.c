@@ -201,7 +201,7 @@ gboolean qemu_revert_plan(QemuRevert *revert, GError **error)
     gboolean memory = qemu_snap_has_memory(revert->snap) && !qemu_snap_memory_file(revert->snap);
     g_auto(QemuSides) sides = { 0 };
 
-    qemu_sides_reverted(&sides, revert->snap->doc, revert->def->doc, revert->reset_nvram);
+    qemu_sides_reverted(&sides, revert->dom, revert->snap->doc, revert->def->doc, revert->reset_nvram);
     QemuRevertRequest request = { revert->snap->doc->name, revert->force, memory, new_image, revert,
                                   sides.files, sides.n };
 
@@ -215,7 +215,8 @@ gboolean qemu_revert_plan(QemuRevert *revert, GError **error)
     /* A snapshot of nothing but memory has no disk to go back to. */
     revert->branches = adds_images(revert->plan) || qemu_snap_memory_file(revert->snap);
     if (revert->qmp && !revert->branches && qemu_snap_has_memory(revert->snap))
-        revert->in_place = qemu_same_machine(now->doc, revert->def->doc);
+        revert->in_place = !revert->def->doc->devices->tpms.n && /* its state is a file of swtpm, too */
+                           qemu_same_machine(now->doc, revert->def->doc);
     revert->branches |= sides.n && !revert->in_place;
     if (!revert->branches || !revert->qmp || revert->dom->config)
         return TRUE;

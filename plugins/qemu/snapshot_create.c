@@ -11,6 +11,7 @@
 #include "sidefile.h"
 #include "take.h"
 #include "tell.h"
+#include "tpm.h"
 
 static gboolean check_name(QemuDomain *dom, VireoDomainSnapshot *doc, GError **error)
 {
@@ -174,7 +175,7 @@ static gboolean carry_out(QemuWork *work, const QemuRequest *request, const Vire
     gboolean forget = (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA) != 0;
     g_auto(QemuSides) sides = { 0 };
 
-    qemu_sides_taken(&sides, work->keep, machine);
+    qemu_sides_taken(&sides, work->dom, work->keep, machine);
     QemuSnapRequest ask = { request->name,
                             (const QemuSnapDisk *)(void *)request->disks->data,
                             request->disks->len,
@@ -258,10 +259,12 @@ static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc
                    "the definition of domain '%s' cannot be written down", dom->name);
         return FALSE;
     }
-    if (!qemu_sides_describe(doc, machine->doc, !(flags & VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA), error))
+    if (!qemu_sides_describe(dom, doc, machine->doc, !(flags & VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA), error))
         return FALSE;
     /* One that was never started has the variables it will be started with. */
     if (doc->nvram && !tell && !qemu_nvram_prepare(dom, call, machine->doc, FALSE, error))
+        return FALSE;
+    if (doc->tpm && !tell && !qemu_tpm_prepare(dom, machine->doc, error))
         return FALSE;
     g_autoptr(GHashTable) reused = g_hash_table_new(g_str_hash, g_str_equal);
     for (guint i = 0; i < request->texts->len; i++)

@@ -84,6 +84,10 @@ static gboolean check_replaced(const QemuSnap *old, VireoDomainSnapshot *doc, GE
         doc->nvram = g_new0(VireoDomainSnapshotSideFile, 1);
         doc->nvram->file = g_strdup(old->doc->nvram->file);
     }
+    if (!doc->tpm && old->doc->tpm) {
+        doc->tpm = g_new0(VireoDomainSnapshotSideFile, 1);
+        doc->tpm->file = g_strdup(old->doc->tpm->file);
+    }
     return TRUE;
 }
 

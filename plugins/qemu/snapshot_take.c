@@ -116,7 +116,8 @@ static gboolean stopped(QemuTake *take, GError **error)
 {
     QemuWork *work = take->work;
     gboolean manual = take->request->kinds[QEMU_SNAP_MANUAL] > 0;
-    gboolean stop = take->running && (manual || take->request->memory != QEMU_SNAP_NO);
+    gboolean stop = take->running && (manual || take->request->memory != QEMU_SNAP_NO ||
+                                      qemu_side_needs_stop(work->plan));
 
     if (!qemu_quiesce_begin(take, error) || !qemu_work_sent(work, error))
         return FALSE;
