@@ -362,7 +362,7 @@ static void settle_now(void *opaque)
     qemu_domain_take_job(dom);
     if (!dom->gone)
         qemu_blockjobs_settle(dom);
-    g_mutex_unlock(&dom->job);
+    qemu_domain_give_job(dom);
     qemu_domain_unref(dom);
 }
 
@@ -386,12 +386,12 @@ void qemu_blockjobs_ended(QemuDomain *dom)
         return;
     }
     qemu_blockjobs_settle(dom);
-    g_mutex_unlock(&dom->job);
+    qemu_domain_give_job(dom);
 }
 
 void qemu_blockjobs_recover(QemuDomain *dom)
 {
     qemu_domain_take_job(dom);
     qemu_blockjobs_settle(dom);
-    g_mutex_unlock(&dom->job);
+    qemu_domain_give_job(dom);
 }

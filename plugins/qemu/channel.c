@@ -101,11 +101,11 @@ static void changed_work(void *opaque)
 
     g_autofree char *report = NULL;
 
-    g_mutex_lock(&dom->job);
+    qemu_domain_take_job(dom);
     report = next_report(dom); /* in their order, whichever worker comes first */
     if (report)
         follow(dom, report + 1, *report == OPEN);
-    g_mutex_unlock(&dom->job);
+    qemu_domain_give_job(dom);
     qemu_domain_unref(dom);
 }
 

@@ -393,7 +393,7 @@ static gboolean sizes(QemuDomain *dom, VireoDomainCheckpoint *doc, GError **erro
 {
     qemu_domain_take_job(dom);
     gboolean done = fill_sizes(dom, doc, error);
-    g_mutex_unlock(&dom->job);
+    qemu_domain_give_job(dom);
     return done;
 }
 

@@ -229,7 +229,7 @@ static Outcome collect(QemuDomain *dom)
     if (!g_mutex_trylock(&dom->job))
         return LATER;
     if (!qemu_blockjobs_none(dom, NULL, NULL)) {
-        g_mutex_unlock(&dom->job);
+        qemu_domain_give_job(dom);
         return LATER;
     }
     g_mutex_lock(&dom->lock);
@@ -242,7 +242,7 @@ static Outcome collect(QemuDomain *dom)
         outcome = DONE;
     dom->yields = dom->merge.stop = FALSE;
     g_mutex_unlock(&dom->lock);
-    g_mutex_unlock(&dom->job);
+    qemu_domain_give_job(dom);
     return outcome;
 }
 

@@ -102,6 +102,14 @@ int qemu_domain_define_xml_flags(void *handle, vireo_call *call,
     return VIREO_OK;
 }
 
+static gboolean forget_all(QemuDomain *dom, GError **error)
+{
+    if (!qemu_tree_remove_all(dom, error) || !qemu_checkpoints_remove_all(dom, error))
+        return FALSE;
+    qemu_files_leave(dom);
+    return TRUE;
+}
+
 /* The counterpart of what undefine does when nothing is in the way. */
 static void tell_undefine(QemuTell *tell, QemuDomain *dom, const char *saved)
 {
@@ -160,11 +168,7 @@ static gboolean undefine(QemuDomain *dom, guint flags, QemuTell *tell, GError **
     }
     if (dom->managed_save && !vireo_file_remove(saved, error))
         return FALSE;
-    if (!active && (!qemu_tree_remove_all(dom, error) || !qemu_checkpoints_remove_all(dom, error)))
-        return FALSE;
-    if (!active)
-        qemu_files_leave(dom);
-    return qemu_domain_unstore(dom, error);
+    return (active || forget_all(dom, error)) && qemu_domain_unstore(dom, error);
 }
 
 int qemu_undefine(QemuConn *conn, vireo_call *call, const vireo_domain_undefine_flags_args *args,
@@ -186,6 +190,7 @@ int qemu_undefine(QemuConn *conn, vireo_call *call, const vireo_domain_undefine_
     dom->managed_save = FALSE;
     g_mutex_unlock(&dom->lock);
     if (!qemu_domain_active(dom)) {
+        forget_all(dom, NULL); /* it may have ended just now */
         qemu_domain_forget(dom);
         return VIREO_OK;
     }

@@ -9,6 +9,7 @@
 #include "checkpoint.h"
 #include "engine.h"
 #include "kit/file.h"
+#include "process.h"
 #include "snapshot.h"
 
 /* ---- life ---------------------------------------------------------------------- */
@@ -220,6 +221,21 @@ void qemu_domain_take_job(QemuDomain *dom)
     g_mutex_lock(&dom->lock);
     dom->waiting--;
     g_mutex_unlock(&dom->lock);
+    qemu_process_bury(dom);
+}
+
+void qemu_domain_give_job(QemuDomain *dom)
+{
+    gboolean bury;
+
+    do {
+        qemu_process_bury(dom);
+        g_mutex_unlock(&dom->job);
+        /* Its process may have ended in between. */
+        g_mutex_lock(&dom->lock);
+        bury = dom->bury;
+        g_mutex_unlock(&dom->lock);
+    } while (bury && g_mutex_trylock(&dom->job));
 }
 
 gboolean qemu_domain_must_yield(QemuDomain *dom)
@@ -235,7 +251,7 @@ void qemu_domain_end(QemuDomain *dom)
 {
     if (!dom)
         return;
-    g_mutex_unlock(&dom->job);
+    qemu_domain_give_job(dom);
     qemu_domain_unref(dom);
 }
 
@@ -259,9 +275,10 @@ QemuDef *qemu_domain_config(QemuDomain *dom)
 
 QemuDef *qemu_domain_current(QemuDomain *dom)
 {
-    QemuDef *def = qemu_domain_live(dom);
-
-    return def ? def : qemu_domain_config(dom);
+    g_mutex_lock(&dom->lock);
+    QemuDef *def = qemu_def_ref(dom->live && (dom->id != -1 || !dom->config) ? dom->live : dom->config);
+    g_mutex_unlock(&dom->lock);
+    return def;
 }
 
 static void replace_def(QemuDomain *dom, QemuDef **slot, QemuDef *def)

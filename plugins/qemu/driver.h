@@ -136,6 +136,7 @@ struct QemuDomain {
     int stop_reason;            /* paused reason of the next STOP event; 0: unknown */
     gboolean early_off;         /* the guest went off before it was announced */
     gboolean ending;            /* tidying up after a process; no new one may start */
+    gboolean bury;              /* a transient one whose process has ended: see qemu_process_bury */
     gboolean reset_on_shutdown; /* an ACPI reboot is under way */
     gboolean quiet_states;    /* a job stops and continues the guest: publish nothing meanwhile */
     GArray *vcpu_tids;        /* gint */
@@ -201,6 +202,7 @@ QemuDomain *qemu_domain_begin(QemuConn *conn, vireo_call *call, const vireo_doma
 void qemu_domain_end(QemuDomain *dom);
 /* Waits for the job lock; who works in the background gives way. */
 void qemu_domain_take_job(QemuDomain *dom);
+void qemu_domain_give_job(QemuDomain *dom);
 /* Whether the holder of the job, who works in the background, is to give way now. */
 gboolean qemu_domain_must_yield(QemuDomain *dom);
 typedef QemuDomain QemuDomainJob;

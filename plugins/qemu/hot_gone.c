@@ -127,7 +127,7 @@ static void gone_work(void *opaque)
     g_autoptr(VireoQmp) qmp = qemu_domain_monitor(dom, NULL);
     if (qmp)
         finish(dom, NULL, qmp, gone->alias);
-    g_mutex_unlock(&dom->job);
+    qemu_domain_give_job(dom);
     qemu_domain_unref(dom);
     g_free(gone->alias);
     g_free(gone);

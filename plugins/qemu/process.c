@@ -499,6 +499,36 @@ static void tidy_up(QemuDomain *dom, VireoQmp *qmp, int pidfd, uint64_t watch)
     qemu_live_drop(dom);
 }
 
+static void has_ended(QemuDomain *dom)
+{
+    qemu_domain_set_live(dom, NULL);
+    qemu_coalesce_rest(dom); /* what could not be merged while it ran */
+    g_mutex_lock(&dom->lock);
+    dom->ending = FALSE;
+    g_cond_broadcast(&dom->changed);
+    g_mutex_unlock(&dom->lock);
+}
+
+void qemu_process_bury(QemuDomain *dom)
+{
+    g_mutex_lock(&dom->lock);
+    gboolean bury = dom->bury, transient = !dom->config;
+    dom->bury = FALSE;
+    g_mutex_unlock(&dom->lock);
+    if (bury && !transient)
+        has_ended(dom);
+    if (!bury || !transient)
+        return;
+    qemu_files_leave(dom);
+    qemu_checkpoints_remove_all(dom, NULL);
+    qemu_tree_remove_all(dom, NULL); /* they are a transient domain's only as long as it runs */
+    qemu_domain_forget(dom);
+    g_mutex_lock(&dom->lock);
+    dom->ending = FALSE;
+    g_cond_broadcast(&dom->changed);
+    g_mutex_unlock(&dom->lock);
+}
+
 void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
 {
     g_mutex_lock(&dom->lock);
@@ -525,19 +555,16 @@ void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
     qemu_domain_publish(dom);
     qemu_blockjobs_ended(dom);
     tidy_up(dom, qmp, pidfd, watch);
-    if (transient) {
-        qemu_files_leave(dom);
-        qemu_checkpoints_remove_all(dom, NULL);
-        qemu_tree_remove_all(dom, NULL); /* they are a transient domain's only as long as it runs */
-        qemu_domain_forget(dom);
+    if (!transient) {
+        has_ended(dom);
+        return;
     }
-    qemu_domain_set_live(dom, NULL);
-    if (!transient)
-        qemu_coalesce_rest(dom); /* what could not be merged while it ran */
     g_mutex_lock(&dom->lock);
-    dom->ending = FALSE;
-    g_cond_broadcast(&dom->changed);
+    dom->bury = TRUE;
     g_mutex_unlock(&dom->lock);
+    /* Otherwise whoever has the job does it before giving that back. */
+    if (g_mutex_trylock(&dom->job))
+        qemu_domain_give_job(dom);
 }
 
 gboolean qemu_process_kill(QemuDomain *dom, int reason)

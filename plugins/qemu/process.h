@@ -20,6 +20,8 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
 gboolean qemu_process_kill(QemuDomain *dom, int reason);
 /* The process of that generation has ended: tidy up, publish. Idempotent. */
 void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason);
+/* A transient domain goes with its process, unless it has been defined meanwhile. With its job. */
+void qemu_process_bury(QemuDomain *dom);
 /* Asks QEMU to quit; the end is noticed by the watch. reason: shutoff reason to report. */
 void qemu_process_quit(QemuDomain *dom, int reason);
 /* Begins to watch a process whose fields are filled in (start and reattach). */

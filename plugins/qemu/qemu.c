@@ -30,7 +30,7 @@ static void autostart_one(QemuDomain *dom)
         driver->host->log(driver->core, VIREO_LOG_ERROR, dom->space->uri,
                           "domain '%s' is not started automatically: %s", dom->name,
                           error->message);
-    g_mutex_unlock(&dom->job);
+    qemu_domain_give_job(dom);
 }
 
 /* Once per boot of the host: the mark is in the run directory. */
