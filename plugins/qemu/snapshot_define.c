@@ -130,6 +130,22 @@ static gboolean check_fields(QemuDomain *dom, const VireoDomainSnapshot *doc, GE
     return TRUE;
 }
 
+static gboolean check_flags(const VireoDomainSnapshot *doc, guint flags, GError **error)
+{
+    if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY) &&
+        doc->state != VIREO_DOMAIN_SNAPSHOT_STATE_DISK_SNAPSHOT) {
+        qemu_error(error, VIREO_ERR_INVALID_ARG,
+                   "snapshot '%s' is not one of disks only, as flag DISK_ONLY says", doc->name);
+        return FALSE;
+    }
+    if (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT) {
+        qemu_error(error, VIREO_ERR_INVALID_ARG,
+                   "flag REUSE_EXT cannot take effect: snapshot '%s' is only redefined", doc->name);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 /* ---- against the disks -------------------------------------------------------------- */
 
 static VireoDomainSnapshotLocation where(const VireoDomainSnapshot *doc, const char *dev)
@@ -184,7 +200,8 @@ QemuSnap *qemu_snapshot_redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guin
 {
     g_autoptr(VireoDomainSnapshot) owned = doc;
 
-    if (!check_fields(dom, doc, error) || !check_parent(dom, doc, error))
+    if (!check_fields(dom, doc, error) || !check_flags(doc, flags, error) ||
+        !check_parent(dom, doc, error))
         return NULL;
     g_autoptr(QemuSnap) old = qemu_tree_find(dom->tree, doc->name);
     if (old && !check_replaced(old, doc, error))
