@@ -354,14 +354,19 @@ static void announce(QemuDomain *dom, const struct vireo_child *child, VireoQmp 
     g_mutex_unlock(&dom->lock);
 }
 
-static void wait_for_end(QemuDomain *dom)
+/* Of the process before; a transient domain has had but that one. */
+static gboolean wait_for_end(QemuDomain *dom, GError **error)
 {
     g_mutex_lock(&dom->lock);
-    while (dom->ending)
+    while (dom->ending && !dom->bury)
         g_cond_wait(&dom->changed, &dom->lock);
     dom->early_off = FALSE;
     g_queue_clear_full(&dom->ports, g_free);
     g_mutex_unlock(&dom->lock);
+    qemu_process_bury(dom);
+    if (dom->gone)
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID, "transient domain '%s' has ended", dom->name);
+    return !dom->gone;
 }
 
 gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *how,
@@ -369,7 +374,8 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
 {
     QemuDriver *driver = dom->space->driver;
 
-    wait_for_end(dom);
+    if (!wait_for_end(dom, error))
+        return FALSE;
     qemu_blockjobs_settle(dom); /* of the process before: where its disks are */
     g_autoptr(QemuDef) def = how->def ? qemu_def_ref(how->def) : qemu_domain_config(dom);
     g_autoptr(VireoDomain) doc = def ? vireo_domain_copy(def->doc) : NULL;
@@ -561,6 +567,7 @@ void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
     }
     g_mutex_lock(&dom->lock);
     dom->bury = TRUE;
+    g_cond_broadcast(&dom->changed);
     g_mutex_unlock(&dom->lock);
     /* Otherwise whoever has the job does it before giving that back. */
     if (g_mutex_trylock(&dom->job))
