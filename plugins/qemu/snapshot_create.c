@@ -122,24 +122,6 @@ static gboolean check_flags(QemuDomain *dom, guint flags, gboolean active, GErro
     return TRUE;
 }
 
-/* After memory went to a file QEMU has let go of the images, until the guest goes on. */
-static gboolean check_images_in_use(QemuDomain *dom, VireoQmp *qmp, const QemuRequest *request,
-                                    GError **error)
-{
-    if (!qmp || dom->state != VIREO_DOMAIN_PAUSED ||
-        (!request->kinds[QEMU_SNAP_INTERNAL] && request->memory == QEMU_SNAP_NO))
-        return TRUE;
-    g_autoptr(JsonNode) answer = vireo_qmp_call(qmp, "query-status", NULL, NULL, error);
-    const char *status = answer ? vireo_json_string(vireo_json_node_object(answer), "status") : NULL;
-    if (answer && g_strcmp0(status, "postmigrate"))
-        return TRUE;
-    if (answer)
-        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-                   "the guest of domain '%s' has not run since its memory was saved to a file: resume "
-                   "it, or take a snapshot of its disks only, externally (flag DISK_ONLY)", dom->name);
-    return FALSE;
-}
-
 /* A guest with a 'manual' disk stands still until its owner has copied that. */
 static gboolean check_standing(const QemuRequest *request, guint flags, GError **error)
 {
@@ -270,8 +252,7 @@ static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc
         check_flags(dom, flags, active, error)
             ? qemu_request_new(dom->space->driver, doc, machine->doc, flags, active, error)
             : NULL;
-    if (!request || !check_standing(request, flags, error) ||
-        !check_images_in_use(dom, qmp, request, error))
+    if (!request || !check_standing(request, flags, error))
         return FALSE;
     describe(dom, doc, machine, request, running);
     if (!doc->domain) {
