@@ -179,6 +179,7 @@ int qemu_undefine(QemuConn *conn, vireo_call *call, const vireo_domain_undefine_
 
     if (!dom)
         return VIREO_FAIL;
+    gboolean was_active = qemu_domain_active(dom);
     g_autoptr(QemuTell) tell = told ? qemu_tell_new(dom, call) : NULL;
     if (!undefine(dom, args->flags, tell, &error))
         return qemu_fail(conn->driver, call, error);
@@ -190,7 +191,8 @@ int qemu_undefine(QemuConn *conn, vireo_call *call, const vireo_domain_undefine_
     dom->managed_save = FALSE;
     g_mutex_unlock(&dom->lock);
     if (!qemu_domain_active(dom)) {
-        forget_all(dom, NULL); /* it may have ended just now */
+        if (was_active)
+            forget_all(dom, NULL); /* it has ended just now */
         qemu_domain_forget(dom);
         return VIREO_OK;
     }
