@@ -3,8 +3,10 @@
 #include "take.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "images.h"
 #include "sidefile.h"
@@ -132,19 +134,36 @@ gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error
     for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++)
         if (doc->disks->disks.items[i]->source)
             disown(files, doc->disks->disks.items[i]->source->file);
+    for (guint i = 0; doc->domain && i < doc->domain->devices->disks.n; i++) {
+        const VireoDomainDisk *disk = doc->domain->devices->disks.items[i];
+
+        if (disk->source && disk->source->file && qemu_snap_has_disk(snap, disk->target->dev))
+            disown(files, disk->source->file);
+    }
     return qemu_files_save(dom, files, error);
 }
 
 /* ---- of domains that have gone ------------------------------------------------------------ */
 
-static void keep_present(GHashTable *set)
+/* Points in it are those of the snapshots that go with the domain, and may come back by REDEFINE. */
+static gboolean is_left(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    g_autoptr(QemuImageInfo) info = fd >= 0 ? qemu_image_info_read(fd, path, TRUE, NULL) : NULL;
+
+    if (fd >= 0)
+        close(fd);
+    return info && (!info->snapshots || info->snapshots->len == 0);
+}
+
+static void keep_left(GHashTable *set)
 {
     GHashTableIter iter;
     gpointer path;
 
     g_hash_table_iter_init(&iter, set);
     while (g_hash_table_iter_next(&iter, &path, NULL))
-        if (!g_file_test(path, G_FILE_TEST_EXISTS))
+        if (!is_left(path))
             g_hash_table_iter_remove(&iter);
 }
 
@@ -159,7 +178,7 @@ void qemu_files_leave(QemuDomain *dom)
     g_hash_table_remove_all(files->kept);
     g_hash_table_remove_all(files->bases);
     g_hash_table_remove_all(files->points);
-    keep_present(files->released);
+    keep_left(files->released);
     left = g_hash_table_size(files->released);
     if (!qemu_files_save(dom, files, NULL) || !left)
         return;
