@@ -321,7 +321,7 @@ class Bitmaps(bitmaptest.Case):
         self.assertEqual(self.virsh("checkpoint-list", "d", "--name").split(), ["c1", "c3"])
         self.right("c1", self.last, [0, 5, 6])
         self.right("c3", third, [6])
-        self.assertIn("choose another name", self.virsh_fails("checkpoint-create-as", "d", "c2", "--diskspec", "vdb"))
+        self.assertIn("instead: another name", self.virsh_fails("checkpoint-create-as", "d", "c2", "--diskspec", "vdb"))
         self.off()
         self.daemon.kill()
         self.daemon.start_vireod()

@@ -173,7 +173,7 @@ class Watched(Live):
 
     def test_moment(self):
         """What the guest does while its memory is written is not in the snapshot."""
-        line, _ = self.nano_with(256)
+        line, _ = self.nano_with(1024)
         self.write_both(line, "A")
         line.ask("mA", "M=A")
         call = self.take()
@@ -205,7 +205,7 @@ class Watched(Live):
         self.assertIsNone(call.error)
 
     def test_abort_keeps_what_the_guest_wrote(self):
-        line, _ = self.nano_with(512)
+        line, _ = self.nano_with(1024)
         self.write_both(line, "A")
         call = self.take()
         self.saving()
@@ -279,7 +279,7 @@ class Watched(Live):
         self.alive(line)
 
     def test_qemu_dies(self):
-        line, _ = self.nano_with(512)
+        line, _ = self.nano_with(1024)
         self.write_both(line, "A")
         call = self.take()
         self.saving()
