@@ -40,7 +40,7 @@ static gboolean silent(Talk *talk, GError **error)
 {
     const struct vireo_host *host = talk->dom->space->driver->host;
 
-    if (host->cancelled(talk->call)) {
+    if (talk->call && host->cancelled(talk->call)) {
         qemu_error(error, VIREO_ERR_OPERATION_ABORTED, "the request was cancelled");
         return TRUE;
     }
