@@ -120,6 +120,7 @@ struct QemuDomain {
     QemuDef *config; /* the stored definition; of a transient domain NULL */
     QemuDef *live;   /* what runs */
     gboolean autostart, managed_save, gone;
+    gboolean reviving;    /* transient, and started anew: outlives its process */
     gboolean autodestroy; /* what runs ends with the connection that started it */
     int id;          /* -1: not running */
     int state, reason;

@@ -45,13 +45,25 @@ static void on_stop(QemuDomain *dom, JsonObject *data)
     g_mutex_lock(&dom->lock);
     int reason = dom->stop_reason;
     dom->stop_reason = 0;
+    gboolean crashed = dom->state == VIREO_DOMAIN_CRASHED; /* which QEMU said before */
     g_mutex_unlock(&dom->lock);
-    set_run_state(dom, VIREO_DOMAIN_PAUSED, reason);
+    if (!crashed)
+        set_run_state(dom, VIREO_DOMAIN_PAUSED, reason);
 }
 
 static void on_resume(QemuDomain *dom, JsonObject *data)
 {
     set_run_state(dom, VIREO_DOMAIN_RUNNING, VIREO_DOMAIN_RUNNING_UNPAUSED);
+}
+
+static void on_suspend(QemuDomain *dom, JsonObject *data)
+{
+    set_run_state(dom, VIREO_DOMAIN_PMSUSPENDED, VIREO_DOMAIN_PMSUSPENDED_UNKNOWN);
+}
+
+static void on_wakeup(QemuDomain *dom, JsonObject *data)
+{
+    set_run_state(dom, VIREO_DOMAIN_RUNNING, VIREO_DOMAIN_RUNNING_WAKEUP);
 }
 
 /* ---- the guest's end ----------------------------------------------------------- */
@@ -292,6 +304,8 @@ void qemu_event(VireoQmp *qmp, const char *name, JsonObject *data, gint64 usec, 
     } table[] = {
         { "STOP", on_stop },
         { "RESUME", on_resume },
+        { "SUSPEND", on_suspend },
+        { "WAKEUP", on_wakeup },
         { "SHUTDOWN", on_shutdown },
         { "RESET", on_reset },
         { "GUEST_PANICKED", on_panic },

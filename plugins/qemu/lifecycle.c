@@ -226,6 +226,21 @@ int qemu_domain_resume(void *handle, vireo_call *call, const vireo_domain_resume
     return kept(dom, command(dom, call, "cont"));
 }
 
+int qemu_domain_pm_wakeup(void *handle, vireo_call *call, const vireo_domain_pm_wakeup_args *args)
+{
+    g_autoptr(QemuDomain) dom = qemu_domain_find(qemu_conn(handle), call, &args->dom);
+
+    if (!dom)
+        return VIREO_FAIL;
+    g_mutex_lock(&dom->lock);
+    gboolean asleep = dom->state == VIREO_DOMAIN_PMSUSPENDED;
+    g_mutex_unlock(&dom->lock);
+    if (!asleep)
+        return dom->space->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
+                                              "the guest of domain '%s' is not suspended", dom->name);
+    return kept(dom, command(dom, call, "system_wakeup"));
+}
+
 /* ---- keys ---------------------------------------------------------------------- */
 
 int qemu_domain_send_key(void *handle, vireo_call *call, const vireo_domain_send_key_args *args)

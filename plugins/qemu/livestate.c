@@ -130,6 +130,10 @@ static int state_of_status(const char *status, int *reason)
         *reason = VIREO_DOMAIN_RUNNING_UNKNOWN;
         return VIREO_DOMAIN_RUNNING;
     }
+    if (!g_strcmp0(status, "suspended")) {
+        *reason = VIREO_DOMAIN_PMSUSPENDED_UNKNOWN;
+        return VIREO_DOMAIN_PMSUSPENDED;
+    }
     if (!g_strcmp0(status, "io-error"))
         *reason = VIREO_DOMAIN_PAUSED_IOERROR;
     else if (!g_strcmp0(status, "watchdog"))

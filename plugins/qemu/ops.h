@@ -39,6 +39,7 @@ vireo_domain_reset_fn qemu_domain_reset;
 vireo_domain_destroy_flags_fn qemu_domain_destroy_flags;
 vireo_domain_suspend_fn qemu_domain_suspend;
 vireo_domain_resume_fn qemu_domain_resume;
+vireo_domain_pm_wakeup_fn qemu_domain_pm_wakeup;
 vireo_domain_inject_nmi_fn qemu_domain_inject_nmi;
 vireo_domain_send_key_fn qemu_domain_send_key;
 /* info.c */

@@ -507,8 +507,10 @@ static void tidy_up(QemuDomain *dom, VireoQmp *qmp, int pidfd, uint64_t watch)
 
 static void has_ended(QemuDomain *dom)
 {
-    qemu_domain_set_live(dom, NULL);
-    qemu_coalesce_rest(dom); /* what could not be merged while it ran */
+    if (!dom->reviving) {
+        qemu_domain_set_live(dom, NULL);
+        qemu_coalesce_rest(dom); /* what could not be merged while it ran */
+    }
     g_mutex_lock(&dom->lock);
     dom->ending = FALSE;
     g_cond_broadcast(&dom->changed);
@@ -535,6 +537,15 @@ void qemu_process_bury(QemuDomain *dom)
     g_mutex_unlock(&dom->lock);
 }
 
+void qemu_process_revive(QemuDomain *dom, gboolean reviving)
+{
+    g_mutex_lock(&dom->lock);
+    if (dom->reviving && !reviving && dom->id == -1)
+        dom->ending = dom->bury = TRUE; /* it was not: buried when the job is given back */
+    dom->reviving = reviving && !dom->config;
+    g_mutex_unlock(&dom->lock);
+}
+
 void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
 {
     g_mutex_lock(&dom->lock);
@@ -545,7 +556,7 @@ void qemu_process_ended(QemuDomain *dom, guint generation, int fallback_reason)
     VireoQmp *qmp = g_steal_pointer(&dom->qmp);
     int pidfd = dom->pidfd;
     uint64_t watch = dom->watch;
-    gboolean transient = !dom->config;
+    gboolean transient = !dom->config && !dom->reviving;
     dom->pidfd = -1;
     dom->pid = 0;
     dom->watch = 0;

@@ -15,6 +15,9 @@ typedef struct {
 /* Starts the domain; job held, domain not running. On success its state is published. */
 gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *how,
                             GError **error);
+/* A transient domain outlives the end of its process from now on, to be started anew; or not any more: then it ends if
+ * it was not started. Job held; without effect on a persistent one. */
+void qemu_process_revive(QemuDomain *dom, gboolean reviving);
 /* Kills the process and waits for its end; everything is tidied up and published on return. The job
  * need not be held. FALSE when it was not running. */
 gboolean qemu_process_kill(QemuDomain *dom, int reason);

@@ -252,6 +252,7 @@ static void qemu_fini(void *self)
       VIREO_DOMAIN_DESTROY_GRACEFUL, 0, VIREO_DOMAIN_DESTROY_GRACEFUL, 0)                          \
     X(domain_suspend, qemu_domain_suspend, 0, 0, 0, 0)                                             \
     X(domain_resume, qemu_domain_resume, 0, 0, 0, 0)                                               \
+    X(domain_pm_wakeup, qemu_domain_pm_wakeup, 0, 0, 0, 0)                                         \
     X(domain_inject_nmi, qemu_domain_inject_nmi, 0, 0, 0, 0)                                       \
     X(domain_send_key, qemu_domain_send_key, 0, 0, 0, 0)                                           \
     X(domain_save_flags, qemu_domain_save_flags, SAVE, 0, SAVE, 0)                                 \

@@ -195,6 +195,12 @@ static gboolean adds_images(const QemuPlan *plan)
     return FALSE;
 }
 
+/* QEMU leaves a guest that is suspended or has crashed as it is. */
+static gboolean can_load(const QemuDomain *dom)
+{
+    return dom->state == VIREO_DOMAIN_RUNNING || dom->state == VIREO_DOMAIN_PAUSED;
+}
+
 gboolean qemu_revert_plan(QemuRevert *revert, GError **error)
 {
     g_autoptr(QemuDef) now = qemu_domain_current(revert->dom);
@@ -216,14 +222,14 @@ gboolean qemu_revert_plan(QemuRevert *revert, GError **error)
     revert->branches = adds_images(revert->plan) || qemu_snap_memory_file(revert->snap);
     if (revert->qmp && !revert->branches && qemu_snap_has_memory(revert->snap))
         revert->in_place = !revert->def->doc->devices->tpms.n && /* its state is a file of swtpm, too */
-                           qemu_same_machine(now->doc, revert->def->doc);
+                           can_load(revert->dom) && qemu_same_machine(now->doc, revert->def->doc);
     revert->branches |= sides.n && !revert->in_place;
-    if (!revert->branches || !revert->qmp || revert->dom->config)
+    if (revert->dom->config || !revert->dom->autodestroy || revert->in_place)
         return TRUE;
     qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
-                "destroy it, and create it from the snapshot's <domain>; a persistent domain is started anew",
-                "transient domain '%s' would have to be started anew to go back to snapshot '%s'",
-               revert->dom->name, revert->snap->doc->name);
+                "destroy it, and create it from the snapshot's <domain>",
+                "domain '%s' would have to be started anew to go back to snapshot '%s', but it ends with the connection "
+                "that started it", revert->dom->name, revert->snap->doc->name);
     return FALSE;
 }
 

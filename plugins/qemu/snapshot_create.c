@@ -123,13 +123,19 @@ static gboolean check_flags(QemuDomain *dom, guint flags, gboolean active, GErro
 }
 
 /* A guest with a 'manual' disk stands still until its owner has copied that. */
-static gboolean check_standing(const QemuRequest *request, guint flags, GError **error)
+static gboolean check_standing(const QemuRequest *request, int state, guint flags, GError **error)
 {
     if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE) && request->kinds[QEMU_SNAP_MANUAL]) {
         qemu_refuse(error, VIREO_ERR_OPERATION_UNSUPPORTED,
                     "leave out QUIESCE, or give the disk another kind of snapshot",
                     "flag QUIESCE cannot take effect: a guest with a 'manual' disk stands still, and "
                     "could not let go of its file systems");
+        return FALSE;
+    }
+    if (state == VIREO_DOMAIN_PMSUSPENDED && request->memory != QEMU_SNAP_NO) {
+        qemu_error(error, VIREO_ERR_OPERATION_UNSUPPORTED,
+                   "the guest is suspended, and would not be when its memory is loaded again: wake it first, or leave its "
+                   "memory out (flag DISK_ONLY)");
         return FALSE;
     }
     if (!(flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE))
@@ -252,7 +258,7 @@ static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc
         check_flags(dom, flags, active, error)
             ? qemu_request_new(dom->space->driver, doc, machine->doc, flags, active, error)
             : NULL;
-    if (!request || !check_standing(request, flags, error))
+    if (!request || !check_standing(request, dom->state, flags, error))
         return FALSE;
     describe(dom, doc, machine, request, running);
     if (!doc->domain) {

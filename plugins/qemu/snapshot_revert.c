@@ -267,18 +267,8 @@ gboolean qemu_revert_start(QemuRevert *revert, GError **error)
 
 static gboolean through_restart(QemuRevert *revert, GError **error)
 {
-    /* Keeps a transient domain in being while no process runs. */
-    gboolean persistent = revert->dom->config != NULL;
-
-    if (revert->qmp && persistent)
+    if (revert->qmp)
         qemu_process_kill(revert->dom, VIREO_DOMAIN_SHUTOFF_FROM_SNAPSHOT);
-    if (revert->qmp && !persistent) {
-        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
-                    "destroy it, and create it from the snapshot's <domain>",
-                    "the machine of transient domain '%s' is not the one of snapshot '%s': it would "
-                   "have to be started anew", revert->dom->name, revert->snap->doc->name);
-        return FALSE;
-    }
     if (qemu_snap_has_memory(revert->snap) ? !drop_bitmaps(revert, NULL, error)
                                            : !apply_to_images(revert, error))
         return FALSE;
@@ -368,12 +358,15 @@ int qemu_snapshot_revert(QemuConn *conn, vireo_call *call,
         qemu_tell_fill(tell, told);
         return VIREO_OK;
     }
+    qemu_process_revive(dom, TRUE);
     gboolean back = go_back(&revert, &error);
+    qemu_process_revive(dom, FALSE);
     if (back)
         qemu_checkpoints_reseat(dom);
     if (back && qemu_snap_has_memory(snap) && qemu_quiesce_noted(dom, snap->doc->name))
         qemu_quiesce_release(dom);
     qemu_domain_publish(dom);
-    qemu_tree_publish(dom); /* also when the guest did not start: the disks have gone back */
+    if (!dom->gone)
+        qemu_tree_publish(dom); /* also when the guest did not start: the disks have gone back */
     return back ? VIREO_OK : qemu_fail(conn->driver, call, error);
 }

@@ -154,6 +154,7 @@ static void space_load(QemuSpace *space)
 {
     load_definitions(space);
     qemu_live_reattach(space);
+    qemu_snapshots_sweep(space);
     g_autoptr(GPtrArray) all = qemu_domain_all(space);
     for (guint i = 0; i < all->len; i++) {
         QemuDomain *dom = all->pdata[i];

@@ -29,6 +29,9 @@ void qemu_quiesce_drop(QemuDomain *dom);
 /* The same for a guest that was restored, or left by an earlier daemon; in the background, it may take its time. */
 void qemu_quiesce_release(QemuDomain *dom);
 
+/* snapshot_sweep.c: when the domains of a space are known. */
+void qemu_snapshots_sweep(QemuSpace *space);
+
 /* snapshot_live.c: the moment, then the memory of that moment while the guest goes on. */
 gboolean qemu_take_going_on(QemuTake *take, GError **error);
 /* What an earlier daemon left in the middle, for qemu_work_recover. background: the transaction has taken place and
