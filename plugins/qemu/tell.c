@@ -240,19 +240,25 @@ void qemu_tell_forget(QemuTell *tell, const VireoDomainSnapshot *doc, const char
 
 /* ---- to the client ---------------------------------------------------------------------- */
 
+static gpointer copied(const QemuTell *tell, const GArray *array, guint n)
+{
+    gsize size = n * (gsize)g_array_get_element_size((GArray *)array);
+    char *copy = tell->dom->space->driver->host->alloc(tell->call, size + 1);
+
+    if (size)
+        memcpy(copy, array->data, size);
+    return copy;
+}
+
 void qemu_tell_fill(const QemuTell *tell, vireo_plan *ret)
 {
-    const struct vireo_host *host = tell->dom->space->driver->host;
-
     ret->guest = tell->guest;
     ret->pause_us = tell->pause_us;
     ret->freed = tell->freed;
     ret->steps.len = MIN(tell->steps->len, VIREO_LIMIT_PLAN_STEPS_MAX);
-    ret->steps.val = host->alloc(tell->call, (ret->steps.len + 1) * sizeof *ret->steps.val);
-    memcpy(ret->steps.val, tell->steps->data, ret->steps.len * sizeof *ret->steps.val);
+    ret->steps.val = copied(tell, tell->steps, ret->steps.len);
     ret->kept.len = MIN(tell->kept->len, VIREO_LIMIT_PLAN_KEPT_MAX);
-    ret->kept.val = host->alloc(tell->call, (ret->kept.len + 1) * sizeof *ret->kept.val);
-    memcpy(ret->kept.val, tell->kept->data, ret->kept.len * sizeof *ret->kept.val);
+    ret->kept.val = copied(tell, tell->kept, ret->kept.len);
     for (guint i = 0; i < ret->steps.len; i++)
         *(ret->steps.val[i].effect & VIREO_PLAN_LATER ? &ret->bytes_later : &ret->bytes) +=
             ret->steps.val[i].bytes;

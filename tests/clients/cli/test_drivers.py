@@ -45,7 +45,7 @@ class Drivers(CliCase):
         self.assertEqual(self.can("can", "domain_snapshot_delete", "-c", "qemu")[0], 0)
         self.assertEqual(self.can("can", "domain-snapshot-num", "-c", "qemu")[1]["how"], "core")
         self.assertEqual(self.can("can", "domain-create", "-c", "qemu")[1]["how"], "derived")
-        self.assertEqual(self.can("can", "domain-undefine-flags", "--flags", "KEEP_TPM", "-c", "qemu")[1]["how"],
+        self.assertEqual(self.can("can", "domain-snapshot-create-xml", "--flags", "ATOMIC", "-c", "qemu")[1]["how"],
                          "trivial")
         code, answer = self.can("can", "domain-undefine-flags", "--flags", "KEEP_NVRAM", "-c", "test:///default")
         self.assertEqual((code, answer["can"], answer["how"]), (1, False, "no"))
