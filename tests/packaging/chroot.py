@@ -199,7 +199,8 @@ def layer_path(name):
 def make_base(path):
     uri = next(uri for uri, suite in mirrors() if suite == SUITE)
     try:
-        run("debootstrap", "--variant=minbase", SUITE, path, uri, timeout=600)
+        # What it mounts goes with it: when it fails it leaves that where it is.
+        run("unshare", "--mount", "debootstrap", "--variant=minbase", SUITE, path, uri, timeout=600)
     except (AssertionError, subprocess.TimeoutExpired) as problem:
         shutil.rmtree(path, ignore_errors=True)
         skip(f"debootstrap found no Debian to install (no network?): {str(problem)[-300:]}")
