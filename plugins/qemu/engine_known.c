@@ -134,12 +134,6 @@ gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error
     for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++)
         if (doc->disks->disks.items[i]->source)
             disown(files, doc->disks->disks.items[i]->source->file);
-    for (guint i = 0; doc->domain && i < doc->domain->devices->disks.n; i++) {
-        const VireoDomainDisk *disk = doc->domain->devices->disks.items[i];
-
-        if (disk->source && disk->source->file && qemu_snap_has_disk(snap, disk->target->dev))
-            disown(files, disk->source->file);
-    }
     return qemu_files_save(dom, files, error);
 }
 
