@@ -19,7 +19,7 @@ import treetest
 from imagetest import libvirt
 
 SANITIZED = "ASAN_OPTIONS" in os.environ
-STEPS = int(os.environ.get("VIREO_TEST_STEPS", "500" if SANITIZED else "2000"))
+STEPS = int(os.environ.get("VIREO_TEST_STEPS", "240" if SANITIZED else "840"))
 SEED = int(os.environ.get("VIREO_TEST_SEED", "1"))
 WALK = int(os.environ.get("VIREO_TEST_WALK", "120"))
 REPLAY = os.environ.get("VIREO_TEST_REPLAY")
