@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "kit/disk.h"
+
 #define SLOTS 32
 #define BUSES 64
 #define SPARE_PORTS 4 /* of a q35 machine, for devices plugged in later */
@@ -25,19 +27,6 @@ static VireoDeviceAddress *pci_address(guint bus, guint slot, guint function)
     address->bus = bus;
     address->slot = slot;
     address->function = function;
-    return address;
-}
-
-static VireoDeviceAddress *drive_address(guint controller, guint bus, guint target, guint unit)
-{
-    VireoDeviceAddress *address = g_new0(VireoDeviceAddress, 1);
-
-    address->type = VIREO_ADDRESS_TYPE_DRIVE;
-    address->has_controller = address->has_bus = address->has_target = address->has_unit = TRUE;
-    address->controller = controller;
-    address->bus = bus;
-    address->target = target;
-    address->unit = unit;
     return address;
 }
 
@@ -208,7 +197,7 @@ static gboolean place_by_name(VireoDomain *doc, VireoDomainDisk *disk, const gui
 
     if (controller >= shape[0] || drive_taken(doc, disk, controller, bus, unit))
         return FALSE;
-    disk->address = drive_address(controller, bus, 0, unit);
+    disk->address = vireo_disk_address(controller, bus, unit);
     return TRUE;
 }
 
@@ -231,7 +220,7 @@ static gboolean place_drive(VireoDomain *doc, VireoDomainDisk *disk, GError **er
         for (guint b = 0; b < shape[1]; b++)
             for (guint u = 0; u < shape[2]; u++)
                 if (!drive_taken(doc, disk, c, b, u)) {
-                    disk->address = drive_address(c, b, 0, u);
+                    disk->address = vireo_disk_address(c, b, u);
                     return TRUE;
                 }
     qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "disk '%s': no place is left on bus '%s'",
