@@ -10,27 +10,10 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
-#define QCOW2_MAGIC 0x514649fbu
 #define EXT_BACKING_FORMAT 0xe2792acau
-#define SNAPSHOTS_MAX 65536u
-#define SNAPSHOT_HEAD 40
-#define L1_MAX 65536u
-
-static guint32 be32(const guint8 *at)
-{
-    guint32 value;
-
-    memcpy(&value, at, 4);
-    return GUINT32_FROM_BE(value);
-}
-
-static guint64 be64(const guint8 *at)
-{
-    guint64 value;
-
-    memcpy(&value, at, 8);
-    return GUINT64_FROM_BE(value);
-}
+#define SNAPSHOTS_MAX      65536u
+#define SNAPSHOT_HEAD      40
+#define L1_MAX             65536u
 
 static guint16 be16(const guint8 *at)
 {
@@ -66,7 +49,7 @@ const QemuImageSnapshot *qemu_image_info_snapshot(const QemuImageInfo *info, con
     return NULL;
 }
 
-static gboolean read_at(int fd, guint64 offset, void *data, gsize len)
+gboolean qemu_qcow2_read(int fd, guint64 offset, void *data, gsize len)
 {
     gsize done = 0;
 
@@ -91,8 +74,8 @@ static gboolean damaged(GError **error, const char *shown, const char *what)
 static gboolean read_backing(int fd, const guint8 *head, guint32 head_len, QemuImageInfo *info,
                              const char *shown, GError **error)
 {
-    guint64 offset = be64(head + 8), at = head_len;
-    guint32 len = be32(head + 16);
+    guint64 offset = qemu_qcow2_be64(head + 8), at = head_len;
+    guint32 len = qemu_qcow2_be32(head + 16);
     guint8 ext[8];
 
     if (!offset)
@@ -100,16 +83,16 @@ static gboolean read_backing(int fd, const guint8 *head, guint32 head_len, QemuI
     if (len == 0 || len > 1023)
         return damaged(error, shown, "the name of its backing file");
     info->backing = g_malloc0(len + 1);
-    if (!read_at(fd, offset, info->backing, len))
+    if (!qemu_qcow2_read(fd, offset, info->backing, len))
         return damaged(error, shown, "the name of its backing file");
-    for (guint i = 0; i < 64 && at < offset && read_at(fd, at, ext, sizeof ext); i++) {
-        guint32 type = be32(ext), size = be32(ext + 4);
+    for (guint i = 0; i < 64 && at < offset && qemu_qcow2_read(fd, at, ext, sizeof ext); i++) {
+        guint32 type = qemu_qcow2_be32(ext), size = qemu_qcow2_be32(ext + 4);
 
         if (!type)
             break;
         if (type == EXT_BACKING_FORMAT && size < 64) {
             info->backing_format = g_malloc0(size + 1);
-            if (!read_at(fd, at + 8, info->backing_format, size))
+            if (!qemu_qcow2_read(fd, at + 8, info->backing_format, size))
                 return damaged(error, shown, "the format of its backing file");
         }
         at += 8 + (((guint64)size + 7) & ~7ull);
@@ -120,27 +103,27 @@ static gboolean read_backing(int fd, const guint8 *head, guint32 head_len, QemuI
 static gboolean read_snapshots(int fd, const guint8 *head, QemuImageInfo *info, const char *shown,
                                GError **error)
 {
-    guint32 count = be32(head + 60);
-    guint64 at = be64(head + 64);
+    guint32 count = qemu_qcow2_be32(head + 60);
+    guint64 at = qemu_qcow2_be64(head + 64);
 
     if (count > SNAPSHOTS_MAX)
         return damaged(error, shown, "its snapshot table");
     for (guint32 i = 0; i < count; i++) {
-        guint8 entry[SNAPSHOT_HEAD], extra[8] = { 0 };
+        guint8 entry[SNAPSHOT_HEAD], extra[8] = {0};
 
-        if (!read_at(fd, at, entry, sizeof entry))
+        if (!qemu_qcow2_read(fd, at, entry, sizeof entry))
             return damaged(error, shown, "its snapshot table");
         guint32 id_len = be16(entry + 12), name_len = be16(entry + 14);
-        guint32 extra_len = be32(entry + 36);
+        guint32 extra_len = qemu_qcow2_be32(entry + 36);
         if (extra_len > 1024 ||
-            (extra_len >= 8 && !read_at(fd, at + SNAPSHOT_HEAD, extra, sizeof extra)))
+            (extra_len >= 8 && !qemu_qcow2_read(fd, at + SNAPSHOT_HEAD, extra, sizeof extra)))
             return damaged(error, shown, "its snapshot table");
         QemuImageSnapshot *snapshot = g_new0(QemuImageSnapshot, 1);
         snapshot->name = g_malloc0(name_len + 1u);
-        snapshot->has_vmstate = be32(entry + 32) || be64(extra);
+        snapshot->has_vmstate = qemu_qcow2_be32(entry + 32) || qemu_qcow2_be64(extra);
         g_ptr_array_add(info->snapshots, snapshot);
         if (name_len &&
-            !read_at(fd, at + SNAPSHOT_HEAD + extra_len + id_len, snapshot->name, name_len))
+            !qemu_qcow2_read(fd, at + SNAPSHOT_HEAD + extra_len + id_len, snapshot->name, name_len))
             return damaged(error, shown, "its snapshot table");
         at += (SNAPSHOT_HEAD + extra_len + id_len + name_len + 7) & ~7ull;
     }
@@ -150,10 +133,11 @@ static gboolean read_snapshots(int fd, const guint8 *head, QemuImageInfo *info, 
 /* Says no when it would take long to find out. */
 static gboolean is_empty(int fd, const guint8 *head)
 {
-    guint32 count = be32(head + 36);
+    guint32 count = qemu_qcow2_be32(head + 36);
     g_autofree guint64 *table = count <= L1_MAX ? g_new(guint64, count + 1) : NULL;
 
-    if (!table || be32(head + 60) || !read_at(fd, be64(head + 40), table, count * sizeof *table))
+    if (!table || qemu_qcow2_be32(head + 60) ||
+        !qemu_qcow2_read(fd, qemu_qcow2_be64(head + 40), table, count * sizeof *table))
         return FALSE;
     for (guint32 i = 0; i < count; i++)
         if (table[i])
@@ -164,7 +148,7 @@ static gboolean is_empty(int fd, const guint8 *head)
 QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshots, GError **error)
 {
     g_autoptr(QemuImageInfo) info = g_new0(QemuImageInfo, 1);
-    guint8 head[104] = { 0 };
+    guint8 head[104] = {0};
     struct stat st;
 
     info->snapshots = g_ptr_array_new_with_free_func(snapshot_free);
@@ -175,13 +159,14 @@ QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshot
     info->virtual_size = (guint64)st.st_size;
     if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &info->virtual_size) < 0)
         info->virtual_size = 0;
-    if (!read_at(fd, 0, head, 72) || be32(head) != QCOW2_MAGIC || be32(head + 4) < 2)
+    if (!qemu_qcow2_read(fd, 0, head, 72) || qemu_qcow2_be32(head) != QCOW2_MAGIC ||
+        qemu_qcow2_be32(head + 4) < 2)
         return g_steal_pointer(&info);
     guint32 head_len = 72;
-    if (be32(head + 4) >= 3 && read_at(fd, 72, head + 72, 32))
-        head_len = be32(head + 100);
+    if (qemu_qcow2_be32(head + 4) >= 3 && qemu_qcow2_read(fd, 72, head + 72, 32))
+        head_len = qemu_qcow2_be32(head + 100);
     info->is_qcow2 = TRUE;
-    info->virtual_size = be64(head + 24);
+    info->virtual_size = qemu_qcow2_be64(head + 24);
     if (!read_backing(fd, head, head_len, info, shown, error))
         return NULL;
     if (snapshots && !read_snapshots(fd, head, info, shown, error))

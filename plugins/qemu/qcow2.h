@@ -3,6 +3,30 @@
 
 #include "driver.h"
 
+#include <string.h>
+
+#define QCOW2_MAGIC 0x514649fbu
+
+/* Numbers as the format keeps them; at needs no alignment. */
+static inline guint32 qemu_qcow2_be32(const guint8 *at)
+{
+    guint32 value;
+
+    memcpy(&value, at, sizeof value);
+    return GUINT32_FROM_BE(value);
+}
+
+static inline guint64 qemu_qcow2_be64(const guint8 *at)
+{
+    guint64 value;
+
+    memcpy(&value, at, sizeof value);
+    return GUINT64_FROM_BE(value);
+}
+
+/* All of len bytes at offset, or FALSE. */
+gboolean qemu_qcow2_read(int fd, guint64 offset, void *data, gsize len);
+
 typedef struct {
     char *name;
     gboolean has_vmstate;

@@ -2,51 +2,19 @@
 /* The bitmap directory of a qcow2 image. */
 #include "bitmaps.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "images.h"
+#include "qcow2.h"
 
-#define QCOW2_MAGIC 0x514649fbu
-#define EXT_BITMAPS 0x23852875u
+#define EXT_BITMAPS       0x23852875u
 #define AUTOCLEAR_BITMAPS 1u
-#define EXTENSIONS_MAX 64
-#define DIRECTORY_MAX (64u * 1024 * 1024)
-#define ENTRY_HEAD 24
-#define FLAG_IN_USE 1u
-#define FLAG_AUTO 2u
-
-static guint32 be32(const guint8 *at)
-{
-    guint32 value;
-
-    memcpy(&value, at, sizeof value);
-    return GUINT32_FROM_BE(value);
-}
-
-static guint64 be64(const guint8 *at)
-{
-    guint64 value;
-
-    memcpy(&value, at, sizeof value);
-    return GUINT64_FROM_BE(value);
-}
-
-static gboolean read_all(int fd, guint64 offset, void *data, gsize len)
-{
-    for (gsize done = 0; done < len;) {
-        ssize_t got = pread(fd, (char *)data + done, len - done, (off_t)(offset + done));
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return FALSE;
-        done += (gsize)got;
-    }
-    return TRUE;
-}
+#define EXTENSIONS_MAX    64
+#define DIRECTORY_MAX     (64u * 1024 * 1024)
+#define ENTRY_HEAD        24
+#define FLAG_IN_USE       1u
+#define FLAG_AUTO         2u
 
 static gboolean read_entries(const guint8 *directory, guint64 size, guint32 count, GPtrArray *out)
 {
@@ -56,7 +24,7 @@ static gboolean read_entries(const guint8 *directory, guint64 size, guint32 coun
         if (at + ENTRY_HEAD > size)
             return FALSE;
         const guint8 *entry = directory + at;
-        guint32 flags = be32(entry + 12), extra = be32(entry + 20);
+        guint32 flags = qemu_qcow2_be32(entry + 12), extra = qemu_qcow2_be32(entry + 20);
         guint name_len = (guint)(entry[18] << 8 | entry[19]);
         guint64 len = ENTRY_HEAD + (guint64)extra + name_len;
 
@@ -74,28 +42,30 @@ static gboolean read_directory(int fd, guint64 at, GPtrArray *out)
 {
     guint8 ext[24];
 
-    if (!read_all(fd, at, ext, sizeof ext))
+    if (!qemu_qcow2_read(fd, at, ext, sizeof ext))
         return FALSE;
-    guint64 size = be64(ext + 8);
+    guint64 size = qemu_qcow2_be64(ext + 8);
     if (size > DIRECTORY_MAX)
         return FALSE;
     g_autofree guint8 *directory = g_malloc0(size + 1);
-    return read_all(fd, be64(ext + 16), directory, size) &&
-           read_entries(directory, size, be32(ext), out);
+    return qemu_qcow2_read(fd, qemu_qcow2_be64(ext + 16), directory, size) &&
+           read_entries(directory, size, qemu_qcow2_be32(ext), out);
 }
 
 static gboolean read_image(int fd, GPtrArray *out)
 {
-    guint8 head[104] = { 0 }, ext[8];
+    guint8 head[104] = {0}, ext[8];
 
-    if (!read_all(fd, 0, head, sizeof head) || be32(head) != QCOW2_MAGIC || be32(head + 4) < 3 ||
-        !(be64(head + 88) & AUTOCLEAR_BITMAPS))
+    if (!qemu_qcow2_read(fd, 0, head, sizeof head) || qemu_qcow2_be32(head) != QCOW2_MAGIC ||
+        qemu_qcow2_be32(head + 4) < 3 || !(qemu_qcow2_be64(head + 88) & AUTOCLEAR_BITMAPS))
         return TRUE;
-    guint64 at = be32(head + 100);
-    for (guint i = 0; i < EXTENSIONS_MAX && read_all(fd, at, ext, sizeof ext) && be32(ext); i++) {
-        if (be32(ext) == EXT_BITMAPS)
+    guint64 at = qemu_qcow2_be32(head + 100);
+    for (guint i = 0;
+         i < EXTENSIONS_MAX && qemu_qcow2_read(fd, at, ext, sizeof ext) && qemu_qcow2_be32(ext);
+         i++) {
+        if (qemu_qcow2_be32(ext) == EXT_BITMAPS)
             return read_directory(fd, at + 8, out);
-        at += 8 + (((guint64)be32(ext + 4) + 7) & ~7ull);
+        at += 8 + (((guint64)qemu_qcow2_be32(ext + 4) + 7) & ~7ull);
     }
     return TRUE;
 }
