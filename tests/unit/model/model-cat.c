@@ -8,14 +8,22 @@
 
 static const VireoModelType *type_of(const char *kind)
 {
-    if (strcmp(kind, "domain") == 0)
-        return &vireo_domain_type;
-    if (strcmp(kind, "domainsnapshot") == 0)
-        return &vireo_domain_snapshot_type;
-    if (strcmp(kind, "domaincheckpoint") == 0)
-        return &vireo_domain_checkpoint_type;
-    if (strcmp(kind, "domainbackup") == 0)
-        return &vireo_domain_backup_type;
+    static const struct {
+        const char *kind;
+        const VireoModelType *type;
+    } types[] = {
+        {"domain", &vireo_domain_type},
+        {"domainsnapshot", &vireo_domain_snapshot_type},
+        {"domaincheckpoint", &vireo_domain_checkpoint_type},
+        {"domainbackup", &vireo_domain_backup_type},
+        {"network", &vireo_network_type},
+        {"storagepool", &vireo_storage_pool_type},
+        {"storagevol", &vireo_storage_vol_type},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(types); i++)
+        if (strcmp(kind, types[i].kind) == 0)
+            return types[i].type;
     return NULL;
 }
 

@@ -96,6 +96,9 @@ static const VireoModelType *type_of(const char *xml)
     return g_str_has_prefix(xml, "<domainsnapshot")     ? &vireo_domain_snapshot_type
            : g_str_has_prefix(xml, "<domaincheckpoint") ? &vireo_domain_checkpoint_type
            : g_str_has_prefix(xml, "<domainbackup")     ? &vireo_domain_backup_type
+           : g_str_has_prefix(xml, "<network")          ? &vireo_network_type
+           : g_str_has_prefix(xml, "<pool")             ? &vireo_storage_pool_type
+           : g_str_has_prefix(xml, "<volume")           ? &vireo_storage_vol_type
                                                         : &vireo_domain_type;
 }
 
