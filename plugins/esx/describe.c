@@ -126,15 +126,9 @@ static void describe_controller(VireoDomainDevices *devices, const VimVirtualHar
 
     if (type == VIREO_DOMAIN_CONTROLLER_TYPE_UNSET)
         return;
-    for (guint i = 0; i < devices->controllers.n; i++)
-        if (devices->controllers.items[i]->type == type && devices->controllers.items[i]->index == index)
-            return;
-    VireoDomainController *controller = g_new0(VireoDomainController, 1);
-    controller->type = type;
-    controller->index = index;
-    controller->has_index = TRUE;
-    controller->model = g_strdup(model);
-    vireo_list_append(&devices->controllers, controller);
+    if (esx_controller_find(devices, type, index))
+        return;
+    esx_controller_add(devices, type, index, model);
 }
 
 static void on_switch(VireoDomainInterface *card, const VimDistributedVirtualSwitchPortConnection *port)

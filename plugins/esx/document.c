@@ -44,17 +44,6 @@ gboolean esx_read_uuid(const char *text, guint8 uuid[16])
     return vireo_model_uuid_parse(digits->str, uuid);
 }
 
-gboolean esx_refuse(GError **error, guint line, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    g_autofree char *text = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_set_error(error, VIREO_ERROR, VIREO_ERROR_CONFIG_UNSUPPORTED, "(domain_definition):%u: %s", line, text);
-    return FALSE;
-}
-
 void esx_describe_os(VireoDomain *domain, const char *guest, const char *firmware)
 {
     domain->os = g_new0(VireoDomainOs, 1);
@@ -72,17 +61,31 @@ void esx_describe_os(VireoDomain *domain, const char *guest, const char *firmwar
 gboolean esx_acceptable(const VireoDomain *domain, GError **error)
 {
     if (domain->type != VIREO_DOMAIN_VIRT_VMWARE)
-        return esx_refuse(error, domain->line, "domain type '%s': this driver runs domains of type 'vmware' only",
-                      vireo_domain_virt_to_string(domain->type));
+        return vireo_refuse(error, domain->line, "domain type '%s': this driver runs domains of type 'vmware' only",
+                            vireo_domain_virt_to_string(domain->type));
     if (!domain->os->type || domain->os->type->text != VIREO_DOMAIN_OS_TYPE_HVM)
-        return esx_refuse(error, domain->os->line, "the <os> needs <type>hvm</type>");
+        return vireo_refuse(error, domain->os->line, "the <os> needs <type>hvm</type>");
     if (domain->os->type->arch && !g_str_equal(domain->os->type->arch, "i686") &&
         !g_str_equal(domain->os->type->arch, "x86_64"))
-        return esx_refuse(error, domain->os->line, "arch '%s': there are i686 and x86_64", domain->os->type->arch);
+        return vireo_refuse(error, domain->os->line, "arch '%s': there are i686 and x86_64", domain->os->type->arch);
     if (!domain->memory || !domain->memory->has_text)
-        return esx_refuse(error, domain->line, "the domain has no <memory>");
+        return vireo_refuse(error, domain->line, "the domain has no <memory>");
     if (domain->clock && domain->clock->offset != VIREO_DOMAIN_CLOCK_OFFSET_UTC)
-        return esx_refuse(error, domain->clock->line, "the clock offset is utc");
+        return vireo_refuse(error, domain->clock->line, "the clock offset is utc");
     return TRUE;
 }
 
+gboolean esx_cores(const VireoDomain *domain, guint *cpus, guint *cores, GError **error)
+{
+    const VireoDomainCpuTopology *topology = domain->cpu ? domain->cpu->topology : NULL;
+    guint sockets = topology && topology->has_sockets ? topology->sockets : 1;
+
+    *cpus = domain->vcpu && domain->vcpu->has_text ? domain->vcpu->text : 1;
+    *cores = topology && topology->has_cores ? topology->cores : 1;
+    if (topology && ((topology->has_threads && topology->threads != 1) || (guint64)*cores * sockets != *cpus))
+        return vireo_refuse(error, topology->line,
+                            "the topology has to be sockets times cores with one thread, %u in all", *cpus);
+    if (!topology)
+        *cores = 0;
+    return TRUE;
+}

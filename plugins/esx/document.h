@@ -2,7 +2,7 @@
 #pragma once
 
 /* What every domain document of a vSphere machine has in common, wherever it comes from. Plain functions. */
-#include "kit/model.h"
+#include "kit/document.h"
 
 /* KiB to the MiB a server takes: multiples of 4, upwards. */
 #define ESX_MEMORY_MIB(kib) (((kib) + 4095) / 4096 * 4)
@@ -20,5 +20,5 @@ void esx_describe_os(VireoDomain *domain, const char *guest, const char *firmwar
 /* Whether there can be such a machine at all. */
 gboolean esx_acceptable(const VireoDomain *domain, GError **error);
 
-/* CONFIG_UNSUPPORTED, with the line of the document. Returns FALSE. */
-gboolean esx_refuse(GError **error, guint line, const char *format, ...) G_GNUC_PRINTF(3, 4);
+/* How many CPUs it asks for, and how many of them as cores of one socket (0: it does not say). */
+gboolean esx_cores(const VireoDomain *domain, guint *cpus, guint *cores, GError **error);

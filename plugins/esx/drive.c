@@ -95,3 +95,26 @@ void esx_drive_put(VireoDomainDisk *disk, VireoDomainDiskBus bus_kind, guint bus
     disk->target->dev = vireo_disk_name(kind->prefix, bus * kind->letters + unit - behind);
     disk->address = vireo_disk_address(ide ? 0 : bus, ide ? bus : 0, unit);
 }
+
+const VireoDomainController *esx_controller_find(const VireoDomainDevices *devices, VireoDomainControllerType type,
+                                                 guint index)
+{
+    for (guint i = 0; i < devices->controllers.n; i++) {
+        const VireoDomainController *one = devices->controllers.items[i];
+
+        if (one->type == type && (one->has_index ? one->index : 0) == index)
+            return one;
+    }
+    return NULL;
+}
+
+void esx_controller_add(VireoDomainDevices *devices, VireoDomainControllerType type, guint index, const char *model)
+{
+    VireoDomainController *controller = g_new0(VireoDomainController, 1);
+
+    controller->type = type;
+    controller->has_index = TRUE;
+    controller->index = index;
+    controller->model = g_strdup(model);
+    vireo_list_append(&devices->controllers, controller);
+}

@@ -15,3 +15,8 @@ guint esx_drive_units(VireoDomainDiskBus kind);
 gboolean esx_drive_find(const VireoDomainDisk *disk, guint *bus, guint *unit, GError **error);
 /* Sets target and address. */
 void esx_drive_put(VireoDomainDisk *disk, VireoDomainDiskBus kind, guint bus, guint unit);
+
+/* NULL: the document has none of that number; one without a number is 0. */
+const VireoDomainController *esx_controller_find(const VireoDomainDevices *devices, VireoDomainControllerType type,
+                                                 guint index);
+void esx_controller_add(VireoDomainDevices *devices, VireoDomainControllerType type, guint index, const char *model);

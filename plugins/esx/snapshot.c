@@ -118,22 +118,13 @@ int esx_domain_snapshot_get_xml_desc(void *handle, vireo_call *call, const vireo
 
     if (!machine)
         return VIREO_FAIL;
-    VireoDomainSnapshot *doc = g_new0(VireoDomainSnapshot, 1);
-    doc->name = g_strdup(snapshot->name);
-    doc->description = *snapshot->description ? g_strdup(snapshot->description) : NULL;
-    doc->state = state_of(snapshot->state);
-    doc->creation_time = snapshot->created;
-    doc->has_creation_time = TRUE;
-    if (snapshot->parent >= 0) {
-        doc->parent = g_new0(VireoDomainSnapshotParent, 1);
-        doc->parent->name = g_strdup(((EsxSnapshot *)machine->snapshots->pdata[snapshot->parent])->name);
-    }
-    doc->domain = g_new0(VireoDomain, 1);
-    doc->domain->has_uuid = TRUE;
-    memcpy(doc->domain->uuid, machine->uuid, 16);
-    g_autofree char *text = vireo_domain_snapshot_format(doc, 0);
+    VireoPlainSnapshot plain = { .name = snapshot->name, .description = snapshot->description,
+                                 .state = state_of(snapshot->state), .created = snapshot->created };
+    if (snapshot->parent >= 0)
+        plain.parent = ((EsxSnapshot *)machine->snapshots->pdata[snapshot->parent])->name;
+    memcpy(plain.uuid, machine->uuid, sizeof plain.uuid);
+    g_autofree char *text = vireo_plain_snapshot_format(&plain);
     ret->xml = conn->driver->host->strdup(call, text);
-    vireo_domain_snapshot_free(doc);
     esx_machine_free(machine);
     return VIREO_OK;
 }

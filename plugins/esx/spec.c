@@ -70,30 +70,20 @@ static const VireoSoapType *scsi_type(const char *model)
     return NULL;
 }
 
-static const VireoDomainController *find_controller(const VireoDomain *domain, VireoDomainControllerType type, guint bus)
-{
-    for (guint i = 0; i < domain->devices->controllers.n; i++) {
-        const VireoDomainController *controller = domain->devices->controllers.items[i];
-
-        if (controller->type == type && (controller->has_index ? controller->index : 0) == bus)
-            return controller;
-    }
-    return NULL;
-}
-
 /* The key of the controller of that kind and number, made when it is first needed. 0: refused. */
 static gint32 controller_key(EsxSpec *spec, VireoDomainControllerType type, guint bus, GError **error)
 {
     gboolean scsi = type == VIREO_DOMAIN_CONTROLLER_TYPE_SCSI;
-    const VireoDomainController *wanted = find_controller(spec->domain, type, bus);
+    const VireoDomainController *wanted = esx_controller_find(spec->domain->devices, type, bus);
     const VireoSoapType *kind = scsi ? scsi_type(wanted ? wanted->model : NULL) : &vim_virtual_ahci_controller_type;
 
     if (bus > 3) {
-        esx_refuse(error, 0, "there are no more than four controllers of a kind");
+        vireo_refuse(error, 0, "there are no more than four controllers of a kind");
         return 0;
     }
     if (!kind) {
-        esx_refuse(error, wanted->line, "SCSI controller model '%s': there are lsilogic, buslogic, lsisas1068 and vmpvscsi",
+        vireo_refuse(error, wanted->line,
+                     "SCSI controller model '%s': there are lsilogic, buslogic, lsisas1068 and vmpvscsi",
                wanted->model);
         return 0;
     }
@@ -113,7 +103,7 @@ static gboolean put_on_bus(EsxSpec *spec, const VireoDomainDisk *disk, VimVirtua
     guint bus = 0, unit = 0;
 
     if (disk->target->bus == VIREO_DOMAIN_DISK_BUS_FDC)
-        return esx_refuse(error, disk->line, "disk '%s': the buses are scsi, sata and ide", disk->target->dev);
+        return vireo_refuse(error, disk->line, "disk '%s': the buses are scsi, sata and ide", disk->target->dev);
     if (!esx_drive_find(disk, &bus, &unit, error))
         return FALSE;
     if (disk->target->bus == VIREO_DOMAIN_DISK_BUS_IDE)
@@ -141,10 +131,11 @@ static gboolean add_hard_disk(EsxSpec *spec, const VireoDomainDisk *disk, GError
     const char *file = disk->source ? disk->source->file : NULL;
 
     if (!is_datastore_path(file))
-        return esx_refuse(error, disk->line, "disk '%s' needs a source file of the form '[DATASTORE] FOLDER/NAME.vmdk'",
-                      disk->target->dev);
+        return vireo_refuse(error, disk->line,
+                            "disk '%s' needs a source file of the form '[DATASTORE] FOLDER/NAME.vmdk'",
+                            disk->target->dev);
     if (disk->readonly)
-        return esx_refuse(error, disk->line, "disk '%s': a hard disk cannot be read-only", disk->target->dev);
+        return vireo_refuse(error, disk->line, "disk '%s': a hard disk cannot be read-only", disk->target->dev);
     VimVirtualDevice probe = { 0 };
     if (!put_on_bus(spec, disk, &probe, error)) /* its controller comes first */
         return FALSE;
@@ -167,8 +158,9 @@ static gboolean add_cdrom(EsxSpec *spec, const VireoDomainDisk *disk, GError **e
     VimVirtualDevice probe = { 0 };
 
     if (file && !is_datastore_path(file))
-        return esx_refuse(error, disk->line, "disk '%s' needs a source file of the form '[DATASTORE] FOLDER/NAME.iso'",
-                      disk->target->dev);
+        return vireo_refuse(error, disk->line,
+                            "disk '%s' needs a source file of the form '[DATASTORE] FOLDER/NAME.iso'",
+                            disk->target->dev);
     if (!put_on_bus(spec, disk, &probe, error))
         return FALSE;
     VimVirtualDevice *device = add(spec, &vim_virtual_cdrom_type);
@@ -193,7 +185,7 @@ static gboolean add_disk(EsxSpec *spec, const VireoDomainDisk *disk, GError **er
         return add_cdrom(spec, disk, error);
     if (disk->device == VIREO_DOMAIN_DISK_DEVICE_DISK || disk->device == VIREO_DOMAIN_DISK_DEVICE_UNSET)
         return add_hard_disk(spec, disk, error);
-    return esx_refuse(error, disk->line, "disk '%s': hard disks and CD-ROMs can be defined", disk->target->dev);
+    return vireo_refuse(error, disk->line, "disk '%s': hard disks and CD-ROMs can be defined", disk->target->dev);
 }
 
 static const VireoSoapType *card_type(const char *model)
@@ -218,10 +210,12 @@ static gboolean add_card(EsxSpec *spec, const VireoDomainInterface *card, GError
     const VireoSoapType *type = card_type(card->model);
 
     if (!type)
-        return esx_refuse(error, card->line, "interface model '%s': there are e1000, e1000e, vmxnet, vmxnet2, vmxnet3 and vlance",
-                      card->model);
+        return vireo_refuse(error, card->line,
+                            "interface model '%s': there are e1000, e1000e, vmxnet, vmxnet2, vmxnet3 and vlance",
+                            card->model);
     if (card->type != VIREO_DOMAIN_INTERFACE_TYPE_BRIDGE || !card->source || !card->source->bridge)
-        return esx_refuse(error, card->line, "interfaces are of type bridge, with the name of a port group as source");
+        return vireo_refuse(error, card->line,
+                            "interfaces are of type bridge, with the name of a port group as source");
     VimVirtualEthernetCard *device = add(spec, type);
     VimVirtualEthernetCardNetworkBackingInfo *network =
         backing(spec, &device->base, &vim_virtual_ethernet_card_network_backing_info_type);
@@ -235,9 +229,9 @@ static gboolean add_card(EsxSpec *spec, const VireoDomainInterface *card, GError
 static gboolean check_video(const VireoDomainVideo *video, GError **error)
 {
     if (video->model && video->model->type && video->model->type != VIREO_DOMAIN_VIDEO_MODEL_VMVGA)
-        return esx_refuse(error, video->line, "the video model is vmvga");
+        return vireo_refuse(error, video->line, "the video model is vmvga");
     if (video->model && video->model->has_vram && video->model->vram != 4096)
-        return esx_refuse(error, video->line, "the video memory of a new machine is 4096 KiB");
+        return vireo_refuse(error, video->line, "the video memory of a new machine is 4096 KiB");
     return TRUE;
 }
 
@@ -251,7 +245,7 @@ static gboolean add_devices(EsxSpec *spec, GError **error)
         if (controller->type == VIREO_DOMAIN_CONTROLLER_TYPE_IDE)
             continue;
         if (controller->type != VIREO_DOMAIN_CONTROLLER_TYPE_SCSI && controller->type != VIREO_DOMAIN_CONTROLLER_TYPE_SATA)
-            return esx_refuse(error, controller->line, "the controllers are of type scsi, sata and ide");
+            return vireo_refuse(error, controller->line, "the controllers are of type scsi, sata and ide");
         if (!controller_key(spec, controller->type, controller->has_index ? controller->index : 0, error))
             return FALSE;
     }
@@ -277,20 +271,14 @@ static VimResourceAllocationInfo *allocation(EsxSpec *spec)
 static gboolean set_cpus(EsxSpec *spec, GError **error)
 {
     const VireoDomain *domain = spec->domain;
-    const VireoDomainCpuTopology *topology = domain->cpu ? domain->cpu->topology : NULL;
-    guint cpus = domain->vcpu && domain->vcpu->has_text ? domain->vcpu->text : 1;
+    guint cpus, cores;
 
+    if (!esx_cores(domain, &cpus, &cores, error))
+        return FALSE;
     spec->config.has_num_cpus = TRUE;
     spec->config.num_cpus = (gint32)cpus;
-    if (topology) {
-        guint cores = topology->has_cores ? topology->cores : 1, sockets = topology->has_sockets ? topology->sockets : 1;
-
-        if ((topology->has_threads && topology->threads != 1) || cores * sockets != cpus)
-            return esx_refuse(error, topology->line, "the topology has to be sockets times cores with one thread, %u in all",
-                          cpus);
-        spec->config.has_num_cores_per_socket = TRUE;
-        spec->config.num_cores_per_socket = (gint32)cores;
-    }
+    spec->config.has_num_cores_per_socket = cores > 0;
+    spec->config.num_cores_per_socket = (gint32)cores;
     if (domain->cputune && domain->cputune->has_shares) {
         VimSharesInfo *shares = vireo_arena_alloc(spec->arena, sizeof *shares);
 

@@ -15,5 +15,9 @@ gboolean esx_vmx_write_devices(EsxVmx *vmx, const EsxVmxHost *host, const VireoD
 /* INVALID_ARG, with the key. Returns FALSE. */
 gboolean esx_vmx_refuse(GError **error, const char *key, const char *value, const char *wanted);
 
+/* The number at key, or absent where there is none. */
+gboolean esx_vmx_number(const EsxVmx *vmx, const char *key, guint64 absent, guint64 least, guint64 most, guint64 *into,
+                        GError **error);
+
 /* "50 11 5e 16 9b dc 49 d7-f1 71 53 c4 d7 f9 17 10"; free with g_free(). */
 char *esx_vmx_uuid_text(const guint8 uuid[16]);

@@ -13,8 +13,8 @@ gboolean esx_vmx_refuse(GError **error, const char *key, const char *value, cons
     return FALSE;
 }
 
-static gboolean number(const EsxVmx *vmx, const char *key, guint64 absent, guint64 least, guint64 most, guint64 *into,
-                       GError **error)
+gboolean esx_vmx_number(const EsxVmx *vmx, const char *key, guint64 absent, guint64 least, guint64 most, guint64 *into,
+                        GError **error)
 {
     const char *value = esx_vmx_get(vmx, "%s", key);
     g_autofree char *wanted = NULL;
@@ -30,11 +30,11 @@ static gboolean read_memory(const EsxVmx *vmx, VireoDomain *domain, GError **err
 {
     guint64 size, limit;
 
-    if (!number(vmx, "memsize", 32, 4, G_MAXUINT32, &size, error))
+    if (!esx_vmx_number(vmx, "memsize", 32, 4, G_MAXUINT32, &size, error))
         return FALSE;
     if (g_strcmp0(esx_vmx_get(vmx, "sched.mem.max"), "unlimited") == 0)
         limit = size;
-    else if (!number(vmx, "sched.mem.max", size, 0, G_MAXUINT32, &limit, error))
+    else if (!esx_vmx_number(vmx, "sched.mem.max", size, 0, G_MAXUINT32, &limit, error))
         return FALSE;
     domain->memory = g_new0(VireoDomainMemory, 1);
     domain->memory->has_text = domain->has_current_memory = TRUE;
@@ -82,7 +82,7 @@ static gboolean read_shares(const EsxVmx *vmx, VireoDomain *domain, guint64 cpus
 
     if (!value)
         return TRUE;
-    if (!shares && !number(vmx, key, 0, 0, 1000000, &shares, error))
+    if (!shares && !esx_vmx_number(vmx, key, 0, 0, 1000000, &shares, error))
         return FALSE;
     domain->cputune = g_new0(VireoDomainCputune, 1);
     domain->cputune->has_shares = TRUE;
@@ -95,7 +95,8 @@ static gboolean read_cpus(const EsxVmx *vmx, VireoDomain *domain, GError **error
     const char *affinity = esx_vmx_get(vmx, "sched.cpu.affinity");
     guint64 cpus, cores;
 
-    if (!number(vmx, "numvcpus", 1, 1, 768, &cpus, error) || !number(vmx, "cpuid.coresPerSocket", 1, 1, 768, &cores, error) ||
+    if (!esx_vmx_number(vmx, "numvcpus", 1, 1, 768, &cpus, error) ||
+        !esx_vmx_number(vmx, "cpuid.coresPerSocket", 1, 1, 768, &cores, error) ||
         !read_shares(vmx, domain, cpus, error))
         return FALSE;
     if (cpus % cores)

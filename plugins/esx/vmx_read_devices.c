@@ -165,15 +165,6 @@ static void read_folders(const EsxVmx *vmx, VireoDomainDevices *devices)
     }
 }
 
-static gboolean read_number(const EsxVmx *vmx, const char *key, guint64 absent, guint64 most, guint64 *into, GError **error)
-{
-    const char *value = esx_vmx_get(vmx, "%s", key);
-
-    *into = absent;
-    return !value || g_ascii_string_to_unsigned(value, 10, 1, most, into, NULL) ||
-           esx_vmx_refuse(error, key, value, "a number");
-}
-
 static gboolean read_vnc(const EsxVmx *vmx, VireoDomainDevices *devices, GError **error)
 {
     const char *address = esx_vmx_get(vmx, "RemoteDisplay.vnc.ip");
@@ -181,7 +172,7 @@ static gboolean read_vnc(const EsxVmx *vmx, VireoDomainDevices *devices, GError 
 
     if (!esx_vmx_is(vmx, FALSE, "RemoteDisplay.vnc.enabled"))
         return TRUE;
-    if (!read_number(vmx, "RemoteDisplay.vnc.port", 0, 65535, &port, error))
+    if (!esx_vmx_number(vmx, "RemoteDisplay.vnc.port", 0, 1, 65535, &port, error))
         return FALSE;
     VireoDomainGraphics *screen = g_new0(VireoDomainGraphics, 1);
     screen->type = VIREO_DOMAIN_GRAPHICS_TYPE_VNC;
@@ -205,7 +196,7 @@ static gboolean read_video(const EsxVmx *vmx, VireoDomainDevices *devices, GErro
 {
     guint64 size;
 
-    if (!read_number(vmx, "svga.vramSize", 4096 * 1024, G_MAXUINT32, &size, error))
+    if (!esx_vmx_number(vmx, "svga.vramSize", 4096 * 1024, 1, G_MAXUINT32, &size, error))
         return FALSE;
     VireoDomainVideo *video = g_new0(VireoDomainVideo, 1);
     video->model = g_new0(VireoDomainVideoModelOptions, 1);

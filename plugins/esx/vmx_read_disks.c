@@ -87,17 +87,6 @@ static VireoDomainDisk *read_disk(const EsxVmx *vmx, const EsxVmxHost *host, con
     return disk;
 }
 
-static void add_controller(VireoDomainDevices *devices, VireoDomainControllerType type, guint index, const char *model)
-{
-    VireoDomainController *controller = g_new0(VireoDomainController, 1);
-
-    controller->type = type;
-    controller->has_index = TRUE;
-    controller->index = index;
-    controller->model = g_strdup(model);
-    vireo_list_append(&devices->controllers, controller);
-}
-
 static gboolean read_own_controller(const EsxVmx *vmx, guint kind, guint bus, VireoDomainDevices *devices, GError **error)
 {
     g_autofree char *key = g_strdup_printf("%s%u.virtualDev", kinds[kind].prefix, bus);
@@ -106,7 +95,7 @@ static gboolean read_own_controller(const EsxVmx *vmx, guint kind, guint bus, Vi
 
     if (model && !name && kinds[kind].bus == VIREO_DOMAIN_DISK_BUS_SCSI)
         return esx_vmx_refuse(error, key, model, "buslogic, lsilogic, lsisas1068 or pvscsi");
-    add_controller(devices, kinds[kind].controller, bus, name);
+    esx_controller_add(devices, kinds[kind].controller, bus, name);
     return TRUE;
 }
 
@@ -131,7 +120,7 @@ static gboolean read_bus(const EsxVmx *vmx, const EsxVmxHost *host, guint kind, 
     }
     if (good && !kinds[kind].own && devices->disks.n > before &&
         (!devices->controllers.n || devices->controllers.items[devices->controllers.n - 1]->type != kinds[kind].controller))
-        add_controller(devices, kinds[kind].controller, 0, NULL);
+        esx_controller_add(devices, kinds[kind].controller, 0, NULL);
     return good;
 }
 

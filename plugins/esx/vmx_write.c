@@ -52,7 +52,7 @@ static gboolean write_generation(EsxVmx *vmx, const VireoDomain *domain, GError 
     if (!domain->genid)
         return TRUE;
     if (!vireo_model_uuid_parse(domain->genid, bytes))
-        return esx_refuse(error, domain->line, "genid '%s': a VMX file needs one that is written out", domain->genid);
+        return vireo_refuse(error, domain->line, "genid '%s': a VMX file needs one that is written out", domain->genid);
     for (guint i = 0; i < 16; i++)
         halves[i / 8] = halves[i / 8] << 8 | bytes[i];
     g_autofree char *high = g_strdup_printf("%" G_GINT64_FORMAT, (gint64)halves[0]);
@@ -65,7 +65,7 @@ static gboolean write_generation(EsxVmx *vmx, const VireoDomain *domain, GError 
 static gboolean write_memory(EsxVmx *vmx, const VireoDomain *domain, GError **error)
 {
     if (!domain->memory || !domain->memory->has_text)
-        return esx_refuse(error, domain->line, "the domain has no <memory>");
+        return vireo_refuse(error, domain->line, "the domain has no <memory>");
     guint64 size = ESX_MEMORY_MIB(domain->memory->text);
     guint64 now = domain->has_current_memory ? domain->current_memory / 1024 : size;
     set_number(vmx, "memsize", size);
@@ -86,7 +86,7 @@ static gboolean write_affinity(EsxVmx *vmx, const VireoDomainVcpu *vcpu, GError 
 
         if (!g_ascii_string_to_unsigned(ends[0], 10, 0, 4095, &first, NULL) ||
             !g_ascii_string_to_unsigned(ends[1] ? ends[1] : ends[0], 10, first, 4095, &last, NULL))
-            return esx_refuse(error, vcpu->line, "vcpu cpuset '%s': it should be like '0-2,5'", vcpu->cpuset);
+            return vireo_refuse(error, vcpu->line, "vcpu cpuset '%s': it should be like '0-2,5'", vcpu->cpuset);
         for (; first <= last; first++)
             g_string_append_printf(list, list->len ? ",%" G_GUINT64_FORMAT : "%" G_GUINT64_FORMAT, first);
     }
@@ -96,15 +96,12 @@ static gboolean write_affinity(EsxVmx *vmx, const VireoDomainVcpu *vcpu, GError 
 
 static gboolean write_cpus(EsxVmx *vmx, const VireoDomain *domain, GError **error)
 {
-    const VireoDomainCpuTopology *topology = domain->cpu ? domain->cpu->topology : NULL;
-    guint64 cpus = domain->vcpu && domain->vcpu->has_text ? domain->vcpu->text : 1;
-    guint64 cores = topology && topology->has_cores ? topology->cores : 1;
+    guint cpus, cores;
 
+    if (!esx_cores(domain, &cpus, &cores, error))
+        return FALSE;
     set_number(vmx, "numvcpus", cpus);
-    if (topology && ((topology->has_threads && topology->threads != 1) || cores * topology->sockets != cpus))
-        return esx_refuse(error, topology->line, "the topology has to be sockets times cores with one thread, %u in all",
-                              (guint)cpus);
-    if (topology)
+    if (cores)
         set_number(vmx, "cpuid.coresPerSocket", cores);
     if (domain->cputune && domain->cputune->has_shares)
         set_number(vmx, "sched.cpu.shares", domain->cputune->shares);

@@ -7,27 +7,18 @@
 
 /* ---- disks --------------------------------------------------------------------------- */
 
-static const VireoDomainController *find_controller(const VireoDomainDevices *devices, VireoDomainControllerType type,
-                                                    guint index)
-{
-    for (guint i = 0; i < devices->controllers.n; i++)
-        if (devices->controllers.items[i]->type == type &&
-            (devices->controllers.items[i]->has_index ? devices->controllers.items[i]->index : 0) == index)
-            return devices->controllers.items[i];
-    return NULL;
-}
-
 static gboolean write_controller(EsxVmx *vmx, const VireoDomainDevices *devices, VireoDomainControllerType type, guint index,
                                  GError **error)
 {
-    const VireoDomainController *wanted = find_controller(devices, type, index);
+    const VireoDomainController *wanted = esx_controller_find(devices, type, index);
     const char *model = wanted && wanted->model && !g_str_equal(wanted->model, "auto") ? wanted->model : NULL;
     const char *prefix = type == VIREO_DOMAIN_CONTROLLER_TYPE_SCSI ? "scsi" : "sata";
     const char *name = esx_vmx_name_out(esx_vmx_scsi_models, model);
 
     if (model && !name)
-        return esx_refuse(error, wanted->line, "controller model '%s': SCSI has lsilogic, buslogic, lsisas1068 and vmpvscsi",
-                              model);
+        return vireo_refuse(error, wanted->line,
+                            "controller model '%s': SCSI has lsilogic, buslogic, lsisas1068 and vmpvscsi",
+                            model);
     if (esx_vmx_is(vmx, FALSE, "%s%u.present", prefix, index))
         return TRUE;
     esx_vmx_set(vmx, "true", "%s%u.present", prefix, index);
@@ -43,9 +34,9 @@ static gboolean write_controllers(EsxVmx *vmx, const VireoDomainDevices *devices
         if (one->type == VIREO_DOMAIN_CONTROLLER_TYPE_IDE || one->type == VIREO_DOMAIN_CONTROLLER_TYPE_FDC)
             continue;
         if (one->type != VIREO_DOMAIN_CONTROLLER_TYPE_SCSI && one->type != VIREO_DOMAIN_CONTROLLER_TYPE_SATA)
-            return esx_refuse(error, one->line, "the controllers are of type scsi, sata, ide and fdc");
+            return vireo_refuse(error, one->line, "the controllers are of type scsi, sata, ide and fdc");
         if (one->has_index && one->index > 3)
-            return esx_refuse(error, one->line, "there are no more than four controllers of a kind");
+            return vireo_refuse(error, one->line, "there are no more than four controllers of a kind");
         if (!write_controller(vmx, devices, one->type, one->has_index ? one->index : 0, error))
             return FALSE;
     }
@@ -88,7 +79,7 @@ static gboolean write_floppy(EsxVmx *vmx, const EsxVmxHost *host, const VireoDom
     guint bus, unit;
 
     if (disk->target->bus != VIREO_DOMAIN_DISK_BUS_FDC)
-        return esx_refuse(error, disk->line, "disk '%s': floppies are on the bus fdc", disk->target->dev);
+        return vireo_refuse(error, disk->line, "disk '%s': floppies are on the bus fdc", disk->target->dev);
     if (!esx_drive_find(disk, &bus, &unit, error))
         return FALSE;
     place = g_strdup_printf("floppy%u", unit);
@@ -110,8 +101,9 @@ static gboolean write_disk(EsxVmx *vmx, const EsxVmxHost *host, const VireoDomai
     if (disk->device == VIREO_DOMAIN_DISK_DEVICE_FLOPPY)
         return write_floppy(vmx, host, disk, error);
     if (!type || bus == VIREO_DOMAIN_DISK_BUS_FDC)
-        return esx_refuse(error, disk->line, "disk '%s': hard disks are files, CD-ROMs files or devices, luns devices",
-                              disk->target->dev);
+        return vireo_refuse(error, disk->line,
+                            "disk '%s': hard disks are files, CD-ROMs files or devices, luns devices",
+                            disk->target->dev);
     if (!esx_drive_find(disk, &index, &unit, error))
         return FALSE;
     if ((scsi || sata) && !write_controller(vmx, devices,
@@ -120,14 +112,15 @@ static gboolean write_disk(EsxVmx *vmx, const EsxVmxHost *host, const VireoDomai
         return FALSE;
     g_autofree char *place = g_strdup_printf("%s%u:%u", scsi ? "scsi" : sata ? "sata" : "ide", index, unit);
     if (esx_vmx_is(vmx, FALSE, "%s.present", place))
-        return esx_refuse(error, disk->line, "disk '%s': there is another one at %s", disk->target->dev, place);
+        return vireo_refuse(error, disk->line, "disk '%s': there is another one at %s", disk->target->dev, place);
     esx_vmx_set(vmx, "true", "%s.present", place);
     esx_vmx_set(vmx, type, "%s.deviceType", place);
     write_file(vmx, host, disk, place);
     if (disk->driver && disk->driver->cache == VIREO_DOMAIN_DISK_CACHE_WRITETHROUGH)
         esx_vmx_set(vmx, "true", "%s.writeThrough", place);
     else if (disk->driver && disk->driver->cache > VIREO_DOMAIN_DISK_CACHE_DEFAULT)
-        return esx_refuse(error, disk->line, "disk '%s': the cache is writethrough or the default", disk->target->dev);
+        return vireo_refuse(error, disk->line,
+                            "disk '%s': the cache is writethrough or the default", disk->target->dev);
     return TRUE;
 }
 
@@ -182,7 +175,7 @@ static gboolean write_network(EsxVmx *vmx, const VireoDomainInterface *card, con
         esx_vmx_set(vmx, source->portgroupid, "%s.dvs.portgroupId", place);
         esx_vmx_set(vmx, source->connectionid, "%s.dvs.connectionId", place);
     } else
-        return esx_refuse(error, card->line, "interfaces are of type bridge, user and vds, with their source");
+        return vireo_refuse(error, card->line, "interfaces are of type bridge, user and vds, with their source");
     return TRUE;
 }
 
@@ -193,8 +186,9 @@ static gboolean write_card(EsxVmx *vmx, const VireoDomainInterface *card, const 
     gboolean second = g_strcmp0(model, "vmxnet2") == 0;
 
     if (model && !g_strv_contains(models, model))
-        return esx_refuse(error, card->line, "interface model '%s': there are e1000, e1000e, vmxnet, vmxnet2, vmxnet3 and vlance",
-                              card->model);
+        return vireo_refuse(error, card->line,
+                            "interface model '%s': there are e1000, e1000e, vmxnet, vmxnet2, vmxnet3 and vlance",
+                            card->model);
     esx_vmx_set(vmx, "true", "%s.present", place);
     esx_vmx_set(vmx, second ? "vmxnet" : model, "%s.virtualDev", place);
     esx_vmx_set(vmx, second ? "15" : NULL, "%s.features", place);
@@ -229,14 +223,14 @@ static gboolean write_port(EsxVmx *vmx, const EsxVmxHost *host, const VireoDomai
 
         type = "network";
         if (!source || !source->service)
-            return esx_refuse(error, port->line, "a port of type tcp needs host and service");
+            return vireo_refuse(error, port->line, "a port of type tcp needs host and service");
         file = g_strdup_printf("%s://%s:%s", esx_vmx_name_out(esx_vmx_schemes, protocol), source->host ? source->host : "",
                                source->service);
         esx_vmx_set(vmx, source->mode == VIREO_DOMAIN_CHARDEV_MODE_BIND ? "server" : "client", "%s.network.endPoint", place);
         break;
     }
     default:
-        return esx_refuse(error, port->line, "ports are of type dev, file, pipe and, if serial, tcp");
+        return vireo_refuse(error, port->line, "ports are of type dev, file, pipe and, if serial, tcp");
     }
     esx_vmx_set(vmx, "true", "%s.present", place);
     esx_vmx_set(vmx, type, "%s.fileType", place);
@@ -254,9 +248,9 @@ static gboolean write_ports(EsxVmx *vmx, const EsxVmxHost *host, VireoDomainChar
         g_autofree char *place = g_strdup_printf(serial ? "serial%u" : "parallel%u", index);
 
         if (index >= (serial ? ESX_VMX_SERIALS : ESX_VMX_PARALLELS) || esx_vmx_is(vmx, FALSE, "%s.present", place))
-            return esx_refuse(error, ports[i]->line, "there is no place for %s", place);
+            return vireo_refuse(error, ports[i]->line, "there is no place for %s", place);
         if (!serial && ports[i]->type == VIREO_DOMAIN_CHARDEV_TYPE_TCP)
-            return esx_refuse(error, ports[i]->line, "a parallel port is of type dev or file");
+            return vireo_refuse(error, ports[i]->line, "a parallel port is of type dev or file");
         if (!write_port(vmx, host, ports[i], place, error))
             return FALSE;
         /* The guest's waiting for the port leaves the CPU to others. */
@@ -279,7 +273,7 @@ static gboolean write_folders(EsxVmx *vmx, const VireoDomainDevices *devices, GE
         const VireoDomainFilesystem *folder = devices->filesystems.items[i];
 
         if (folder->type > VIREO_DOMAIN_FILESYSTEM_TYPE_MOUNT || !folder->source || !folder->source->dir || !folder->target)
-            return esx_refuse(error, folder->line, "filesystems are of type mount, with a source and a target dir");
+            return vireo_refuse(error, folder->line, "filesystems are of type mount, with a source and a target dir");
         esx_vmx_set(vmx, "true", "sharedFolder%u.present", i);
         esx_vmx_set(vmx, "true", "sharedFolder%u.enabled", i);
         esx_vmx_set(vmx, "true", "sharedFolder%u.readAccess", i);
@@ -299,7 +293,7 @@ static gboolean write_screen(EsxVmx *vmx, const VireoDomainDevices *devices, GEr
     if (!screen)
         return TRUE;
     if (devices->graphics.n > 1 || screen->type != VIREO_DOMAIN_GRAPHICS_TYPE_VNC)
-        return esx_refuse(error, screen->line, "a machine has one <graphics>, of type vnc");
+        return vireo_refuse(error, screen->line, "a machine has one <graphics>, of type vnc");
     esx_vmx_set(vmx, "true", "RemoteDisplay.vnc.enabled");
     if (screen->has_port && screen->port > 0 && screen->autoport != VIREO_TRISTATE_YES)
         port = g_strdup_printf("%d", screen->port);
@@ -318,7 +312,7 @@ static gboolean write_video(EsxVmx *vmx, const VireoDomainDevices *devices, GErr
     if (!video)
         return TRUE;
     if (devices->videos.n > 1 || (video->model && video->model->type && video->model->type != VIREO_DOMAIN_VIDEO_MODEL_VMVGA))
-        return esx_refuse(error, video->line, "a machine has one <video>, of model vmvga");
+        return vireo_refuse(error, video->line, "a machine has one <video>, of model vmvga");
     if (video->model && video->model->has_vram)
         size = g_strdup_printf("%" G_GUINT64_FORMAT, (guint64)video->model->vram * 1024);
     esx_vmx_set(vmx, size, "svga.vramSize");
@@ -328,7 +322,7 @@ static gboolean write_video(EsxVmx *vmx, const VireoDomainDevices *devices, GErr
 gboolean esx_vmx_write_devices(EsxVmx *vmx, const EsxVmxHost *host, const VireoDomainDevices *devices, GError **error)
 {
     if (devices->interfaces.n > ESX_VMX_CARDS)
-        return esx_refuse(error, devices->line, "a machine has at most %d interfaces", ESX_VMX_CARDS);
+        return vireo_refuse(error, devices->line, "a machine has at most %d interfaces", ESX_VMX_CARDS);
     for (guint i = 0; i < devices->interfaces.n; i++) {
         g_autofree char *place = g_strdup_printf("ethernet%u", i);
 

@@ -52,10 +52,10 @@ static gboolean find_controller(const VireoDomainDevices *devices, const VboxBus
         if (controller->type != bus->controller || (controller->has_index ? controller->index : 0) != place->index)
             continue;
         if (!vbox_controller_type(controller->model, controller->type, &found, &place->type))
-            return vbox_refuse(error, controller->line,
-                               "controller model '%s': there are piix3, piix4 and ich6 for ide, "
-                               "and lsilogic, buslogic, lsisas1068 and virtio-scsi for scsi",
-                               controller->model);
+            return vireo_refuse(error, controller->line,
+                                "controller model '%s': there are piix3, piix4 and ich6 for ide, "
+                                "and lsilogic, buslogic, lsisas1068 and virtio-scsi for scsi",
+                                controller->model);
     }
     place->bus = bus_with(found);
     return TRUE;
@@ -69,10 +69,10 @@ static gboolean find_place(const VireoDomainDevices *devices, const VireoDomainD
 
     *place = (Place){0};
     if (!bus->bus)
-        return vbox_refuse(error, disk->line, "disk '%s': the buses are ide, sata, scsi and fdc", disk->target->dev);
+        return vireo_refuse(error, disk->line, "disk '%s': the buses are ide, sata, scsi and fdc", disk->target->dev);
     gboolean ide = bus->bus == VW_STORAGE_BUS_IDE, floppy = bus->bus == VW_STORAGE_BUS_FLOPPY;
     if (disk->address && disk->address->type != VIREO_ADDRESS_TYPE_DRIVE)
-        return vbox_refuse(error, disk->line, "disk '%s' needs an address of type drive", disk->target->dev);
+        return vireo_refuse(error, disk->line, "disk '%s' needs an address of type drive", disk->target->dev);
     if (disk->address) {
         place->index = disk->address->controller;
         unit = ide ? (guint)disk->address->bus * 2 + disk->address->unit : disk->address->unit;
@@ -80,16 +80,16 @@ static gboolean find_place(const VireoDomainDevices *devices, const VireoDomainD
         int number = vireo_disk_number(disk->target->dev, bus->prefix);
 
         if (number < 0)
-            return vbox_refuse(error, disk->line, "disk target '%s': on this bus they are %sa, %sb and so on",
-                               disk->target->dev, bus->prefix, bus->prefix);
+            return vireo_refuse(error, disk->line, "disk target '%s': on this bus they are %sa, %sb and so on",
+                                disk->target->dev, bus->prefix, bus->prefix);
         place->index = (guint)number / bus->places;
         unit = (guint)number % bus->places;
     }
     if (!find_controller(devices, bus, place, error))
         return FALSE;
     if (unit >= place->bus->places)
-        return vbox_refuse(error, disk->line, "disk '%s': there are %u places on this bus", disk->target->dev,
-                           place->bus->places);
+        return vireo_refuse(error, disk->line, "disk '%s': there are %u places on this bus", disk->target->dev,
+                            place->bus->places);
     place->port = (gint32)(ide ? unit / 2 : floppy ? 0 : unit);
     place->device = (gint32)(ide ? unit % 2 : floppy ? unit : 0);
     return TRUE;
@@ -105,23 +105,23 @@ static gboolean check_disk(const VireoDomainDevices *devices, const VireoDomainD
     Place place;
 
     if (!hard && !floppy && disk->device != VIREO_DOMAIN_DISK_DEVICE_CDROM)
-        return vbox_refuse(error, disk->line, "disk '%s': there are hard disks, CD-ROMs and floppies",
-                           disk->target->dev);
+        return vireo_refuse(error, disk->line, "disk '%s': there are hard disks, CD-ROMs and floppies",
+                            disk->target->dev);
     if (disk->type && disk->type != VIREO_DOMAIN_DISK_TYPE_FILE)
-        return vbox_refuse(error, disk->line, "disk '%s': disks are of type file", disk->target->dev);
+        return vireo_refuse(error, disk->line, "disk '%s': disks are of type file", disk->target->dev);
     if (hard && !file)
-        return vbox_refuse(error, disk->line, "disk '%s' needs a source file", disk->target->dev);
+        return vireo_refuse(error, disk->line, "disk '%s' needs a source file", disk->target->dev);
     if (file && *file != '/' && !(g_ascii_isalpha(*file) && file[1] == ':'))
-        return vbox_refuse(error, disk->line,
-                           "disk '%s': the source file '%s' has to be an absolute path on the server",
-                           disk->target->dev, file);
+        return vireo_refuse(error, disk->line,
+                            "disk '%s': the source file '%s' has to be an absolute path on the server",
+                            disk->target->dev, file);
     if (disk->readonly && hard)
-        return vbox_refuse(error, disk->line, "disk '%s': a hard disk cannot be read-only", disk->target->dev);
+        return vireo_refuse(error, disk->line, "disk '%s': a hard disk cannot be read-only", disk->target->dev);
     if (!find_place(devices, disk, &place, error))
         return FALSE;
     if (floppy != (place.bus->bus == VW_STORAGE_BUS_FLOPPY))
-        return vbox_refuse(error, disk->line, "disk '%s': floppies and nothing else are on the bus fdc",
-                           disk->target->dev);
+        return vireo_refuse(error, disk->line, "disk '%s': floppies and nothing else are on the bus fdc",
+                            disk->target->dev);
     return TRUE;
 }
 
@@ -134,14 +134,14 @@ static gboolean check_card(const VireoDomainInterface *card, GError **error)
                     (card->type == VIREO_DOMAIN_INTERFACE_TYPE_NETWORK && source && source->network);
 
     if (!good)
-        return vbox_refuse(error, card->line,
-                           "interfaces are of type user (NAT), null, bridge with a source bridge, internal "
-                           "with a source name, and network with a host-only adapter as the source network");
+        return vireo_refuse(error, card->line,
+                            "interfaces are of type user (NAT), null, bridge with a source bridge, internal "
+                            "with a source name, and network with a host-only adapter as the source network");
     if (card->model && !vbox_card_type(card->model))
-        return vbox_refuse(error, card->line,
-                           "interface model '%s': there are Am79C970A, Am79C973, 82540EM (e1000), "
-                           "82543GC, 82545EM and virtio",
-                           card->model);
+        return vireo_refuse(error, card->line,
+                            "interface model '%s': there are Am79C970A, Am79C973, 82540EM (e1000), "
+                            "82543GC, 82545EM and virtio",
+                            card->model);
     return TRUE;
 }
 
@@ -174,12 +174,12 @@ static gboolean check_serial(const VireoDomainChardev *serial, guint index, GErr
     VwPortMode mode = port_mode(serial->type);
 
     if (!mode)
-        return vbox_refuse(error, serial->line, "serial ports are of type null, dev, file, pipe and tcp");
+        return vireo_refuse(error, serial->line, "serial ports are of type null, dev, file, pipe and tcp");
     if (port_number(serial, index) >= VBOX_SERIALS)
-        return vbox_refuse(error, serial->line, "there are %d serial ports, from 0", VBOX_SERIALS);
+        return vireo_refuse(error, serial->line, "there are %d serial ports, from 0", VBOX_SERIALS);
     if (mode == VW_PORT_MODE_TCP ? !source || !source->service
                                  : mode != VW_PORT_MODE_DISCONNECTED && (!source || !source->path))
-        return vbox_refuse(error, serial->line, "the serial port needs a source");
+        return vireo_refuse(error, serial->line, "the serial port needs a source");
     return TRUE;
 }
 
@@ -190,18 +190,18 @@ static gboolean check_others(const VireoDomainDevices *devices, GError **error)
 
         if (folder->type != VIREO_DOMAIN_FILESYSTEM_TYPE_MOUNT || !folder->source || !folder->source->dir ||
             !folder->target)
-            return vbox_refuse(error, folder->line,
-                               "shared folders are filesystems of type mount, with a source dir and a "
-                               "target dir");
+            return vireo_refuse(error, folder->line,
+                                "shared folders are filesystems of type mount, with a source dir and a "
+                                "target dir");
     }
     for (guint i = 0; i < devices->graphics.n; i++)
         if (devices->graphics.items[i]->type != VIREO_DOMAIN_GRAPHICS_TYPE_RDP || i > 0)
-            return vbox_refuse(error, devices->graphics.items[i]->line, "there is one display, of type rdp");
+            return vireo_refuse(error, devices->graphics.items[i]->line, "there is one display, of type rdp");
     for (guint i = 0; i < devices->videos.n; i++) {
         const VireoDomainVideo *video = devices->videos.items[i];
 
         if (i > 0 || (video->model && video->model->type && video->model->type != VIREO_DOMAIN_VIDEO_MODEL_VBOX))
-            return vbox_refuse(error, video->line, "there is one video card, of model vbox");
+            return vireo_refuse(error, video->line, "there is one video card, of model vbox");
     }
     return TRUE;
 }
@@ -211,7 +211,7 @@ gboolean vbox_devices_check(const VireoDomainDevices *devices, GError **error)
     if (!devices)
         return TRUE;
     if (devices->interfaces.n > VBOX_CARDS)
-        return vbox_refuse(error, devices->line, "there are %d interfaces at most", VBOX_CARDS);
+        return vireo_refuse(error, devices->line, "there are %d interfaces at most", VBOX_CARDS);
     for (guint i = 0; i < devices->disks.n; i++)
         if (!check_disk(devices, devices->disks.items[i], error))
             return FALSE;
@@ -221,9 +221,9 @@ gboolean vbox_devices_check(const VireoDomainDevices *devices, GError **error)
         VwStorageBus bus;
 
         if (!vbox_controller_type(controller->model, controller->type, &bus, &type))
-            return vbox_refuse(error, controller->line,
-                               "the controllers are of type ide, sata, scsi and fdc, with a model "
-                               "that VirtualBox has");
+            return vireo_refuse(error, controller->line,
+                                "the controllers are of type ide, sata, scsi and fdc, with a model "
+                                "that VirtualBox has");
     }
     for (guint i = 0; i < devices->interfaces.n; i++)
         if (!check_card(devices->interfaces.items[i], error))

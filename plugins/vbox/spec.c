@@ -173,27 +173,16 @@ VireoModelPathSet *vbox_honoured_paths(GError **error)
     return vireo_model_path_set_new(&vireo_domain_type, paths, error);
 }
 
-gboolean vbox_refuse(GError **error, guint line, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    g_autofree char *text = g_strdup_vprintf(format, args);
-    va_end(args);
-    g_set_error(error, VIREO_ERROR, VIREO_ERR_CONFIG_UNSUPPORTED, "(domain_definition):%u: %s", line, text);
-    return FALSE;
-}
-
 static gboolean check_os(const VireoDomain *domain, GError **error)
 {
     const VireoDomainOsMachine *type = domain->os ? domain->os->type : NULL;
 
     if (!type || type->text != VIREO_DOMAIN_OS_TYPE_HVM)
-        return vbox_refuse(error, domain->line, "the <os> needs <type>hvm</type>");
+        return vireo_refuse(error, domain->line, "the <os> needs <type>hvm</type>");
     if (type->arch && !g_str_equal(type->arch, "i686") && !g_str_equal(type->arch, "x86_64"))
-        return vbox_refuse(error, type->line, "arch '%s': there are i686 and x86_64", type->arch);
+        return vireo_refuse(error, type->line, "arch '%s': there are i686 and x86_64", type->arch);
     if (domain->os->boots.n > VBOX_BOOT_PLACES)
-        return vbox_refuse(error, domain->os->line, "there are %d places for <boot>", VBOX_BOOT_PLACES);
+        return vireo_refuse(error, domain->os->line, "there are %d places for <boot>", VBOX_BOOT_PLACES);
     return TRUE;
 }
 
@@ -202,27 +191,27 @@ static gboolean check_life(const VireoDomain *domain, GError **error)
     if ((domain->on_poweroff && domain->on_poweroff != VIREO_DOMAIN_LIFECYCLE_DESTROY) ||
         (domain->on_crash && domain->on_crash != VIREO_DOMAIN_LIFECYCLE_DESTROY) ||
         (domain->on_reboot && domain->on_reboot != VIREO_DOMAIN_LIFECYCLE_RESTART))
-        return vbox_refuse(error, domain->line,
-                           "a machine ends with <on_poweroff> and <on_crash> destroy, and "
-                           "<on_reboot> restart");
+        return vireo_refuse(error, domain->line,
+                            "a machine ends with <on_poweroff> and <on_crash> destroy, and "
+                            "<on_reboot> restart");
     return TRUE;
 }
 
 gboolean vbox_spec_check(const VireoDomain *domain, GError **error)
 {
     if (domain->type != VIREO_DOMAIN_VIRT_VBOX)
-        return vbox_refuse(error, domain->line, "domain type '%s': this driver runs domains of type 'vbox' only",
-                           vireo_domain_virt_to_string(domain->type));
+        return vireo_refuse(error, domain->line, "domain type '%s': this driver runs domains of type 'vbox' only",
+                            vireo_domain_virt_to_string(domain->type));
     if (!domain->memory || !domain->memory->has_text || !domain->memory->text)
-        return vbox_refuse(error, domain->line, "the domain has no <memory>");
+        return vireo_refuse(error, domain->line, "the domain has no <memory>");
     if (domain->has_current_memory && domain->current_memory != domain->memory->text)
-        return vbox_refuse(error, domain->line,
-                           "<currentMemory> is as much as <memory>: VirtualBox has no other limit");
+        return vireo_refuse(error, domain->line,
+                            "<currentMemory> is as much as <memory>: VirtualBox has no other limit");
     if (domain->vcpu && domain->vcpu->has_current && domain->vcpu->current != domain->vcpu->text)
-        return vbox_refuse(error, domain->vcpu->line, "current vcpu count must equal maximum");
+        return vireo_refuse(error, domain->vcpu->line, "current vcpu count must equal maximum");
     if (domain->clock && domain->clock->offset && domain->clock->offset != VIREO_DOMAIN_CLOCK_OFFSET_UTC &&
         domain->clock->offset != VIREO_DOMAIN_CLOCK_OFFSET_LOCALTIME)
-        return vbox_refuse(error, domain->clock->line, "the clock offset is utc or localtime");
+        return vireo_refuse(error, domain->clock->line, "the clock offset is utc or localtime");
     return check_os(domain, error) && check_life(domain, error) && vbox_devices_check(domain->devices, error);
 }
 

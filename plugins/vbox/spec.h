@@ -3,6 +3,7 @@
 
 /* What stands for what: here and in VirtualBox. */
 #include "driver.h"
+#include "kit/document.h"
 
 #define VBOX_CARDS       8
 #define VBOX_SERIALS     4
@@ -32,7 +33,6 @@ VireoDomainBootDevice vbox_boot_device(VwDeviceType type);
 gboolean vbox_spec_check(const VireoDomain *domain, GError **error);
 /* Sets all of it but name, UUID and devices. */
 void vbox_spec_apply(VboxTalk *talk, const char *machine, const VireoDomain *domain);
-gboolean vbox_refuse(GError **error, guint line, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /* ---- devices.c ----------------------------------------------------------------------- */
 
