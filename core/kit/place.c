@@ -55,6 +55,30 @@ gboolean vireo_place_proxy(const char *value, char **proxy, GError **error)
     return TRUE;
 }
 
+gboolean vireo_place_query(const char *query, VireoPlaceParameter parameter, void *opaque, GError **error)
+{
+    g_autoptr(GError) wrong = NULL;
+    GUriParamsIter iter;
+    char *name, *value;
+    gboolean good = TRUE;
+
+    g_uri_params_iter_init(&iter, query, -1, "&", G_URI_PARAMS_NONE);
+    while (good && g_uri_params_iter_next(&iter, &name, &value, &wrong)) {
+        good = parameter(name, value, opaque, error);
+        g_free(name);
+        g_free(value);
+    }
+    if (!wrong)
+        return good;
+    g_propagate_error(error, g_steal_pointer(&wrong));
+    return FALSE;
+}
+
+char *vireo_place_url(const char *scheme, const char *host, guint port)
+{
+    return g_strdup_printf(strchr(host, ':') ? "%s://[%s]:%u" : "%s://%s:%u", scheme, host, port);
+}
+
 void vireo_place_strip(char **path)
 {
     char *begin = *path + strspn(*path, "/");

@@ -14,6 +14,11 @@ gboolean vireo_place_switch(const char *name, const char *value, gboolean *into,
 gboolean vireo_place_server(const char *value, char **host, guint *port, GError **error);
 /* proxy=[http|socks|socks4|socks4a|socks5://]HOST[:PORT], as the HTTP client wants it. */
 gboolean vireo_place_proxy(const char *value, char **proxy, GError **error);
+/* Hands each NAME=VALUE of a query, unescaped, to the function, until one is refused. */
+typedef gboolean (*VireoPlaceParameter)(const char *name, const char *value, void *opaque, GError **error);
+gboolean vireo_place_query(const char *query, VireoPlaceParameter parameter, void *opaque, GError **error);
+/* "SCHEME://HOST:PORT", with brackets around an IPv6 address. */
+char *vireo_place_url(const char *scheme, const char *host, guint port);
 /* Without slashes at both ends. */
 void vireo_place_strip(char **path);
 

@@ -2,7 +2,7 @@
 /* A server: the connection to it, its session, and who uses it. */
 #include "driver.h"
 
-#include <string.h>
+#include "kit/place.h"
 
 #define LINGER_MS 60000
 
@@ -101,8 +101,7 @@ static gboolean ask_what_it_is(EsxServer *server, const VireoHttpWait *wait, GEr
 static gboolean bring_up(EsxServer *server, const VireoHttpWait *wait, GError **error)
 {
     const EsxUri *uri = server->uri;
-    g_autofree char *url = g_strdup_printf(strchr(uri->host, ':') ? "%s://[%s]:%u" : "%s://%s:%u",
-                                           uri->http ? "http" : "https", uri->host, uri->port);
+    g_autofree char *url = vireo_place_url(uri->http ? "http" : "https", uri->host, uri->port);
     VireoSoapOptions options = { .service = &vim_service, .path = "/sdk", .session = &session, .opaque = server, .tries = 2,
                                  .http = { .url = url, .insecure = uri->no_verify, .ca_file = uri->ca_file,
                                            .proxy = uri->proxy, .user_agent = "vireo-esx" } };

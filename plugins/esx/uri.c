@@ -24,8 +24,9 @@ static void set(char **into, const char *value)
     *into = g_strdup(value);
 }
 
-static gboolean read_parameter(EsxUri *uri, const char *name, const char *value, GError **error)
+static gboolean read_parameter(const char *name, const char *value, void *opaque, GError **error)
 {
+    EsxUri *uri = opaque;
     gboolean answer = FALSE;
 
     if (g_str_equal(name, "no_verify") || g_str_equal(name, "insecure"))
@@ -50,21 +51,6 @@ static gboolean read_parameter(EsxUri *uri, const char *name, const char *value,
         return refuse(error, "URI parameter %s is not known: there are no_verify, transport, proxy, auto_answer, and "
                       "server, user, path", name);
     return TRUE;
-}
-
-static gboolean read_query(EsxUri *uri, const char *query, GError **error)
-{
-    GUriParamsIter iter;
-    char *name, *value;
-    gboolean good = TRUE;
-
-    g_uri_params_iter_init(&iter, query, -1, "&", G_URI_PARAMS_NONE);
-    while (good && g_uri_params_iter_next(&iter, &name, &value, error)) {
-        good = read_parameter(uri, name, value, error);
-        g_free(name);
-        g_free(value);
-    }
-    return good && !*error;
 }
 
 static char *canonical(const EsxUri *uri)
@@ -122,7 +108,7 @@ static gboolean read_text(EsxUri *uri, const char *text, GError **error)
     uri->port = g_uri_get_port(parsed) > 0 ? (guint)g_uri_get_port(parsed) : 0;
     uri->user = g_strdup(g_uri_get_user(parsed));
     uri->path = g_strdup(g_uri_get_path(parsed));
-    return !g_uri_get_query(parsed) || read_query(uri, g_uri_get_query(parsed), error);
+    return !g_uri_get_query(parsed) || vireo_place_query(g_uri_get_query(parsed), read_parameter, uri, error);
 }
 
 /* NAME in esx:///NAME, when it is no server otherwise. */

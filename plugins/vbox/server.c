@@ -2,7 +2,9 @@
 /* A server: the connection to its web service, the session there, and who uses it. */
 #include "driver.h"
 
-#include <string.h>
+#include <stdlib.h>
+
+#include "kit/place.h"
 
 #define LINGER_MS 60000
 
@@ -97,8 +99,7 @@ static VboxServer *server_new(VboxDriver *driver, VboxUri *uri)
 static gboolean bring_up(VboxServer *server, const VireoHttpWait *wait, GError **error)
 {
     const VboxUri *uri = server->uri;
-    g_autofree char *url = g_strdup_printf(strchr(uri->host, ':') ? "%s://[%s]:%u" : "%s://%s:%u",
-                                           uri->https ? "https" : "http", uri->host, uri->port);
+    g_autofree char *url = vireo_place_url(uri->https ? "https" : "http", uri->host, uri->port);
     VireoSoapOptions options = {.service = &vw_service,
                                 .session = &session,
                                 .opaque = server,

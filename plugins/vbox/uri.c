@@ -20,8 +20,10 @@ static gboolean refuse(GError **error, const char *format, ...)
     return FALSE;
 }
 
-static gboolean read_parameter(VboxUri *uri, const char *name, const char *value, GError **error)
+static gboolean read_parameter(const char *name, const char *value, void *opaque, GError **error)
 {
+    VboxUri *uri = opaque;
+
     if (g_str_equal(name, "no_verify") || g_str_equal(name, "insecure"))
         return vireo_place_switch(name, value, &uri->no_verify, error);
     if (g_str_equal(name, "proxy"))
@@ -42,21 +44,6 @@ static gboolean read_parameter(VboxUri *uri, const char *name, const char *value
     return TRUE;
 }
 
-static gboolean read_query(VboxUri *uri, const char *query, GError **error)
-{
-    GUriParamsIter iter;
-    char *name, *value;
-    gboolean good = TRUE;
-
-    g_uri_params_iter_init(&iter, query, -1, "&", G_URI_PARAMS_NONE);
-    while (good && g_uri_params_iter_next(&iter, &name, &value, error)) {
-        good = read_parameter(uri, name, value, error);
-        g_free(name);
-        g_free(value);
-    }
-    return good && !*error;
-}
-
 static gboolean read_text(VboxUri *uri, const char *text, GError **error)
 {
     g_autoptr(GUri) parsed = g_uri_parse(text, G_URI_FLAGS_HAS_PASSWORD | G_URI_FLAGS_ENCODED_QUERY, NULL);
@@ -72,7 +59,7 @@ static gboolean read_text(VboxUri *uri, const char *text, GError **error)
     uri->user = g_uri_get_user(parsed) && *g_uri_get_user(parsed) ? g_strdup(g_uri_get_user(parsed)) : NULL;
     uri->path = g_strdup(g_uri_get_path(parsed));
     vireo_place_strip(&uri->path);
-    return !g_uri_get_query(parsed) || read_query(uri, g_uri_get_query(parsed), error);
+    return !g_uri_get_query(parsed) || vireo_place_query(g_uri_get_query(parsed), read_parameter, uri, error);
 }
 
 static gboolean is_local_path(const char *path)
