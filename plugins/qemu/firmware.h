@@ -33,8 +33,13 @@ gboolean qemu_nvram_prepare(QemuDomain *dom, vireo_call *call, const VireoDomain
                             GError **error);
 /* Why the variables of this machine cannot be made anew; TRUE when they can. */
 gboolean qemu_nvram_can_reset(const VireoDomain *doc, GError **error);
+/* What is in the template, whatever its format. */
+GBytes *qemu_nvram_fresh(QemuDomain *dom, vireo_call *call, const VireoDomain *doc, GError **error);
 /* Undefining: removes the file, leaves it, or refuses because nobody said which. */
 gboolean qemu_nvram_undefine(QemuDomain *dom, guint flags, QemuTell *tell, GError **error);
+
+/* The variables in the memory of a QEMU whose guest stands still (flash.c). */
+gboolean qemu_flash_write(QemuDomain *dom, VireoQmp *qmp, pid_t pid, GBytes *content, GError **error);
 
 /* ---- on QEMU's command line (nvram.c) ------------------------------------------------------------------ */
 

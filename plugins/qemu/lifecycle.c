@@ -39,13 +39,11 @@ int qemu_domain_create_with_flags(void *handle, vireo_call *call,
     if (qemu_domain_active(dom))
         return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
                                         "domain '%s' is already running", dom->name);
-    if (dom->managed_save && how.reset_nvram && !(args->flags & VIREO_DOMAIN_START_FORCE_BOOT))
-        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
-                                        "flag RESET_NVRAM cannot take effect: the managed save image of domain "
-                                        "'%s' brings the variables it was saved with (flag FORCE_BOOT drops it)",
-                                        dom->name);
     if (dom->managed_save && !(args->flags & VIREO_DOMAIN_START_FORCE_BOOT))
-        started = qemu_managed_restore(dom, call, how.paused, &error);
+        started = qemu_managed_restore(dom, call,
+                                       (how.paused ? VIREO_DOMAIN_SAVE_PAUSED : 0) |
+                                           (how.reset_nvram ? VIREO_DOMAIN_SAVE_RESET_NVRAM : 0),
+                                       &error);
     else
         started = (!dom->managed_save || qemu_managed_drop(dom, &error)) &&
                   qemu_process_start(dom, call, &how, &error);

@@ -12,6 +12,8 @@
 #include "kit/file.h"
 #include "sidefile.h"
 
+#define FLASH_MAX (64u * 1024 * 1024)
+
 const char *qemu_nvram_path(const VireoDomain *doc)
 {
     const VireoDomainNvram *nvram = doc->os ? doc->os->nvram : NULL;
@@ -97,6 +99,22 @@ gboolean qemu_nvram_prepare(QemuDomain *dom, vireo_call *call, const VireoDomain
         return TRUE;
     return qemu_nvram_can_reset(doc, error) && qemu_side_open_way(dom, path, error) &&
            make_anew(dom, call, doc, error);
+}
+
+GBytes *qemu_nvram_fresh(QemuDomain *dom, vireo_call *call, const VireoDomain *doc, GError **error)
+{
+    const VireoDomainNvram *nvram = doc->os->nvram;
+    g_autofree char *path = g_strconcat(qemu_nvram_path(doc), ".vireo-flash", NULL);
+    QemuSideCopy copy = { nvram->template, format_name(nvram->template_format), path, "raw", NULL };
+    char *data;
+    gsize size;
+
+    unlink(path); /* of a daemon that was killed */
+    if (!qemu_side_copy(dom, call, &copy, error))
+        return NULL;
+    gboolean read = vireo_file_read(path, FLASH_MAX, &data, &size, error);
+    unlink(path);
+    return read ? g_bytes_new_take(data, size) : NULL;
 }
 
 gboolean qemu_nvram_undefine(QemuDomain *dom, guint flags, QemuTell *tell, GError **error)

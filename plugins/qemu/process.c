@@ -303,10 +303,17 @@ static gboolean wait_incoming(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, 
     }
 }
 
+/* flash: what a saved state brings is replaced by this; NULL: it stays. */
+typedef struct {
+    pid_t pid;
+    GBytes *flash;
+} Fresh;
+
 /* Talks the new process through its start; it stands still until `cont`. */
 static gboolean greet(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, VireoDomain *doc,
-                      const QemuStart *how, gboolean incoming, GError **error)
+                      const QemuStart *how, const Fresh *fresh, GError **error)
 {
+    gboolean incoming = how->incoming_fd >= 0;
     QemuDriver *driver = dom->space->driver;
     VireoQmpWait wait = qemu_wait(driver, call, driver->config.start_timeout_s);
     g_autoptr(VireoQmpBatch) batch = vireo_qmp_batch_new(qmp);
@@ -324,6 +331,8 @@ static gboolean greet(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, VireoDom
     if (incoming && !wait_incoming(dom, call, qmp, error))
         return FALSE;
     if (how->snapshot && !qemu_snapshot_load_job(dom, call, qmp, how->snapshot, error))
+        return FALSE;
+    if (fresh->flash && !qemu_flash_write(dom, qmp, fresh->pid, fresh->flash, error))
         return FALSE;
     return how->paused || vireo_qmp_run(qmp, "cont", NULL, &wait, error);
 }
@@ -382,7 +391,7 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
     g_autofree char *path = qemu_process_qmp_path(dom);
     g_autoptr(QemuLaunch) launch = NULL;
     struct vireo_child child = { .pidfd = -1 };
-    gboolean incoming = how->incoming_fd >= 0;
+    g_autoptr(GBytes) flash = NULL;
 
     if (!doc) {
         qemu_error(error, VIREO_ERR_NO_DOMAIN, "domain '%s' had no definition to keep, and ended", dom->name);
@@ -397,6 +406,9 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
     }
     if (!qemu_engine_mend(dom, error) || !qemu_nvram_prepare(dom, call, doc, how->reset_nvram, error))
         return FALSE;
+    if (how->reset_nvram && (how->incoming_fd >= 0 || how->snapshot) &&
+        !(flash = qemu_nvram_fresh(dom, call, doc, error)))
+        return FALSE;
     qemu_alias_assign(doc);
     if (!qemu_command_build(launch, error) || !spawn(dom, launch, &child, error)) {
         qemu_image_take_back(driver, dom->uuid_text);
@@ -405,7 +417,8 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
     }
     close_parents(launch);
     VireoQmp *qmp = qemu_process_connect(dom, path, error);
-    if (!qmp || !greet(dom, call, qmp, doc, how, incoming, error)) {
+    const Fresh fresh = { child.pid, flash };
+    if (!qmp || !greet(dom, call, qmp, doc, how, &fresh, error)) {
         explain(dom, child.pidfd, error);
         abandon(dom, qmp, &child);
         vireo_qmp_unref(qmp);

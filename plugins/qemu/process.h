@@ -8,7 +8,7 @@ typedef struct {
     int incoming_fd;       /* migration stream to start from, -1: boot; taken */
     const char *snapshot;  /* load this internal snapshot before the guest runs; NULL: none */
     int running_reason, paused_reason; /* of the state that is published */
-    gboolean reset_nvram;  /* the firmware's variables are made anew */
+    gboolean reset_nvram;  /* the firmware's variables are made anew, also those of a saved state */
     QemuDef *def;          /* run this instead of the stored definition; borrowed; may be NULL */
 } QemuStart;
 

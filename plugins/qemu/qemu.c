@@ -256,7 +256,8 @@ static void qemu_fini(void *self)
     X(domain_inject_nmi, qemu_domain_inject_nmi, 0, 0, 0, 0)                                       \
     X(domain_send_key, qemu_domain_send_key, 0, 0, 0, 0)                                           \
     X(domain_save_flags, qemu_domain_save_flags, SAVE, 0, SAVE, 0)                                 \
-    X(domain_restore_flags, qemu_domain_restore_flags, SAVE, 0, 0, 0)                              \
+    X(domain_restore_flags, qemu_domain_restore_flags, SAVE | VIREO_DOMAIN_SAVE_RESET_NVRAM, 0, 0, \
+      0)                                                                                           \
     X(domain_save_image_get_xml_desc, qemu_domain_save_image_get_xml_desc,                         \
       VIREO_DOMAIN_SAVE_IMAGE_XML_SECURE, 0, 0, 0)                                                 \
     X(domain_managed_save, qemu_domain_managed_save, SAVE, 0, SAVE, 0)                             \

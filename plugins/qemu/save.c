@@ -215,7 +215,8 @@ static QemuStart restore_start(const SaveHead *head, guint flags, int fd, QemuDe
         running = FALSE;
     QemuStart how = { .paused = !running, .incoming_fd = fd, .def = def,
                       .running_reason = VIREO_DOMAIN_RUNNING_RESTORED,
-                      .paused_reason = VIREO_DOMAIN_PAUSED_STARTING_UP };
+                      .paused_reason = VIREO_DOMAIN_PAUSED_STARTING_UP,
+                      .reset_nvram = (flags & VIREO_DOMAIN_SAVE_RESET_NVRAM) != 0 };
     return how;
 }
 
@@ -233,7 +234,7 @@ gboolean qemu_managed_drop(QemuDomain *dom, GError **error)
     return TRUE;
 }
 
-gboolean qemu_managed_restore(QemuDomain *dom, vireo_call *call, gboolean paused, GError **error)
+gboolean qemu_managed_restore(QemuDomain *dom, vireo_call *call, guint flags, GError **error)
 {
     g_autofree char *path = qemu_domain_path(dom, dom->space->save_dir, ".save");
     g_autoptr(SaveHead) head = NULL;
@@ -246,7 +247,7 @@ gboolean qemu_managed_restore(QemuDomain *dom, vireo_call *call, gboolean paused
         close(fd);
         return FALSE;
     }
-    QemuStart how = restore_start(head, paused ? VIREO_DOMAIN_SAVE_PAUSED : 0, fd, def);
+    QemuStart how = restore_start(head, flags, fd, def);
     if (!qemu_process_start(dom, call, &how, error)) /* the image stays: nothing is lost */
         return FALSE;
     qemu_managed_drop(dom, NULL);

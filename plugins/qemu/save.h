@@ -4,7 +4,7 @@
 #include "driver.h"
 
 /* Managed save images; job held. */
-gboolean qemu_managed_restore(QemuDomain *dom, vireo_call *call, gboolean paused, GError **error);
+gboolean qemu_managed_restore(QemuDomain *dom, vireo_call *call, guint flags, GError **error);
 gboolean qemu_managed_drop(QemuDomain *dom, GError **error);
 /* Writes the state of a stopped guest to a new file, in the format of saved guests. */
 gboolean qemu_save_memory(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *path,

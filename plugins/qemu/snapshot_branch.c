@@ -220,7 +220,7 @@ gboolean qemu_revert_plan(QemuRevert *revert, GError **error)
         return FALSE;
     /* A snapshot of nothing but memory has no disk to go back to. */
     revert->branches = adds_images(revert->plan) || qemu_snap_memory_file(revert->snap);
-    if (revert->qmp && !revert->branches && qemu_snap_has_memory(revert->snap))
+    if (revert->qmp && !revert->branches && !revert->reset_nvram && qemu_snap_has_memory(revert->snap))
         revert->in_place = !revert->def->doc->devices->tpms.n && /* its state is a file of swtpm, too */
                            can_load(revert->dom) && qemu_same_machine(now->doc, revert->def->doc);
     revert->branches |= sides.n && !revert->in_place;

@@ -30,18 +30,6 @@ static void revert_clear(QemuRevert *revert)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(QemuRevert, revert_clear)
 
-static gboolean check_reset(const QemuRevert *revert, GError **error)
-{
-    if (!qemu_nvram_can_reset(revert->def->doc, error))
-        return FALSE;
-    if (!qemu_snap_has_memory(revert->snap))
-        return TRUE;
-    qemu_error(error, VIREO_ERR_OPERATION_INVALID,
-               "flag RESET_NVRAM cannot take effect: the memory of snapshot '%s' brings the variables it was "
-               "taken with", revert->snap->doc->name);
-    return FALSE;
-}
-
 static gboolean plan(QemuRevert *revert, guint flags, GError **error)
 {
     QemuDomain *dom = revert->dom;
@@ -82,7 +70,7 @@ static gboolean plan(QemuRevert *revert, guint flags, GError **error)
     if (!qemu_revert_keep_disks(revert, doc, error))
         return FALSE;
     revert->def = qemu_def_new(g_steal_pointer(&doc));
-    if (revert->reset_nvram && !check_reset(revert, error))
+    if (revert->reset_nvram && !qemu_nvram_can_reset(revert->def->doc, error))
         return FALSE;
     revert->qmp = live ? qemu_domain_monitor(dom, error) : NULL;
     if (live && !revert->qmp)
@@ -257,7 +245,8 @@ gboolean qemu_revert_start(QemuRevert *revert, GError **error)
                                       ? revert->snap->doc->name : NULL,
                       .running_reason = VIREO_DOMAIN_RUNNING_FROM_SNAPSHOT,
                       .paused_reason = VIREO_DOMAIN_PAUSED_FROM_SNAPSHOT,
-                      .def = revert->def };
+                      .def = revert->def,
+                      .reset_nvram = revert->reset_nvram };
 
     if (file && qemu_snap_has_memory(revert->snap) &&
         (how.incoming_fd = qemu_save_open(file, error)) < 0)

@@ -87,7 +87,6 @@ class Life(Case):
         self.assertIn("41", self.say(line, "setvar Vireo -guid 4f564d46-0000-4000-8000-766972656f21"))
         # a managed save brings them along
         self.virsh("managedsave", "a")
-        self.assertIn("RESET_NVRAM", self.virsh_fails("start", "a", "--reset-nvram"))
         self.virsh("start", "a")
         line = self.line("a")
         self.set_variable(line, "B")
@@ -97,6 +96,54 @@ class Life(Case):
         self.virsh("start", "a", "--reset-nvram", "--paused")
         self.virsh("destroy", "a")
         self.assertEqual(content(self.nvram()), content(TEMPLATE))
+
+    def anew(self, *restore):
+        """The guest goes on where it was saved; its firmware finds nothing in the variables when it starts again."""
+        self.virsh(*restore)
+        line = self.line("a")
+        self.say(line, "ver")
+        self.assertFalse(self.stored("A", self.raw()))
+        self.virsh("reset", "a")
+        line = self.shell()
+        self.assertIn("Unable to get", self.say(line, "setvar Vireo -guid 4f564d46-0000-4000-8000-766972656f21"))
+        self.set_variable(line, "A")
+        self.assertTrue(self.stored("A", self.raw()), "what it keeps from now on is kept")
+
+    def raw(self):
+        """What the guest sees in the file."""
+        path = os.path.join(self.work, "vars.raw")
+        kind = "qcow2" if self.nvram().endswith(".qcow2") else "raw"
+        subprocess.run(["qemu-img", "convert", "-U", "-f", kind, "-O", "raw", self.nvram(), path], check=True)
+        return path
+
+    def test_anew_under_a_saved_state(self):
+        saved = os.path.join(self.dir, "a.save")
+        line = self.boots()
+        self.set_variable(line, "A")
+        self.virsh("save", "a", saved)
+        self.anew("restore", saved, "--reset-nvram")
+        self.virsh("managedsave", "a")
+        self.virsh("start", "a", "--reset-nvram", "--paused")
+        self.assertEqual(self.state("a"), "paused")
+        self.assertFalse(self.stored("A"))
+        self.anew("resume", "a")
+        self.virsh("destroy", "a")
+        self.virsh("restore", saved)    # without the flag they come along
+        self.assertIn("41", self.say(self.line("a"), "setvar Vireo -guid 4f564d46-0000-4000-8000-766972656f21"))
+        self.assertTrue(self.stored("A"))
+
+    def test_anew_in_other_formats(self):
+        """In qcow2, from a template in qcow2, with Secure Boot."""
+        path, own, saved = (os.path.join(self.dir, name) for name in ("vars.qcow2", "own.qcow2", "a.save"))
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", TEMPLATE, own], check=True)
+        line = self.boots(firmware="", os_xml=f"<loader type='pflash' readonly='yes' secure='yes'>"
+                          f"{CODE.replace('4M', '4M.secboot')}</loader>"
+                          f"<nvram type='file' format='qcow2' template='{own}' templateFormat='qcow2'>"
+                          f"<source file='{path}'/></nvram>")
+        self.set_variable(line, "A")
+        self.assertTrue(self.stored("A", self.raw()))
+        self.virsh("save", "a", saved)
+        self.anew("restore", saved, "--reset-nvram")
 
     def test_in_qcow2_and_elsewhere(self):
         path = os.path.join(self.dir, "vars.qcow2")

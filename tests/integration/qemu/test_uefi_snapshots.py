@@ -7,7 +7,7 @@ import subprocess
 import qemutest
 from imagetest import libvirt
 from test_accidents import Watch
-from uefitest import PLAIN, TEMPLATE, Case, content
+from uefitest import PLACE, PLAIN, TEMPLATE, Case, content
 
 RESET = libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RESET_NVRAM
 PAUSED = libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED
@@ -79,12 +79,17 @@ class Off(Base):
         self.reads(ord("A"), self.targets("a")["vda"])
         self.revert("s1", RESET | PAUSED)
         self.virsh("snapshot-create-as", "a", "live")
-        self.assertIn("brings the variables", self.fails(libvirt.VIR_ERR_OPERATION_INVALID, "live", RESET))
-        self.assertEqual(self.state("a"), "paused")
+        self.mark_off("C")
+        self.revert("live", RESET)
+        self.assertEqual((self.state("a"), content(self.nvram())), ("paused", content(TEMPLATE)))
         self.virsh("destroy", "a")
         self.force("s1")
         self.both("A")
         self.nothing_leaked()
+
+    def mark_off(self, letter):
+        self.virsh("destroy", "a")
+        self.io(self.nvram(), f"write -P {ord(letter)} {PLACE} 512")
 
     def test_bios_has_none(self):
         self.two()
@@ -202,6 +207,30 @@ class Live(Base):
                 self.virsh("undefine", "a", "--nvram")
                 for name in self.files():
                     os.unlink(os.path.join(self.dir, name))
+
+
+    def test_reset(self):
+        """A memory brings the variables it was taken with, unless they are to be made anew."""
+        self.here()
+        self.virsh("start", "a")
+        self.line_a = self.shell()
+        self.tell("A")
+        self.virsh("snapshot-create-as", "a", "s1")
+        self.virsh("snapshot-create-as", "a", "s2", "--memspec", f"{self.dir}/s2.mem,snapshot=external")
+        for name in "s1", "s2":
+            self.revert(name, RESET)
+            self.line_a = self.line("a")
+            self.say(self.line_a, "ver")
+            self.assertFalse(self.stored("A"), name)
+            self.virsh("reset", "a")
+            self.line_a = self.shell()
+            self.assertIn("Unable to get", self.say(self.line_a, "setvar Vireo -guid 4f564d46-0000-4000-8000-766972656f21"))
+            self.assertTrue(self.stored("A", self.copy_of(name)))
+        self.nothing_leaked()
+        for name in "s1", "s2":
+            self.force(name)
+            self.line_a = self.line("a")
+            self.asks("A")
 
 
 class Accidents(Base):
