@@ -82,6 +82,7 @@ OPERATIONS = [
 LONG = bool(os.environ.get("VIREO_TEST_LONG"))
 ONLY = os.environ.get("VIREO_TEST_ONLY", "")
 SANITIZED = "ASAN_OPTIONS" in os.environ
+BEGAN = time.monotonic()
 DICE = random.Random(int(os.environ.get("VIREO_TEST_SEED", "1")))
 
 
@@ -93,6 +94,12 @@ def sample(total, count):
     """So many of the numbers from 1 to total, or all."""
     numbers = range(1, total + 1)
     return numbers if LONG else sorted(DICE.sample(numbers, min(count, total)))
+
+
+def progress(text):
+    """A long run says how far it is."""
+    if LONG:
+        print(f"{time.monotonic() - BEGAN:6.0f} s  {text}", flush=True)
 
 
 class Shared(ctypes.Structure):
@@ -382,6 +389,7 @@ class Case(unittest.TestCase):
         if error:
             raise error
         total = scene.stops.count
+        progress(f"{' '.join(map(str, step))}: {total} steps")
         scene.disarm()
         scene.settle()
         return total, first, scene.model()

@@ -95,6 +95,7 @@ class Behind(stoptest.Case):
             scene.settle()
             scene.use()
         except Exception as problem:
+            stoptest.progress(f"{damage.__name__} {path} at step {at} ({where}): {problem}")
             scene.daemon.show_log()
             raise AssertionError(f"{damage.__name__} {os.path.basename(path)} at step {at} ({where}), the call said "
                                  f"{error}: {problem}") from problem

@@ -45,6 +45,7 @@ class Space(stoptest.Case):
                 self.again(step)
             scene.use()
         except Exception as problem:
+            stoptest.progress(f"step {at} ({where}): {problem}")
             scene.daemon.show_log()
             raise AssertionError(f"step {at} ({where}), the call said {error}: {problem}") from problem
         Space.done += reached
@@ -120,6 +121,7 @@ class Full(stoptest.Case):
                 self.again(step)
             scene.use()
         except Exception as problem:
+            stoptest.progress(f"{free} bytes free: {problem}")
             scene.daemon.show_log()
             raise AssertionError(f"the call said {error}: {problem}") from problem
         Full.done += 1

@@ -39,6 +39,7 @@ class Stops(stoptest.Case):
             if took == 0:
                 self.again(step)
         except Exception as problem:
+            stoptest.progress(f"step {at} ({where}): {problem}")
             scene.daemon.show_log()
             raise AssertionError(f"step {at} ({where}), the call said {error}: {problem}") from problem
         Stops.done += reached
