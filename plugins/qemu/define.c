@@ -86,7 +86,7 @@ int qemu_domain_define_xml_flags(void *handle, vireo_call *call,
     if (!dom)
         return qemu_fail(conn->driver, call, error);
     gboolean was_persistent = dom->config != NULL;
-    failed = !qemu_domain_store(dom, def, &error);
+    failed = !qemu_nvram_is_own(dom, def->doc, FALSE, &error) || !qemu_domain_store(dom, def, &error);
     if (failed && fresh)
         qemu_domain_forget(dom);
     if (failed)

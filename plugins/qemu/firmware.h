@@ -33,6 +33,8 @@ gboolean qemu_nvram_prepare(QemuDomain *dom, vireo_call *call, const VireoDomain
                             GError **error);
 /* Why the variables of this machine cannot be made anew; TRUE when they can. */
 gboolean qemu_nvram_can_reset(const VireoDomain *doc, GError **error);
+/* Refuses a file that another domain keeps its variables in. active: only when that one runs. */
+gboolean qemu_nvram_is_own(QemuDomain *dom, const VireoDomain *doc, gboolean active, GError **error);
 /* What is in the template, whatever its format. */
 GBytes *qemu_nvram_fresh(QemuDomain *dom, vireo_call *call, const VireoDomain *doc, GError **error);
 /* Undefining: removes the file, leaves it, or refuses because nobody said which. */

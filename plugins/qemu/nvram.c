@@ -101,6 +101,43 @@ gboolean qemu_nvram_prepare(QemuDomain *dom, vireo_call *call, const VireoDomain
            make_anew(dom, call, doc, error);
 }
 
+static char *real_path(const char *path)
+{
+    char *real = qemu_real_path(path);
+
+    return real ? real : qemu_real_new_path(path, NULL);
+}
+
+static gboolean keeps_in(const QemuDef *def, const char *real)
+{
+    const char *path = def ? qemu_nvram_path(def->doc) : NULL;
+    g_autofree char *its = path ? real_path(path) : NULL;
+
+    return !g_strcmp0(its, real);
+}
+
+gboolean qemu_nvram_is_own(QemuDomain *dom, const VireoDomain *doc, gboolean active, GError **error)
+{
+    const char *path = qemu_nvram_path(doc);
+    g_autofree char *real = path ? real_path(path) : NULL;
+    g_autoptr(GPtrArray) all = real ? qemu_domain_all(dom->space) : NULL;
+
+    for (guint i = 0; all && i < all->len; i++) {
+        QemuDomain *other = all->pdata[i];
+        g_autoptr(QemuDef) live = qemu_domain_live(other);
+        g_autoptr(QemuDef) config = active ? NULL : qemu_domain_config(other);
+
+        if (other == dom || !(keeps_in(live, real) || keeps_in(config, real)))
+            continue;
+        qemu_error(error, VIREO_ERR_OPERATION_INVALID,
+                   "domain '%s' %s its firmware's variables in NVRAM %s, and each would overwrite the other's: "
+                   "copy it and name the copy in <nvram> of domain '%s', or leave <nvram> out to have one made",
+                   other->name, active ? "runs and keeps" : "keeps", path, doc->name);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 GBytes *qemu_nvram_fresh(QemuDomain *dom, vireo_call *call, const VireoDomain *doc, GError **error)
 {
     const VireoDomainNvram *nvram = doc->os->nvram;
@@ -127,6 +164,10 @@ gboolean qemu_nvram_undefine(QemuDomain *dom, guint flags, QemuTell *tell, GErro
     if (!(flags & VIREO_DOMAIN_UNDEFINE_NVRAM)) {
         qemu_error(error, VIREO_ERR_OPERATION_INVALID,
                    "domain '%s' has NVRAM (%s): flag NVRAM removes it, KEEP_NVRAM leaves it", dom->name, path);
+        return FALSE;
+    }
+    if (!qemu_nvram_is_own(dom, config->doc, FALSE, error)) {
+        g_prefix_error(error, "the NVRAM is not removed (flag KEEP_NVRAM leaves it): ");
         return FALSE;
     }
     if (tell)

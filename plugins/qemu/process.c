@@ -404,7 +404,8 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
         qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s", driver->no_user);
         return FALSE;
     }
-    if (!qemu_engine_mend(dom, error) || !qemu_nvram_prepare(dom, call, doc, how->reset_nvram, error))
+    if (!qemu_engine_mend(dom, error) || !qemu_nvram_is_own(dom, doc, TRUE, error) ||
+        !qemu_nvram_prepare(dom, call, doc, how->reset_nvram, error))
         return FALSE;
     if (how->reset_nvram && (how->incoming_fd >= 0 || how->snapshot) &&
         !(flash = qemu_nvram_fresh(dom, call, doc, error)))

@@ -72,6 +72,8 @@ static gboolean plan(QemuRevert *revert, guint flags, GError **error)
     revert->def = qemu_def_new(g_steal_pointer(&doc));
     if (revert->reset_nvram && !qemu_nvram_can_reset(revert->def->doc, error))
         return FALSE;
+    if (!qemu_nvram_is_own(dom, revert->def->doc, FALSE, error))
+        return FALSE;
     revert->qmp = live ? qemu_domain_monitor(dom, error) : NULL;
     if (live && !revert->qmp)
         return FALSE;

@@ -194,6 +194,33 @@ class Life(Case):
         self.virsh("undefine", "a", "--nvram")
         self.assertFalse(os.path.exists(path))
 
+    def test_file_of_another(self):
+        """Two domains with one file would overwrite each other's variables."""
+        shared = f"<nvram>{self.dir}/vars.fd</nvram>"
+        self.define_uefi(os_xml=PLAIN + shared)
+        self.virsh("start", "a", "--paused")
+        second = self.uefi_xml(os_xml=PLAIN + shared).replace("<name>a<", "<name>b<")
+        os.symlink(self.dir, os.path.join(self.work, "link"))
+        for text in second, second.replace(self.dir, self.work + "/link"):
+            for how in "define", "create":
+                message = self.virsh_fails(how, self.write("b.xml", text))
+                self.assertIn("domain 'a'", message)
+                self.assertIn("vars.fd", message)
+        self.assertEqual(self.names("list", "--all", "--name"), ["a"])
+        self.virsh("destroy", "a")
+        self.virsh_fails("define", self.write("b.xml", second))
+        # while the other one is off a transient guest may have it, and then that one may not
+        self.virsh("create", "--paused", self.write("b.xml", second))
+        self.assertIn("domain 'b' runs", self.virsh_fails("start", "a"))
+        self.assertIn("KEEP_NVRAM", self.virsh_fails("undefine", "a", "--nvram"))
+        self.virsh("destroy", "b")
+        self.virsh("start", "a", "--paused")
+        self.virsh("destroy", "a")
+        self.virsh("define", self.write("b.xml", second.replace("vars.fd", "other.fd")))
+        self.define_uefi(os_xml=PLAIN + shared, uuid=self.virsh("domuuid", "a"))    # its own again
+        self.virsh("undefine", "a", "--nvram")
+        self.assertEqual(self.files(), [])
+
     def test_none_to_reset(self):
         self.define("a")
         self.assertIn("has no NVRAM", self.virsh_fails("start", "a", "--reset-nvram"))
