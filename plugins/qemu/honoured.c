@@ -53,7 +53,8 @@ static const char *const paths[] = {
     "domain.devices.memballoon.address.*", "domain.devices.rng.model",
     "domain.devices.rng.backend.*", "domain.devices.rng.alias.*", "domain.devices.rng.address.*",
     "domain.devices.panic.*", "domain.devices.tpm.model", "domain.devices.tpm.backend.type",
-    "domain.devices.tpm.backend.version", "domain.devices.tpm.alias.*", "domain.seclabel.*", NULL
+    "domain.devices.tpm.backend.version", "domain.devices.tpm.backend.persistent_state",
+    "domain.devices.tpm.alias.*", "domain.seclabel.*", NULL
 };
 
 VireoModelPathSet *qemu_honoured_paths(GError **error)

@@ -22,6 +22,7 @@
 #include "launch.h"
 #include "livestate.h"
 #include "snapshot.h"
+#include "tpm.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -541,6 +542,7 @@ void qemu_process_bury(QemuDomain *dom)
         has_ended(dom);
     if (!bury || !transient)
         return;
+    qemu_tpm_bury(dom);
     qemu_files_leave(dom);
     qemu_checkpoints_remove_all(dom, NULL);
     qemu_tree_remove_all(dom, NULL); /* they are a transient domain's only as long as it runs */

@@ -195,8 +195,7 @@ static void qemu_fini(void *self)
 #define UNDEFINE                                                                                   \
     (VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE | VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |               \
      VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIREO_DOMAIN_UNDEFINE_NVRAM |                    \
-     VIREO_DOMAIN_UNDEFINE_KEEP_NVRAM | VIREO_DOMAIN_UNDEFINE_KEEP_TPM)
-#define UNDEFINE_TRIVIAL VIREO_DOMAIN_UNDEFINE_TPM
+     VIREO_DOMAIN_UNDEFINE_KEEP_NVRAM | VIREO_DOMAIN_UNDEFINE_TPM | VIREO_DOMAIN_UNDEFINE_KEEP_TPM)
 #define BLOCK_COMMIT                                                                               \
     (VIREO_DOMAIN_BLOCK_COMMIT_SHALLOW | VIREO_DOMAIN_BLOCK_COMMIT_DELETE |                        \
      VIREO_DOMAIN_BLOCK_COMMIT_ACTIVE | VIREO_DOMAIN_BLOCK_COMMIT_RELATIVE |                       \
@@ -231,7 +230,7 @@ static void qemu_fini(void *self)
     X(node_get_security_model, qemu_node_get_security_model, 0, 0, 0, 0)                           \
     X(domain_define_xml_flags, qemu_domain_define_xml_flags, VIREO_DOMAIN_DEFINE_VALIDATE, 0, 0,   \
       0)                                                                                           \
-    X(domain_undefine_flags, qemu_domain_undefine_flags, UNDEFINE, UNDEFINE_TRIVIAL, 0, 0)         \
+    X(domain_undefine_flags, qemu_domain_undefine_flags, UNDEFINE, 0, 0, 0)                        \
     X(domain_set_autostart, qemu_domain_set_autostart, 0, 0, 0, 0)                                 \
     X(domain_rename, qemu_domain_rename, 0, 0, 0, 0)                                               \
     X(domain_get_xml_desc, qemu_domain_get_xml_desc,                                               \
@@ -363,7 +362,7 @@ static void qemu_fini(void *self)
     X(vireo_plan_snapshot_delete, qemu_vireo_plan_snapshot_delete, SNAPSHOT_DELETE, 0, 0, 0)       \
     X(vireo_plan_block_commit, qemu_vireo_plan_block_commit, BLOCK_COMMIT, 0, 0, 0)                \
     X(vireo_plan_block_rebase, qemu_vireo_plan_block_rebase, BLOCK_REBASE, 0, 0, 0)                \
-    X(vireo_plan_undefine, qemu_vireo_plan_undefine, UNDEFINE, UNDEFINE_TRIVIAL, 0, 0)             \
+    X(vireo_plan_undefine, qemu_vireo_plan_undefine, UNDEFINE, 0, 0, 0)                            \
     X(vireo_domain_examine, qemu_vireo_domain_examine, 0, 0, 0, 0)                                 \
     X(vireo_domain_repair, qemu_vireo_domain_repair, 0, 0, 0, 0)
 

@@ -9,6 +9,7 @@
 
 #include "engine.h"
 #include "kit/process.h"
+#include "livestate.h"
 #include "sidefile.h"
 
 #define SWTPM "/usr/bin/swtpm"
@@ -132,12 +133,44 @@ gboolean qemu_command_tpm(QemuLaunch *launch, GError **error)
     return TRUE;
 }
 
+static gboolean is_kept(const VireoDomain *doc)
+{
+    return tpm_of(doc)->backend->persistent_state == VIREO_TRISTATE_YES;
+}
+
+void qemu_tpm_bury(QemuDomain *dom)
+{
+    g_autoptr(QemuDef) live = qemu_domain_current(dom);
+    g_autofree char *path = live ? qemu_tpm_path(dom->space, live->doc) : NULL;
+
+    if (path && !is_kept(live->doc))
+        unlink(path);
+}
+
+/* Of a guest that goes on as a transient one: what becomes of it is said in its definition. */
+static gboolean decide_later(QemuDomain *dom, guint flags, GError **error)
+{
+    g_autoptr(QemuDef) live = qemu_domain_live(dom);
+
+    if (!live || !tpm_of(live->doc) || !(flags & (VIREO_DOMAIN_UNDEFINE_TPM | VIREO_DOMAIN_UNDEFINE_KEEP_TPM)))
+        return TRUE;
+    g_autoptr(VireoDomain) doc = vireo_domain_copy(live->doc);
+    tpm_of(doc)->backend->persistent_state =
+        flags & VIREO_DOMAIN_UNDEFINE_KEEP_TPM ? VIREO_TRISTATE_YES : VIREO_TRISTATE_NO;
+    qemu_domain_set_live(dom, qemu_def_new(g_steal_pointer(&doc)));
+    return qemu_live_save(dom, error);
+}
+
 gboolean qemu_tpm_undefine(QemuDomain *dom, guint flags, QemuTell *tell, GError **error)
 {
     g_autoptr(QemuDef) config = qemu_domain_config(dom);
     g_autofree char *path = config ? qemu_tpm_path(dom->space, config->doc) : NULL;
 
-    if (!path || (flags & VIREO_DOMAIN_UNDEFINE_KEEP_TPM) || !g_file_test(path, G_FILE_TEST_EXISTS))
+    if (!path || !g_file_test(path, G_FILE_TEST_EXISTS))
+        return TRUE;
+    if (qemu_domain_active(dom))
+        return tell != NULL || decide_later(dom, flags, error);
+    if (flags & VIREO_DOMAIN_UNDEFINE_KEEP_TPM || (is_kept(config->doc) && !(flags & VIREO_DOMAIN_UNDEFINE_TPM)))
         return TRUE;
     if (tell)
         qemu_tell_step(tell, "unlink", VIREO_PLAN_REMOVES, path, NULL, 0, "remove the TPM's state %s", path);

@@ -14,5 +14,7 @@ gboolean qemu_tpm_prepare(QemuDomain *dom, const VireoDomain *doc, GError **erro
 /* Starts swtpm and says so on QEMU's command line. */
 gboolean qemu_command_tpm(QemuLaunch *launch, GError **error);
 gboolean qemu_tpm_is_installed(void);
+/* The end of a transient guest: its state goes, unless its definition says persistent_state='yes'. */
+void qemu_tpm_bury(QemuDomain *dom);
 /* Undefining: the state goes, unless it is to be kept. */
 gboolean qemu_tpm_undefine(QemuDomain *dom, guint flags, QemuTell *tell, GError **error);

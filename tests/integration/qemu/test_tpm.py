@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 
 import qemutest
 from uefitest import PLAIN, Case, content
@@ -62,6 +63,58 @@ class Tpm(Case):
                 self.assertFalse(os.path.exists(self.state_file))
                 for name in self.files():
                     os.unlink(os.path.join(self.dir, name))
+
+    def transient(self, how=""):
+        self.with_tpm()
+        text = self.virsh("dumpxml", "a").replace("<backend type='emulator'", f"<backend type='emulator' {how}")
+        self.virsh("undefine", "a", "--nvram")
+        self.virsh("create", "--paused", self.write("transient.xml", text))
+        self.assertTrue(os.path.exists(self.state_file))
+
+    def gone(self, really=True):
+        qemutest.wait_until(lambda: not self.swtpm(), 10, "swtpm ends with the guest")
+        self.assertEqual(os.path.exists(self.state_file), not really)
+        for name in self.files():
+            os.unlink(os.path.join(self.dir, name))
+
+    def test_transient(self):
+        """The state goes with the guest, unless it is to stay."""
+        self.transient()
+        self.virsh("destroy", "a")
+        self.gone()
+        self.transient()
+        self.daemon.kill()
+        os.kill(qemutest.qemu_pid(self.uuid), signal.SIGKILL)
+        self.daemon.start_vireod()
+        self.assertEqual(self.names("list", "--all", "--name"), [])
+        self.gone()
+        self.transient("persistent_state='yes'")
+        self.assertIn("persistent_state='yes'", self.virsh("dumpxml", "a"))
+        self.virsh("destroy", "a")
+        self.gone(False)
+
+    def test_undefined_while_it_runs(self):
+        for how, goes in (((), True), (("--tpm",), True), (("--keep-tpm",), False)):
+            with self.subTest(how=how):
+                self.with_tpm()
+                self.virsh("start", "a", "--paused")
+                self.virsh("undefine", "a", "--nvram", *how)
+                self.assertTrue(os.path.exists(self.state_file), "the guest has it")
+                self.daemon.kill()
+                self.daemon.start_vireod()
+                self.virsh("destroy", "a")
+                self.gone(goes)
+        self.with_tpm()
+        text = self.virsh("dumpxml", "a").replace("<backend type='emulator'",
+                                                  "<backend type='emulator' persistent_state='yes'")
+        self.virsh("define", self.write("kept.xml", text))
+        self.virsh("start", "a", "--paused")
+        self.off()
+        self.virsh("undefine", "a", "--nvram")
+        self.assertTrue(os.path.exists(self.state_file))
+        self.virsh("define", self.write("kept.xml", text))
+        self.virsh("undefine", "a", "--keep-nvram", "--tpm")
+        self.gone()
 
     def test_refused(self):
         for text in (TPM.format(model="tpm-crb") * 2, TPM.format(model="tpm-crb").replace("2.0", "1.2"),
