@@ -10,6 +10,8 @@ import subprocess
 import threading
 import time
 
+import libvirt_qemu
+
 import qemutest
 from imagetest import Case, libvirt
 from qemutest import disk_xml
@@ -86,10 +88,19 @@ class Live(Case):
         return Call(self.daemon.uri(), self.request(**what), flags)
 
     def saving(self, sign="downtime"):
-        """Until memory is on its way: the guest runs again and uses its overlays. There is time to look."""
-        qemutest.wait_until(lambda: "Snapshot" in self.virsh("domjobinfo", "a") and
-                            sign in self.virsh("domjobinfo", "a"), 20, "memory is written")
-        self.virsh("qemu-monitor-command", "a", "--hmp", "migrate_set_parameter max-bandwidth 32M")
+        """Until memory is on its way: the guest runs again and uses its overlays. There is time to look.
+        Asked within this process: on a busy machine all is written before a virsh has started."""
+        conn = libvirt.open(self.daemon.uri())
+        domain = conn.lookupByName("a")
+
+        def writing():
+            job = domain.jobStats()
+            return job.get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_SNAPSHOT and sign in job
+
+        qemutest.wait_until(writing, 20, "memory is written")
+        libvirt_qemu.qemuMonitorCommand(domain, "migrate_set_parameter max-bandwidth 32M",
+                                        libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
+        conn.close()
 
     def untouched(self):
         """As if nothing had been asked for."""
@@ -128,7 +139,8 @@ class Watched(Live):
             self.skipTest("QEMU may watch memory as root only")
 
     def test_busy_guest_goes_on(self):
-        """Other tests may take the processor away in the very moment: the best of some counts."""
+        """Other tests may take the processor away in the very moment: the best of some counts, and where that
+        is not good either, that the guest did not stand still while its memory was written."""
         line = self.busy(512)
         pauses = []
         while len(pauses) < 5 and min(pauses, default=PAUSE_MS) >= PAUSE_MS:
@@ -137,8 +149,9 @@ class Watched(Live):
                 self.idle()
             pauses.append(self.pause(line))
         print("the guest stood still for", *(f"{pause:.1f}" for pause in pauses), "ms", flush=True)
-        self.assertLess(min(pauses), PAUSE_MS)
         done = self.virsh("domjobinfo", "a", "--completed")
+        whole = int(re.search(r"Time elapsed: +(\d+) +ms", done).group(1))
+        self.assertLess(min(pauses), max(PAUSE_MS, whole / 10))
         self.assertRegex(done, r"Operation: +Snapshot")
         self.assertRegex(done, r"Total downtime: +[1-9][0-9]* +ms")
         self.assertGreater(os.path.getsize(self.memory), 400 << 20)
@@ -271,7 +284,7 @@ class Watched(Live):
         self.saving()
         self.daemon.kill()
         self.daemon.start_vireod()
-        self.saving("Memory processed")
+        self.saving("memory_processed")
         self.virsh("domjobabort", "a")
         qemutest.wait_until(lambda: self.state_of("plan") == {}, 30, "it is undone")
         self.untouched()

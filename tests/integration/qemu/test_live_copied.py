@@ -48,7 +48,7 @@ class Copied(test_live.Live):
     def test_abort(self):
         line = self.busy(512)
         call = self.take()
-        self.saving("Memory processed")
+        self.saving("memory_processed")
         self.alive(line)
         self.virsh("domjobabort", "a")
         call.join()
@@ -59,7 +59,7 @@ class Copied(test_live.Live):
     def test_daemon_dies(self):
         line = self.busy(512)
         self.take()
-        self.saving("Memory processed")
+        self.saving("memory_processed")
         self.daemon.kill()
         self.daemon.start_vireod()
         self.assertEqual(self.state("a"), "running")
