@@ -14,6 +14,7 @@
 #include "images.h"
 #include "livestate.h"
 #include "ops.h"
+#include "remote.h"
 
 #define NBD_PORT 10809
 #define SOCKET_FD "backup"
@@ -108,6 +109,11 @@ static gboolean complete_disk(const VireoDomainBackup *doc, VireoDomainBackupDis
     }
     if (!*file)
         *file = g_new0(VireoDomainDiskSource, 1);
+    if (!(*file)->file && entry->type == VIREO_DOMAIN_DISK_TYPE_FILE && qemu_is_remote(qemu_disk_path(disk))) {
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED, pull ? "<scratch file='...'/>" : "<target file='...'/>",
+                    "disk '%s': its image is on a server, so that nothing tells where the backup goes", entry->name);
+        return FALSE;
+    }
     if (!(*file)->file && entry->type == VIREO_DOMAIN_DISK_TYPE_FILE)
         (*file)->file = g_strdup_printf("%s.%" G_GINT64_FORMAT, qemu_disk_path(disk),
                                         g_get_real_time() / G_USEC_PER_SEC);

@@ -201,11 +201,7 @@ static char *open_target(Work *work, const Copy *copy, GError **error)
     g_autofree char *below = NULL;
     guint known;
 
-    g_clear_pointer(&disk->source->file, g_free);
-    g_clear_pointer(&disk->source->dev, g_free);
-    *(copy->is_block ? &disk->source->dev : &disk->source->file) = g_strdup(work->real);
-    disk->type = copy->is_block ? VIREO_DOMAIN_DISK_TYPE_BLOCK : VIREO_DOMAIN_DISK_TYPE_FILE;
-    disk->driver->type = copy->format;
+    qemu_disk_set_image(disk, work->real, copy->is_block, copy->format);
     if (!(work->target = qemu_image_chain(disk, error)))
         return NULL;
     for (known = 1; known < work->target->len && !below; known++) {

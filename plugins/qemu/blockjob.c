@@ -219,14 +219,6 @@ gboolean qemu_blockjobs_none(QemuDomain *dom, const char *dev, GError **error)
 
 /* ---- showing ---------------------------------------------------------------------------- */
 
-static VireoDomainDiskSource *file_source(const char *path, gboolean is_block)
-{
-    VireoDomainDiskSource *source = g_new0(VireoDomainDiskSource, 1);
-
-    *(is_block ? &source->dev : &source->file) = g_strdup(path);
-    return source;
-}
-
 static VireoDomainBackingFormat *image_format(VireoDomainStorageFormat type)
 {
     VireoDomainBackingFormat *format = g_new0(VireoDomainBackingFormat, 1);
@@ -251,11 +243,10 @@ static void show_chain(VireoDomainDisk *disk, GPtrArray *chain)
         const QemuImage *image = chain->pdata[i];
         VireoDomainBackingStore *store = g_new0(VireoDomainBackingStore, 1);
 
-        store->type = VIREO_DOMAIN_DISK_TYPE_FILE;
         store->index = qemu_chain_index(chain, i);
         store->has_index = TRUE;
         store->format = image_format(image->format);
-        store->source = file_source(image->path, FALSE);
+        store->source = qemu_image_source(image->path, FALSE, &store->type);
         *slot = store;
         slot = &store->backing_store;
     }
@@ -268,7 +259,6 @@ static void show_mirror(VireoDomainDisk *disk, const QemuBlockJob *job)
     gboolean copy = job->type == VIREO_DOMAIN_BLOCK_JOB_TYPE_COPY;
     const char *path = copy ? job->target : job->base;
 
-    mirror->type = job->is_block ? VIREO_DOMAIN_DISK_TYPE_BLOCK : VIREO_DOMAIN_DISK_TYPE_FILE;
     mirror->job = copy ? VIREO_DOMAIN_DISK_MIRROR_JOB_COPY : VIREO_DOMAIN_DISK_MIRROR_JOB_ACTIVE_COMMIT;
     if (job->pivot)
         mirror->ready = VIREO_DOMAIN_DISK_MIRROR_READY_PIVOT;
@@ -277,12 +267,12 @@ static void show_mirror(VireoDomainDisk *disk, const QemuBlockJob *job)
     else if (job->ready)
         mirror->ready = VIREO_DOMAIN_DISK_MIRROR_READY_YES;
     /* Who knows no <format> and <source> reads these. */
-    if (copy && !job->is_block) {
+    mirror->source = qemu_image_source(path, job->is_block, &mirror->type);
+    if (copy && mirror->type == VIREO_DOMAIN_DISK_TYPE_FILE) {
         mirror->file = g_strdup(path);
         mirror->format = job->format;
     }
     mirror->image_format = image_format(job->format);
-    mirror->source = file_source(path, job->is_block);
     vireo_domain_disk_mirror_free(disk->mirror);
     disk->mirror = mirror;
 }

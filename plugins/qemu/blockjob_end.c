@@ -12,6 +12,7 @@
 #include "events.h"
 #include "images.h"
 #include "livestate.h"
+#include "remote.h"
 
 #define CANCELLED "Operation canceled" /* QEMU's words for a job that was cut short */
 
@@ -188,10 +189,13 @@ static gboolean ask_qemu(QemuDomain *dom, QemuBlockJob *job, VireoQmp *qmp)
     return TRUE;
 }
 
+/* A server does not tell: what went there is taken for newer. */
 static gint64 changed_at(const char *path)
 {
     struct stat st;
 
+    if (path && qemu_is_remote(path))
+        return G_MAXINT64;
     return path && stat(path, &st) == 0
                ? (gint64)st.st_mtim.tv_sec * G_USEC_PER_SEC + st.st_mtim.tv_nsec / 1000
                : 0;
@@ -225,12 +229,7 @@ static gboolean change_disk(VireoDomain *doc, const void *opaque, GError **error
     g_clear_pointer(&disk->backing_store, vireo_domain_backing_store_free);
     if (!moves(job))
         return TRUE;
-    g_clear_pointer(&disk->source->file, g_free);
-    g_clear_pointer(&disk->source->dev, g_free);
-    disk->source->has_index = FALSE;
-    disk->type = job->is_block ? VIREO_DOMAIN_DISK_TYPE_BLOCK : VIREO_DOMAIN_DISK_TYPE_FILE;
-    *(job->is_block ? &disk->source->dev : &disk->source->file) = g_strdup(goal(job));
-    disk->driver->type = job->format;
+    qemu_disk_set_image(disk, goal(job), job->is_block, job->format);
     return TRUE;
 }
 

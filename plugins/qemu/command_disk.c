@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "launch.h"
+#include "remote.h"
 
 #include <string.h>
 
@@ -31,17 +32,23 @@ static JsonObject *storage_node(const VireoDomainDisk *disk, const char *path, c
                                 gboolean block)
 {
     const char *aio = NULL;
-    JsonObject *node;
+    JsonObject *node, *cache = cache_options(disk);
 
     if (disk->driver->io != VIREO_DOMAIN_DISK_IO_UNSET)
         aio = vireo_domain_disk_io_to_string(disk->driver->io);
-    node = vireo_json_new('s', "driver",
-                          !block                                                  ? "file"
-                          : disk->device == VIREO_DOMAIN_DISK_DEVICE_CDROM        ? "host_cdrom"
-                                                                                  : "host_device",
-                          's', "filename", path, 's', "node-name", name, 's', "aio", aio,
-                          'b', "auto-read-only", TRUE, 's', "discard", "unmap", 'o', "cache",
-                          cache_options(disk), 0);
+    if (qemu_is_remote(path))
+        node = qemu_remote_options(path);
+    else
+        node = vireo_json_new('s', "driver",
+                              !block                                           ? "file"
+                              : disk->device == VIREO_DOMAIN_DISK_DEVICE_CDROM ? "host_cdrom"
+                                                                               : "host_device",
+                              's', "filename", path, 's', "aio", aio, 0);
+    json_object_set_string_member(node, "node-name", name);
+    json_object_set_boolean_member(node, "auto-read-only", TRUE);
+    json_object_set_string_member(node, "discard", "unmap");
+    if (cache)
+        json_object_set_object_member(node, "cache", cache);
     return node;
 }
 

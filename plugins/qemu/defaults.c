@@ -7,6 +7,7 @@
 
 #include "firmware.h"
 #include "probe.h"
+#include "remote.h"
 #include "tpm.h"
 
 #define NEW(slot, Type) ((slot) ? (slot) : ((slot) = g_new0(Type, 1)))
@@ -175,6 +176,20 @@ int qemu_disk_index(const char *dev)
     return index - 1;
 }
 
+static gboolean complete_remote(const VireoDomainDisk *disk, GError **error)
+{
+    g_autofree char *location = qemu_remote_location(disk->source, disk->target->dev, error);
+
+    if (!location)
+        return FALSE;
+    if (!disk->readonly && qemu_remote_is_readonly(location)) {
+        qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED, "add <readonly/>, or make an overlay of it (qemu-img create -b)",
+                    "disk '%s': nothing can be written to %s", disk->target->dev, location);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean complete_disk(VireoDomain *doc, VireoDomainDisk *disk, GError **error)
 {
     VireoDomainDiskDriver *driver = NEW(disk->driver, VireoDomainDiskDriver);
@@ -210,15 +225,18 @@ static gboolean complete_disk(VireoDomain *doc, VireoDomainDisk *disk, GError **
                    name);
         return FALSE;
     }
-    if (disk->type != VIREO_DOMAIN_DISK_TYPE_FILE && disk->type != VIREO_DOMAIN_DISK_TYPE_BLOCK) {
+    if (disk->type != VIREO_DOMAIN_DISK_TYPE_FILE && disk->type != VIREO_DOMAIN_DISK_TYPE_BLOCK &&
+        disk->type != VIREO_DOMAIN_DISK_TYPE_NETWORK) {
         name = vireo_domain_disk_type_to_string(disk->type);
         qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "disk '%s': source type '%s' is not served (file, block)", disk->target->dev,
+                   "disk '%s': source type '%s' is not served (file, block, network)", disk->target->dev,
                    name);
         return FALSE;
     }
     if (disk->device == VIREO_DOMAIN_DISK_DEVICE_CDROM)
         disk->readonly = TRUE;
+    if (disk->type == VIREO_DOMAIN_DISK_TYPE_NETWORK)
+        return complete_remote(disk, error);
     if (disk->source && (disk->source->file || disk->source->dev))
         return TRUE;
     if (disk->device == VIREO_DOMAIN_DISK_DEVICE_CDROM ||

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "images.h"
+#include "remote.h"
 #include "run.h"
 
 #define CHECK_TOOL "/usr/bin/qemu-img"
@@ -18,13 +19,6 @@ void qemu_looked_free(gpointer opaque)
     g_free(looked->path);
     qemu_image_info_free(looked->info);
     g_free(looked);
-}
-
-static gboolean is_local(const char *backing)
-{
-    const char *colon = strchr(backing, ':');
-
-    return !g_str_has_prefix(backing, "json:") && !(colon && colon < strchrnul(backing, '/'));
 }
 
 /* Where the base of an image might be when it is not where the image says; NULL: no idea. */
@@ -102,12 +96,11 @@ static QemuLooked *look(QemuDoctor *doctor, const char *path, GHashTable *above)
 
 static void look_below(QemuDoctor *doctor, QemuLooked *looked, GHashTable *above)
 {
-    g_autofree char *dir = g_path_get_dirname(looked->path);
-    g_autofree char *full = g_canonicalize_filename(looked->info->backing, dir);
+    g_autofree char *full = qemu_image_below(looked->path, looked->info, NULL, NULL);
     g_autofree char *real = qemu_real_path(full);
 
     if (!real) {
-        base_is_missing(doctor, looked, full);
+        base_is_missing(doctor, looked, full ? full : looked->info->backing);
         looked->broken = TRUE;
         return;
     }
@@ -137,9 +130,9 @@ static QemuLooked *look(QemuDoctor *doctor, const char *path, GHashTable *above)
     looked->path = g_strdup(path);
     g_hash_table_insert(doctor->images, looked->path, looked);
     looked->info = qemu_image_inspect(path, TRUE, &error);
-    looked->missing = !g_file_test(path, G_FILE_TEST_EXISTS);
+    looked->missing = !qemu_image_is_there(path);
     looked->broken = !looked->info;
-    if (!looked->missing)
+    if (!looked->missing && !qemu_is_remote(path))
         g_hash_table_add(doctor->dirs, g_path_get_dirname(path));
     if (!looked->info && !looked->missing)
         qemu_doctor_find(doctor, "unreadable", VIREO_DOCTOR_BROKEN, path, NULL, g_strdup(error->message),
@@ -147,7 +140,7 @@ static QemuLooked *look(QemuDoctor *doctor, const char *path, GHashTable *above)
     if (!looked->info)
         return looked;
     g_hash_table_add(above, looked->path);
-    if (looked->info->is_qcow2 && looked->info->backing && is_local(looked->info->backing))
+    if (looked->info->is_qcow2 && looked->info->backing)
         look_below(doctor, looked, above);
     g_hash_table_remove(above, looked->path);
     check_inside(doctor, looked);

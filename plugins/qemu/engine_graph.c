@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "images.h"
+#include "remote.h"
 #include "sidefile.h"
 
 #define DEPTH_MAX 2000 /* a loop, most probably */
@@ -49,11 +50,10 @@ static char *backing_of(const char *path, const QemuImageInfo *info, GError **er
 {
     if (!info->is_qcow2 || !info->backing)
         return NULL;
-    g_autofree char *dir = g_path_get_dirname(path);
-    g_autofree char *full = g_canonicalize_filename(info->backing, dir);
+    g_autofree char *full = qemu_image_below(path, info, NULL, error);
     char *real = qemu_real_path(full);
 
-    if (!real)
+    if (full && !real)
         qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
                     "bring it back; 'vireo doctor' tells more",
                     "image %s is based on %s, which is not there",
@@ -270,6 +270,13 @@ static void add_files(Build *build, GHashTable *set)
 
 /* ---- everybody else ---------------------------------------------------------------- */
 
+/* A raw image of a server that is none of ours: its server need not be asked. */
+static gboolean is_far_away(const Build *build, const VireoDomainDisk *disk)
+{
+    return disk->type == VIREO_DOMAIN_DISK_TYPE_NETWORK && disk->driver->type == VIREO_DOMAIN_STORAGE_FORMAT_RAW &&
+           qemu_disk_path(disk) && !qemu_graph_has(build->graph, qemu_disk_path(disk));
+}
+
 static void hold_outside(Build *build, const char *who, const VireoDomain *doc)
 {
     VEC_EACH(doc->devices->disks, i)
@@ -277,6 +284,8 @@ static void hold_outside(Build *build, const char *who, const VireoDomain *doc)
         const VireoDomainDisk *disk = doc->devices->disks.items[i];
         g_autofree char *path = NULL;
 
+        if (is_far_away(build, disk))
+            continue;
         if (add_disk(build, disk, &path, NULL) && path)
             qemu_graph_hold(build->graph, QEMU_HOLD_OUTSIDE, who, disk->target->dev, path, NULL,
                             NULL);
@@ -361,7 +370,8 @@ static void scan_dirs(Build *build)
     gpointer dir;
 
     for (guint i = 0; i < files->len; i++)
-        g_hash_table_add(build->dirs, g_path_get_dirname(files->pdata[i]));
+        if (!qemu_is_remote(files->pdata[i]))
+            g_hash_table_add(build->dirs, g_path_get_dirname(files->pdata[i]));
     while (found) {
         found = FALSE;
         g_hash_table_iter_init(&iter, build->dirs);

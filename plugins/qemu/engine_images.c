@@ -11,6 +11,7 @@
 
 #include "bitmaps.h"
 #include "images.h"
+#include "remote.h"
 #include "run.h"
 #include "sidefile.h"
 
@@ -164,9 +165,7 @@ gboolean qemu_engine_unlink(QemuDomain *dom, const char *path, GError **error)
 char *qemu_engine_backing(const char *path)
 {
     g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, FALSE, NULL);
-    g_autofree char *dir = g_path_get_dirname(path);
-    g_autofree char *full =
-        info && info->backing ? g_canonicalize_filename(info->backing, dir) : NULL;
+    g_autofree char *full = info && info->backing ? qemu_image_below(path, info, NULL, NULL) : NULL;
 
     return qemu_real_path(full);
 }
@@ -199,8 +198,9 @@ static gboolean extract(QemuDomain *dom, vireo_call *call, const QemuStep *step,
 /* The whole file with what is inside; then only what was asked for is left in it. */
 static gboolean clone_image(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)
 {
-    const char *argv[] = { COPY_TOOL, "--sparse=always", "--reflink=auto", step->other, step->image,
-                           NULL };
+    const char *copy[] = { COPY_TOOL, "--sparse=always", "--reflink=auto", step->other, step->image, NULL };
+    const char *fetch[] = { IMAGE_TOOL, "convert", "-q", "-U", "-f", "raw", "-O", "raw", step->other, step->image, NULL };
+    const char *const *argv = qemu_is_remote(step->other) ? fetch : copy;
 
     if (!qemu_engine_make_file(dom, step->image, step->other, error) ||
         !lend(dom, step->other, FALSE, error) || !run_tool(dom, FALSE, call, argv, step->image, error) ||
@@ -280,7 +280,7 @@ gboolean qemu_engine_mend(QemuDomain *dom, GError **error)
 
     driver->host->state_each(driver->core, key, read_pull, &noted);
     const char *image = vireo_json_string(noted, "image"), *backing = vireo_json_string(noted, "backing");
-    if (!image || !backing || !g_file_test(image, G_FILE_TEST_EXISTS)) {
+    if (!image || !backing || !qemu_image_is_there(image)) {
         if (vireo_json_string(noted, "aside"))
             qemu_engine_unlink(dom, vireo_json_string(noted, "aside"), NULL);
         if (noted)
@@ -290,7 +290,7 @@ gboolean qemu_engine_mend(QemuDomain *dom, GError **error)
     g_autofree char *now = qemu_engine_backing(image);
     const char *argv[] = { IMAGE_TOOL, "rebase", "-q", "-u", "-f", "qcow2", "-b", backing, "-F",
                            vireo_json_string(noted, "format"), image, NULL };
-    gboolean mended = g_strcmp0(now, backing) == 0 || !g_file_test(backing, G_FILE_TEST_EXISTS) ||
+    gboolean mended = g_strcmp0(now, backing) == 0 || !qemu_image_is_there(backing) ||
                       qemu_engine_image_tool(dom, NULL, image, argv, error);
     mended = mended && qemu_bitmaps_put_back(dom, image, vireo_json_string(noted, "aside"), error);
     if (mended)
@@ -354,7 +354,7 @@ static gboolean commit(QemuDomain *dom, vireo_call *call, const QemuStep *step, 
 {
     const char *argv[] = { IMAGE_TOOL, "commit", "-q", "-d", "-f", "qcow2", "-b", step->other, step->image, NULL };
 
-    if (!g_file_test(step->image, G_FILE_TEST_EXISTS))
+    if (!qemu_image_is_there(step->image))
         return TRUE;
     gboolean done = lend(dom, step->image, TRUE, error) && lend(dom, step->other, TRUE, error) &&
                     run_tool(dom, FALSE, call, argv, step->image, error);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "images.h"
+#include "remote.h"
 #include "sidefile.h"
 
 static char *files_key(QemuDomain *dom)
@@ -241,6 +242,8 @@ GPtrArray *qemu_files_unowned(QemuSpace *space)
 
 char *qemu_real_path(const char *path)
 {
+    if (qemu_is_remote(path))
+        return qemu_remote_canonical(path, NULL);
     char *real = path ? realpath(path, NULL) : NULL;
     char *copy = g_strdup(real);
 

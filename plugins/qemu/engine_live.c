@@ -9,6 +9,7 @@
 #include "events.h"
 #include "images.h"
 #include "launch.h"
+#include "remote.h"
 #include "sidefile.h"
 
 #define READY_MS 60000
@@ -17,7 +18,7 @@
 static gboolean is_storage(const char *driver)
 {
     return !g_strcmp0(driver, "file") || !g_strcmp0(driver, "host_device") ||
-           !g_strcmp0(driver, "host_cdrom");
+           !g_strcmp0(driver, "host_cdrom") || qemu_is_remote_driver(driver);
 }
 
 static JsonNode *all_nodes(VireoQmp *qmp, GError **error)
@@ -245,10 +246,14 @@ static gboolean set_writable(VireoQmp *qmp, const char *path, gboolean writable,
     JsonArray *options = json_array_new();
 
     /* Both in one call, by the names they have: see blockdev-reopen. */
-    json_array_add_object_element(
-        options, vireo_json_new('s', "driver", qemu_is_block(path) ? "host_device" : "file", 's',
-                                "node-name", storage, 's', "filename", path,
-                                'b', "read-only", !writable, 's', "discard", "unmap", 0));
+    JsonObject *bottom = qemu_is_remote(path)
+                             ? qemu_remote_options(path)
+                             : vireo_json_new('s', "driver", qemu_is_block(path) ? "host_device" : "file", 's',
+                                              "filename", path, 0);
+    json_object_set_string_member(bottom, "node-name", storage ? storage : "");
+    json_object_set_boolean_member(bottom, "read-only", !writable);
+    json_object_set_string_member(bottom, "discard", "unmap");
+    json_array_add_object_element(options, bottom);
     JsonObject *top = vireo_json_new('s', "driver", "qcow2", 's', "node-name", format, 's', "file",
                                      storage, 's', "backing", backing, 'b', "read-only", !writable, 0);
     if (!backing)
@@ -364,10 +369,11 @@ static gboolean stream(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const Q
     end_job(dom, qmp, id);
     if (!top && !qemu_live_writable(dom, qmp, step->image, TRUE, error))
         return FALSE;
+    /* Its own idea of the name may be JSON that cannot be opened again. */
     gboolean done =
         vireo_qmp_run(qmp, "block-stream",
-                      vireo_json_new('s', "job-id", id, 's', "device", node, 's', "base-node", base,
-                                     'b', "auto-finalize", FALSE, 'b', "auto-dismiss", TRUE, 0),
+                      vireo_json_new('s', "job-id", id, 's', "device", node, 's', "base-node", base, 's',
+                                     "backing-file", step->other, 'b', "auto-finalize", FALSE, 'b', "auto-dismiss", TRUE, 0),
                       NULL, error) &&
         finalize(dom, call, qmp, id, step, node, error);
     if (!top)

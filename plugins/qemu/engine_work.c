@@ -94,14 +94,7 @@ static gboolean point_disk_at(VireoDomain *doc, const QemuStep *step)
         g_autofree char *real = qemu_real_path(qemu_disk_path(disk));
         if (!g_strcmp0(real, step->image))
             return FALSE;
-        g_clear_pointer(&disk->backing_store, vireo_domain_backing_store_free);
-        if (!disk->source)
-            disk->source = g_new0(VireoDomainDiskSource, 1);
-        g_clear_pointer(&disk->source->dev, g_free);
-        g_free(disk->source->file);
-        disk->source->file = g_strdup(step->image);
-        disk->type = VIREO_DOMAIN_DISK_TYPE_FILE;
-        disk->driver->type = VIREO_DOMAIN_STORAGE_FORMAT_QCOW2;
+        qemu_disk_set_image(disk, step->image, FALSE, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2);
         return TRUE;
     }
     return FALSE;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "kit/file.h"
+#include "remote.h"
 
 #define CHAIN_MAX 200
 
@@ -17,7 +18,39 @@ const char *qemu_disk_path(const VireoDomainDisk *disk)
 {
     if (!disk->source)
         return NULL;
-    return disk->type == VIREO_DOMAIN_DISK_TYPE_BLOCK ? disk->source->dev : disk->source->file;
+    if (disk->type != VIREO_DOMAIN_DISK_TYPE_NETWORK)
+        return disk->type == VIREO_DOMAIN_DISK_TYPE_BLOCK ? disk->source->dev : disk->source->file;
+    g_autofree char *location = qemu_remote_location(disk->source, "", NULL);
+    return g_intern_string(location); /* one for each place there is: as few as there are definitions */
+}
+
+VireoDomainDiskSource *qemu_image_source(const char *path, gboolean block, VireoDomainDiskType *type)
+{
+    VireoDomainDiskSource *source = g_new0(VireoDomainDiskSource, 1);
+
+    if (qemu_is_remote(path)) {
+        *type = VIREO_DOMAIN_DISK_TYPE_NETWORK;
+        qemu_remote_source(path, source);
+        return source;
+    }
+    *type = block ? VIREO_DOMAIN_DISK_TYPE_BLOCK : VIREO_DOMAIN_DISK_TYPE_FILE;
+    *(block ? &source->dev : &source->file) = g_strdup(path);
+    return source;
+}
+
+void qemu_disk_set_image(VireoDomainDisk *disk, const char *path, gboolean block, VireoDomainStorageFormat format)
+{
+    VireoDomainDiskSource *source = qemu_image_source(path, block, &disk->type);
+
+    g_clear_pointer(&disk->backing_store, vireo_domain_backing_store_free);
+    vireo_domain_disk_source_free(disk->source);
+    disk->source = source;
+    disk->driver->type = format;
+}
+
+gboolean qemu_image_is_there(const char *path)
+{
+    return qemu_is_remote(path) || g_file_test(path, G_FILE_TEST_EXISTS);
 }
 
 gboolean qemu_is_block(const char *path)
@@ -53,8 +86,9 @@ int qemu_image_open(const char *path, int flags, GError **error)
 
 QemuImageInfo *qemu_image_inspect(const char *path, gboolean snapshots, GError **error)
 {
+    if (qemu_is_remote(path))
+        return qemu_remote_inspect(path, NULL, error);
     int fd = qemu_image_open(path, O_RDONLY, error);
-
     if (fd < 0)
         return NULL;
     QemuImageInfo *info = qemu_image_info_read(fd, path, snapshots, error);
@@ -70,16 +104,26 @@ static void image_free(gpointer opaque)
     g_free(image);
 }
 
-static char *backing_path(const char *image, const char *backing, GError **error)
+char *qemu_image_below(const char *image, const QemuImageInfo *info, VireoDomainStorageFormat *format, GError **error)
 {
-    if (g_str_has_prefix(backing, "json:") ||
-        (strchr(backing, ':') && strchr(backing, ':') < strchrnul(backing, '/'))) {
-        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
-                   "image %s: its backing file '%s' is not a local file", image, backing);
-        return NULL;
+    VireoDomainStorageFormat said = VIREO_DOMAIN_STORAGE_FORMAT_UNSET;
+    char *path = NULL;
+
+    if (!qemu_is_remote(info->backing)) {
+        g_autofree char *dir = g_path_get_dirname(image);
+
+        if (!qemu_is_remote(image) || g_path_is_absolute(info->backing))
+            path = g_canonicalize_filename(info->backing, dir);
+    } else {
+        path = qemu_remote_canonical(info->backing, &said);
     }
-    g_autofree char *dir = g_path_get_dirname(image);
-    return g_canonicalize_filename(backing, dir);
+    if (!path)
+        qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
+                   "image %s: its backing file '%s' is neither a local file nor an image of a server of a kind that "
+                   "is served", image, info->backing);
+    if (format)
+        *format = info->backing_format ? vireo_domain_storage_format_from_string(info->backing_format) : said;
+    return path;
 }
 
 static QemuImage *image_new(char *path, VireoDomainStorageFormat format, gboolean readonly)
@@ -110,11 +154,10 @@ static QemuImage *image_below(const QemuImage *image, const char *dev, GError **
     }
     if (!info->backing)
         return NULL;
-    char *path = backing_path(image->path, info->backing, error);
+    VireoDomainStorageFormat format;
+    char *path = qemu_image_below(image->path, info, &format, error);
     if (!path)
         return NULL;
-    VireoDomainStorageFormat format =
-        vireo_domain_storage_format_from_string(info->backing_format);
     if (format != VIREO_DOMAIN_STORAGE_FORMAT_RAW && format != VIREO_DOMAIN_STORAGE_FORMAT_QCOW2) {
         qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED,
                    "disk '%s': image %s does not say that its backing file %s is raw or qcow2 "
@@ -144,7 +187,7 @@ GPtrArray *qemu_image_chain(const VireoDomainDisk *disk, GError **error)
 
     if (!path)
         return g_steal_pointer(&chain);
-    if (!g_path_is_absolute(path)) {
+    if (!g_path_is_absolute(path) && !qemu_is_remote(path)) {
         qemu_error(error, VIREO_ERR_CONFIG_UNSUPPORTED, "disk '%s': '%s' is not an absolute path",
                    disk->target->dev, path);
         return NULL;
@@ -315,7 +358,7 @@ gboolean qemu_image_give(QemuDriver *driver, const char *holder, const QemuImage
 {
     struct stat st;
 
-    if (!driver->privileged || driver->uid == 0 || !driver->config.set_ownership)
+    if (!driver->privileged || driver->uid == 0 || !driver->config.set_ownership || qemu_is_remote(image->path))
         return TRUE;
     int fd = qemu_image_open(image->path, O_PATH, error);
     if (fd < 0)

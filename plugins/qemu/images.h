@@ -4,17 +4,25 @@
 #include "driver.h"
 #include "qcow2.h"
 
-/* One file of a disk's chain, the disk's own first. */
+/* One image of a disk's chain, the disk's own first. */
 typedef struct {
-    char *path; /* absolute */
+    char *path; /* absolute, or a location: see remote.h */
     VireoDomainStorageFormat format;
     gboolean readonly;
     gboolean named; /* by the definition, not only by the header of the image above */
 } QemuImage;
 
-/* The file of a disk, NULL for an empty drive. */
+/* The image of a disk, NULL for an empty drive. */
 const char *qemu_disk_path(const VireoDomainDisk *disk);
 gboolean qemu_is_block(const char *path);
+/* How a document names an image; caller frees. block: it is a block device. */
+VireoDomainDiskSource *qemu_image_source(const char *path, gboolean block, VireoDomainDiskType *type);
+/* Another image; what the document said of the chain is no longer so. */
+void qemu_disk_set_image(VireoDomainDisk *disk, const char *path, gboolean block, VireoDomainStorageFormat format);
+/* There is such a file; of a server's images nothing is known without asking: they are. */
+gboolean qemu_image_is_there(const char *path);
+/* What an image is based on, which its header names; format may be NULL. Caller frees. */
+char *qemu_image_below(const char *image, const QemuImageInfo *info, VireoDomainStorageFormat *format, GError **error);
 /* All files of a disk's chain (QemuImage), checked: present, and what they are said to be.
  * An empty drive has an empty chain. */
 GPtrArray *qemu_image_chain(const VireoDomainDisk *disk, GError **error);

@@ -28,6 +28,23 @@ static void snapshot_free(gpointer opaque)
     g_free(snapshot);
 }
 
+QemuImageInfo *qemu_image_info_new(void)
+{
+    QemuImageInfo *info = g_new0(QemuImageInfo, 1);
+
+    info->snapshots = g_ptr_array_new_with_free_func(snapshot_free);
+    return info;
+}
+
+QemuImageSnapshot *qemu_image_info_add(GPtrArray *snapshots, const char *name)
+{
+    QemuImageSnapshot *snapshot = g_new0(QemuImageSnapshot, 1);
+
+    snapshot->name = g_strdup(name);
+    g_ptr_array_add(snapshots, snapshot);
+    return snapshot;
+}
+
 void qemu_image_info_free(QemuImageInfo *info)
 {
     if (!info)
@@ -147,11 +164,10 @@ static gboolean is_empty(int fd, const guint8 *head)
 
 QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshots, GError **error)
 {
-    g_autoptr(QemuImageInfo) info = g_new0(QemuImageInfo, 1);
-    guint8 head[104] = {0};
+    g_autoptr(QemuImageInfo) info = qemu_image_info_new();
+    guint8 head[104] = { 0 };
     struct stat st;
 
-    info->snapshots = g_ptr_array_new_with_free_func(snapshot_free);
     if (fstat(fd, &st) < 0) {
         qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "image %s: %s", shown, g_strerror(errno));
         return NULL;

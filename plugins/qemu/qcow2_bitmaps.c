@@ -7,6 +7,7 @@
 
 #include "images.h"
 #include "qcow2.h"
+#include "remote.h"
 
 #define EXT_BITMAPS       0x23852875u
 #define AUTOCLEAR_BITMAPS 1u
@@ -73,6 +74,12 @@ static gboolean read_image(int fd, GPtrArray *out)
 GPtrArray *qemu_bitmaps_read(const char *path, GError **error)
 {
     g_autoptr(GPtrArray) out = qemu_bitmaps_new();
+
+    if (qemu_is_remote(path)) {
+        g_autoptr(QemuImageInfo) info = qemu_remote_inspect(path, out, error);
+
+        return info ? g_steal_pointer(&out) : NULL;
+    }
     int fd = qemu_image_open(path, O_RDONLY, error);
 
     if (fd < 0)

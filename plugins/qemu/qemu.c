@@ -13,6 +13,7 @@
 #include "ops.h"
 #include "probe.h"
 #include "process.h"
+#include "remote.h"
 #include "take.h"
 #include "terminal.h"
 
@@ -108,6 +109,7 @@ static int qemu_init(const struct vireo_host *host, vireo_core *core, void **sel
         host->log(core, VIREO_LOG_WARNING, "config", "no guest can be started: %s",
                   driver->no_user);
     driver->coalescer = qemu_coalescer_new((guint)driver->config.merge_jobs);
+    qemu_remote_init(driver);
     qemu_image_recall(driver);
     open_space(driver, "qemu:///system");
     g_auto(GStrv) uris = qemu_live_uris(driver);

@@ -17,18 +17,6 @@ static VireoDomainDisk *disk_of(const VireoDomain *doc, const char *dev)
     return NULL;
 }
 
-static void set_image(VireoDomainDisk *disk, const char *path, VireoDomainStorageFormat format)
-{
-    g_clear_pointer(&disk->backing_store, vireo_domain_backing_store_free);
-    if (!disk->source)
-        disk->source = g_new0(VireoDomainDiskSource, 1);
-    g_clear_pointer(&disk->source->dev, g_free);
-    g_free(disk->source->file);
-    disk->source->file = g_strdup(path);
-    disk->type = VIREO_DOMAIN_DISK_TYPE_FILE;
-    disk->driver->type = format;
-}
-
 static gboolean is_in(const QemuSnap *snap, const char *dev)
 {
     const VireoDomainSnapshotDisks *disks = snap->doc->disks;
@@ -242,7 +230,7 @@ static void set_images(const QemuRevert *revert, VireoDomain *doc)
         VireoDomainDisk *disk = step->kind == QEMU_STEP_SWITCH ? disk_of(doc, step->slot) : NULL;
 
         if (disk)
-            set_image(disk, step->image, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2);
+            qemu_disk_set_image(disk, step->image, FALSE, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2);
     }
 }
 

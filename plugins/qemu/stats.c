@@ -16,6 +16,7 @@
 #include "kit/process.h"
 #include "ops.h"
 #include "params.h"
+#include "remote.h"
 
 const VireoDomainDisk *qemu_find_disk(const VireoDomain *doc, const char *name, GError **error)
 {
@@ -169,9 +170,25 @@ int qemu_domain_block_stats_flags(void *handle, vireo_call *call,
     return VIREO_OK;
 }
 
+/* What of it is allocated the server does not say: all of it. */
+static gboolean remote_size(const char *path, VireoDomainStorageFormat format, QemuDiskSize *size, GError **error)
+{
+    if (!qemu_remote_size(path, &size->physical, error))
+        return FALSE;
+    size->capacity = size->allocation = size->physical;
+    if (format != VIREO_DOMAIN_STORAGE_FORMAT_QCOW2)
+        return TRUE;
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, FALSE, error);
+    size->capacity = info ? info->virtual_size : 0;
+    return info != NULL;
+}
+
 gboolean qemu_image_size(const char *path, VireoDomainStorageFormat format, QemuDiskSize *size, GError **error)
 {
     struct stat st;
+
+    if (qemu_is_remote(path))
+        return remote_size(path, format, size, error);
     int fd = qemu_image_open(path, O_RDONLY, error);
     if (fd < 0)
         return FALSE;

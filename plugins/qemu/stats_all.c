@@ -10,6 +10,7 @@
 #include "kit/file.h"
 #include "kit/process.h"
 #include "params.h"
+#include "remote.h"
 #include "stats.h"
 
 #define ANSWER_S 5
@@ -233,6 +234,8 @@ static void add_size(QemuParams *params, guint index, const char *path, VireoDom
     g_autofree char *physical = g_strdup_printf("block.%u.physical", index);
     QemuDiskSize size;
 
+    if (qemu_is_remote(path))
+        return; /* nobody asks a server each time somebody looks */
     qemu_param_string(params, file, path);
     if (!qemu_image_size(path, format, &size, NULL))
         return;
