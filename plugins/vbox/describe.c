@@ -160,8 +160,7 @@ const char *vbox_controller_find(VboxTalk *talk, const char *machine, VireoDomai
 
 /* ---- cards --------------------------------------------------------------------------- */
 
-/* VirtualBox writes a MAC address without colons, in capitals. */
-static char *spelled_mac(const char *digits)
+char *vbox_spell_mac(const char *digits)
 {
     GString *text = g_string_new(NULL);
 
@@ -211,7 +210,7 @@ static void describe_card(VboxTalk *talk, const char *machine, VireoDomainDevice
         return;
     }
     card->mac = g_new0(VireoDomainInterfaceMac, 1);
-    card->mac->address = spelled_mac(VBOX_GET(talk, i_network_adapter_get_mac_address, ref));
+    card->mac->address = vbox_spell_mac(VBOX_GET(talk, i_network_adapter_get_mac_address, ref));
     card->model = g_strdup(vbox_card_model(VBOX_GET(talk, i_network_adapter_get_adapter_type, ref)));
     if (!VBOX_GET(talk, i_network_adapter_get_cable_connected, ref))
         card->link = VIREO_DOMAIN_LINK_STATE_DOWN;

@@ -17,7 +17,7 @@ struct VboxDriver {
     const struct vireo_host *host;
     vireo_core *core;
     VireoShares *servers;
-    VireoModelPathSet *honoured;
+    VireoModelPathSet *honoured, *honoured_network, *honoured_volume;
 };
 
 /* ---- uri.c: where to, and how -------------------------------------------------------- */
@@ -76,7 +76,8 @@ struct VboxServer {
     GMutex lock;          /* of what follows */
     char *web;            /* the object that stands for the session; all others are in it */
     GHashTable *machines; /* uuid as text -> VboxMachine */
-    guint64 readings;
+    GHashTable *networks; /* name -> what network.c knows of it */
+    guint64 readings, networks_seen;
     int last_id;
     GThread *watcher;
     GCancellable *stop;
@@ -167,6 +168,8 @@ VireoHttpWait vbox_wait(vireo_call *call);
 /* Reads that machine, or all, and publishes what they are now. quiet: raises no events. */
 void vbox_inventory_read(VboxTalk *talk, const guint8 uuid[16]);
 void vbox_inventory_read_all(VboxTalk *talk, gboolean quiet);
+/* Of two readings the one that began later holds. */
+guint64 vbox_inventory_number(VboxServer *server);
 /* The reason to show when that machine is off the next time. */
 void vbox_inventory_expect(VboxServer *server, const guint8 uuid[16], int reason);
 /* All leave the space. */
@@ -188,6 +191,19 @@ void vbox_machine_start(VboxTalk *talk, vireo_call *call, const guint8 uuid[16])
 
 /* describe.c: a domain document of a machine; machine: the object to ask, NULL: the machine itself. */
 VireoDomain *vbox_describe(VboxTalk *talk, const VboxMachine *machine);
+/* network.c: reads all host-only adapters and publishes what they are now. */
+void vbox_network_read_all(VboxTalk *talk, gboolean quiet);
+void vbox_network_clear(VboxServer *server);
+void vbox_network_free(gpointer network);
+VireoModelPathSet *vbox_network_paths(GError **error);
+/* storage.c: the one pool there is. */
+void vbox_storage_publish(VboxServer *server);
+void vbox_storage_clear(VboxServer *server);
+/* Tells who listens that there are other volumes. */
+void vbox_storage_changed(VboxServer *server);
+VireoModelPathSet *vbox_storage_paths(GError **error);
+/* describe.c: VirtualBox writes a MAC address without colons, in capitals. Caller frees. */
+char *vbox_spell_mac(const char *digits);
 /* spec.c */
 VireoModelPathSet *vbox_honoured_paths(GError **error);
 

@@ -362,7 +362,7 @@ static void take(VboxTalk *talk, guint64 number, VboxMachine *machine, gboolean 
     g_hash_table_replace(server->machines, g_strdup(text), machine);
 }
 
-static guint64 next_reading(VboxServer *server)
+guint64 vbox_inventory_number(VboxServer *server)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
 
@@ -382,7 +382,7 @@ static void gone(VboxServer *server, const guint8 uuid[16])
 void vbox_inventory_read(VboxTalk *talk, const guint8 uuid[16])
 {
     GError *before = g_steal_pointer(&talk->error);
-    guint64 number = next_reading(talk->server);
+    guint64 number = vbox_inventory_number(talk->server);
     char text[37];
 
     vireo_model_uuid_format(uuid, text);
@@ -405,7 +405,7 @@ void vbox_inventory_read_all(VboxTalk *talk, gboolean quiet)
     VboxServer *server = talk->server;
     g_autoptr(GHashTable) there = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     const vw_i_virtual_box_get_machines_ret *refs = VBOX_CALL(talk, i_virtual_box_get_machines, ._this = talk->web);
-    guint64 number = next_reading(server);
+    guint64 number = vbox_inventory_number(server);
 
     for (guint i = 0; !talk->error && i < refs->returnval.n; i++) {
         VboxMachine *machine = read_machine(talk, refs->returnval.items[i]);

@@ -71,10 +71,15 @@ static void server_free(VireoShared *shared)
     vbox_watch_stop(server);
     if (shared->ready)
         log_out(server);
-    if (!vireo_shared_has_twin(shared)) /* what is published is that one's as well */
+    if (!vireo_shared_has_twin(shared)) { /* what is published is that one's as well */
         vbox_inventory_clear(server);
+        vbox_network_clear(server);
+        if (shared->ready)
+            vbox_storage_clear(server);
+    }
     vireo_soap_free(server->soap);
     g_hash_table_unref(server->machines);
+    g_hash_table_unref(server->networks);
     g_clear_object(&server->stop);
     g_mutex_clear(&server->lock);
     vbox_uri_free(server->uri);
@@ -93,6 +98,7 @@ static VboxServer *server_new(VboxDriver *driver, VboxUri *uri)
     server->stop = g_cancellable_new();
     g_mutex_init(&server->lock);
     server->machines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, vbox_machine_free);
+    server->networks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, vbox_network_free);
     return server;
 }
 
@@ -120,7 +126,11 @@ static gboolean bring_up(VboxServer *server, const VireoHttpWait *wait, GError *
         vbox_talk_refuse(&talk, VIREO_ERR_NO_CONNECT, "%s is VirtualBox %s: the driver needs 7.1 or newer", uri->host,
                          server->version);
     vbox_inventory_read_all(&talk, TRUE);
-    return vbox_talk_end(&talk, error);
+    vbox_network_read_all(&talk, TRUE);
+    if (!vbox_talk_end(&talk, error))
+        return FALSE;
+    vbox_storage_publish(server);
+    return TRUE;
 }
 
 VboxServer *vbox_server_open(VboxDriver *driver, VboxUri *given, const VireoHttpWait *wait, GError **error)

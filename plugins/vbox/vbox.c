@@ -17,6 +17,8 @@ static void vbox_fini(void *self)
         return;
     vireo_shares_free(driver->servers);
     vireo_model_path_set_free(driver->honoured);
+    vireo_model_path_set_free(driver->honoured_network);
+    vireo_model_path_set_free(driver->honoured_volume);
     g_free(driver);
 }
 
@@ -30,7 +32,9 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
     driver->core = core;
     driver->servers = vbox_servers_new(driver);
     driver->honoured = vbox_honoured_paths(&error);
-    if (!driver->honoured) {
+    driver->honoured_network = driver->honoured ? vbox_network_paths(&error) : NULL;
+    driver->honoured_volume = driver->honoured_network ? vbox_storage_paths(&error) : NULL;
+    if (!driver->honoured_volume) {
         host->log(core, VIREO_LOG_ERROR, "init", "%s", error->message);
         vbox_fini(driver);
         return VIREO_FAIL;
@@ -94,6 +98,33 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
       0, 0)                                                                                                            \
     X(domain_snapshot_delete, vbox_domain_snapshot_delete,                                                             \
       VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY,                              \
-      VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY, 0, 0)
+      VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY, 0, 0)                                                                \
+    X(network_get_xml_desc, vbox_network_get_xml_desc, 0, VIREO_NETWORK_XML_INACTIVE, 0, 0)                            \
+    X(network_define_xml_flags, vbox_network_define_xml_flags, VIREO_NETWORK_DEFINE_VALIDATE, 0, 0, 0)                 \
+    X(network_create_xml_flags, vbox_network_create_xml_flags, VIREO_NETWORK_CREATE_VALIDATE, 0, 0, 0)                 \
+    X(network_create, vbox_network_create, 0, 0, 0, 0)                                                                 \
+    X(network_destroy, vbox_network_destroy, 0, 0, 0, 0)                                                               \
+    X(network_undefine, vbox_network_undefine, 0, 0, 0, 0)                                                             \
+    X(network_set_autostart, vbox_network_set_autostart, 0, 0, 0, 0)                                                   \
+    X(network_get_bridge_name, vbox_network_get_bridge_name, 0, 0, 0, 0)                                               \
+    X(network_get_dhcp_leases, vbox_network_get_dhcp_leases, 0, 0, 0, 0)                                               \
+    X(storage_pool_num_of_volumes, vbox_storage_pool_num_of_volumes, 0, 0, 0, 0)                                       \
+    X(storage_pool_list_volumes, vbox_storage_pool_list_volumes, 0, 0, 0, 0)                                           \
+    X(storage_pool_list_all_volumes, vbox_storage_pool_list_all_volumes, 0, 0, 0, 0)                                   \
+    X(storage_pool_get_info, vbox_storage_pool_get_info, 0, 0, 0, 0)                                                   \
+    X(storage_pool_get_xml_desc, vbox_storage_pool_get_xml_desc, 0, VIREO_STORAGE_XML_INACTIVE, 0, 0)                  \
+    X(storage_pool_refresh, vbox_storage_pool_refresh, 0, 0, 0, 0)                                                     \
+    X(storage_pool_lookup_by_volume, vbox_storage_pool_lookup_by_volume, 0, 0, 0, 0)                                   \
+    X(storage_vol_lookup_by_name, vbox_storage_vol_lookup_by_name, 0, 0, 0, 0)                                         \
+    X(storage_vol_lookup_by_key, vbox_storage_vol_lookup_by_key, 0, 0, 0, 0)                                           \
+    X(storage_vol_lookup_by_path, vbox_storage_vol_lookup_by_path, 0, 0, 0, 0)                                         \
+    X(storage_vol_get_path, vbox_storage_vol_get_path, 0, 0, 0, 0)                                                     \
+    X(storage_vol_get_info, vbox_storage_vol_get_info, 0, 0, 0, 0)                                                     \
+    X(storage_vol_get_info_flags, vbox_storage_vol_get_info_flags, 0, VIREO_STORAGE_VOL_GET_PHYSICAL, 0, 0)            \
+    X(storage_vol_get_xml_desc, vbox_storage_vol_get_xml_desc, 0, 0, 0, 0)                                             \
+    X(storage_vol_create_xml, vbox_storage_vol_create_xml, VIREO_STORAGE_VOL_CREATE_VALIDATE, 0, 0, 0)                 \
+    X(storage_vol_create_xml_from, vbox_storage_vol_create_xml_from, VIREO_STORAGE_VOL_CREATE_VALIDATE, 0, 0, 0)       \
+    X(storage_vol_delete, vbox_storage_vol_delete, 0, 0, 0, 0)                                                         \
+    X(storage_vol_resize, vbox_storage_vol_resize, VIREO_STORAGE_VOL_RESIZE_DELTA, 0, 0, 0)
 
 VIREO_DRIVER(vbox, "0.1.0", "vbox", VIREO_PARALLEL, VBOX_OPS, vbox_init, vbox_fini)

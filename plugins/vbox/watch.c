@@ -28,7 +28,8 @@ static void subscribe(Feed *feed, VboxTalk *talk)
         VW_V_BOX_EVENT_TYPE_ON_MACHINE_STATE_CHANGED, VW_V_BOX_EVENT_TYPE_ON_MACHINE_DATA_CHANGED,
         VW_V_BOX_EVENT_TYPE_ON_MACHINE_REGISTERED,    VW_V_BOX_EVENT_TYPE_ON_SNAPSHOT_TAKEN,
         VW_V_BOX_EVENT_TYPE_ON_SNAPSHOT_DELETED,      VW_V_BOX_EVENT_TYPE_ON_SNAPSHOT_CHANGED,
-        VW_V_BOX_EVENT_TYPE_ON_SNAPSHOT_RESTORED,
+        VW_V_BOX_EVENT_TYPE_ON_SNAPSHOT_RESTORED,     VW_V_BOX_EVENT_TYPE_ON_EXTRA_DATA_CHANGED,
+        VW_V_BOX_EVENT_TYPE_ON_MEDIUM_REGISTERED,     VW_V_BOX_EVENT_TYPE_ON_MEDIUM_CONFIG_CHANGED,
     };
     const char *source = VBOX_GET(talk, i_virtual_box_get_event_source, talk->web);
     const char *listener = VBOX_GET(talk, i_event_source_create_listener, source);
@@ -42,19 +43,36 @@ static void subscribe(Feed *feed, VboxTalk *talk)
     feed->listener = g_strdup(listener);
 }
 
-/* The machine the event is about goes into changed. FALSE: there was no event. */
-static gboolean next_event(Feed *feed, VboxTalk *talk, int wait_ms, GHashTable *changed)
+typedef struct {
+    GHashTable *machines; /* uuids */
+    gboolean networks, media;
+} Changed;
+
+/* What it is about goes into changed. Host-only adapters are kept as extra data that belongs to no machine. */
+static void note(VboxTalk *talk, const char *event, Changed *changed)
+{
+    VwVBoxEventType type = VBOX_GET(talk, i_event_get_type, event);
+    guint8 uuid[16];
+
+    if (type == VW_V_BOX_EVENT_TYPE_ON_MEDIUM_REGISTERED || type == VW_V_BOX_EVENT_TYPE_ON_MEDIUM_CONFIG_CHANGED)
+        changed->media = TRUE;
+    else if (type == VW_V_BOX_EVENT_TYPE_ON_EXTRA_DATA_CHANGED)
+        changed->networks |=
+            g_str_has_prefix(VBOX_GET(talk, i_extra_data_changed_event_get_key, event), "HostOnly/");
+    else if (vireo_model_uuid_parse(VBOX_GET(talk, i_machine_event_get_machine_id, event), uuid) && !talk->error)
+        g_hash_table_add(changed->machines, g_memdup2(uuid, sizeof uuid));
+}
+
+/* FALSE: there was no event. */
+static gboolean next_event(Feed *feed, VboxTalk *talk, int wait_ms, Changed *changed)
 {
     const char *event =
         VBOX_CALL(talk, i_event_source_get_event, ._this = feed->source, .listener = feed->listener, .timeout = wait_ms)
             ->returnval;
-    guint8 uuid[16];
 
     if (!*event)
         return FALSE;
-    const char *id = VBOX_GET(talk, i_machine_event_get_machine_id, event);
-    if (!talk->error && vireo_model_uuid_parse(id, uuid))
-        g_hash_table_add(changed, g_memdup2(uuid, sizeof uuid));
+    note(talk, event, changed);
     VBOX_CALL(talk, i_event_source_event_processed, ._this = feed->source, .listener = feed->listener, .event = event);
     vbox_talk_take(talk, event);
     return talk->error == NULL;
@@ -74,7 +92,8 @@ static gboolean same_uuid(gconstpointer one, gconstpointer other)
 static gboolean watch_once(Feed *feed, GError **error)
 {
     VireoHttpWait wait = {.timeout_ms = WAIT_MS + 30000, .cancellable = feed->server->stop};
-    g_autoptr(GHashTable) changed = g_hash_table_new_full(hash_uuid, same_uuid, g_free, NULL);
+    g_autoptr(GHashTable) machines = g_hash_table_new_full(hash_uuid, same_uuid, g_free, NULL);
+    Changed changed = {.machines = machines};
     GHashTableIter iter;
     gpointer uuid;
     VboxTalk talk;
@@ -85,12 +104,17 @@ static gboolean watch_once(Feed *feed, GError **error)
     if (!feed->web) {
         subscribe(feed, &talk);
         vbox_inventory_read_all(&talk, FALSE); /* what has happened until now */
+        vbox_network_read_all(&talk, FALSE);
     }
-    for (int wait_ms = WAIT_MS; !talk.error && next_event(feed, &talk, wait_ms, changed);)
+    for (int wait_ms = WAIT_MS; !talk.error && next_event(feed, &talk, wait_ms, &changed);)
         wait_ms = 0;
-    g_hash_table_iter_init(&iter, changed);
+    g_hash_table_iter_init(&iter, machines);
     while (g_hash_table_iter_next(&iter, &uuid, NULL))
         vbox_inventory_read(&talk, uuid);
+    if (changed.networks && !talk.error)
+        vbox_network_read_all(&talk, FALSE);
+    if (changed.media)
+        vbox_storage_changed(talk.server);
     return vbox_talk_end(&talk, error);
 }
 

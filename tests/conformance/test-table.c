@@ -57,6 +57,7 @@ static void fill(const VireoOp *op, gpointer args, VireoArena *arena, gconstpoin
         dom->name = vireo_arena_strdup(arena, off ? "off" : "on");
         memcpy(dom->uuid, off ? spy_off_uuid : spy_on_uuid, 16);
     }
+    spy_fill_other(op, args);
     if (op->flags_offset >= 0)
         vireo_op_set_flags(op, args, ask->flags);
     if (number)

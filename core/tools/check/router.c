@@ -50,6 +50,7 @@ static void fill(const VireoOp *op, gpointer args, VireoArena *arena, gconstpoin
         dom->name = vireo_arena_strdup(arena, ask->stopped ? "off" : "on");
         memcpy(dom->uuid, ask->stopped ? spy_off_uuid : spy_on_uuid, 16);
     }
+    spy_fill_other(op, args);
     vireo_op_set_flags(op, args, ask->flags);
 }
 

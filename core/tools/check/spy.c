@@ -58,11 +58,35 @@ static void publish_domain(vireo_space *space, const char *name, const guint8 *u
     vireo_host_services.publish_tree(space, VIREO_CLASS_DOMAIN_CHECKPOINT, uuid, 1, &node);
 }
 
+static void publish_other(vireo_space *space, guint32 klass)
+{
+    const struct vireo_object object = {.size = sizeof object,
+                                        .klass = klass,
+                                        .name = "x",
+                                        .uuid = {0x01, [15] = 0x01},
+                                        .id = -1,
+                                        .flags = VIREO_OBJECT_PERSISTENT | VIREO_OBJECT_ACTIVE,
+                                        .event = -1};
+
+    vireo_host_services.publish(space, &object);
+}
+
+void spy_fill_other(const VireoOp *op, gpointer args)
+{
+    /* Both references have the same layout. */
+    vireo_network_ref *ref = (gpointer)((char *)args + op->object_offset);
+
+    if (op->object == VIREO_CLASS_NETWORK || op->object == VIREO_CLASS_STORAGE_POOL)
+        memcpy(ref->uuid, spy_on_uuid, sizeof spy_on_uuid);
+}
+
 static int spied_init(const struct vireo_host *host, vireo_core *core, void **self)
 {
     spy_seen.space = host->space(core, "spied:///");
     publish_domain(spy_seen.space, "on", spy_on_uuid, TRUE);
     publish_domain(spy_seen.space, "off", spy_off_uuid, FALSE);
+    publish_other(spy_seen.space, VIREO_CLASS_NETWORK);
+    publish_other(spy_seen.space, VIREO_CLASS_STORAGE_POOL);
     return VIREO_OK;
 }
 
