@@ -16,7 +16,7 @@ gboolean vireo_refuse(GError **error, guint line, const char *format, ...)
 
 char *vireo_plain_snapshot_format(const VireoPlainSnapshot *snapshot)
 {
-    VireoDomain domain = { .has_uuid = TRUE };
+    VireoDomain domain = { .type = snapshot->type, .name = (char *)snapshot->domain, .has_uuid = TRUE };
     VireoDomainSnapshotParent parent = { .name = (char *)snapshot->parent };
     VireoDomainSnapshot doc = {
         .name = (char *)snapshot->name,

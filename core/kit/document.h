@@ -18,6 +18,8 @@ typedef struct {
     VireoDomainSnapshotState state;
     gint64 created;          /* seconds since 1970 */
     guint8 uuid[16];         /* the domain's */
+    const char *domain;      /* its name; NULL: not told */
+    VireoDomainVirt type;    /* its type; 0: not told. Only with both can the document be read again */
 } VireoPlainSnapshot;
 /* The document; caller frees. */
 char *vireo_plain_snapshot_format(const VireoPlainSnapshot *snapshot);

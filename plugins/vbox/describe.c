@@ -13,7 +13,8 @@ typedef struct {
     const char *name;
     VwStorageBus bus;
     VwStorageControllerType type;
-    guint index; /* among those that are controllers of the same type here */
+    guint index;    /* among those that are controllers of the same type here */
+    guint instance; /* among those of its type there */
 } Controller;
 
 static const VboxBus *bus_of(VwStorageBus bus)
@@ -34,7 +35,8 @@ static GArray *describe_controllers(VboxTalk *talk, const char *machine, VireoDo
         const char *ref = refs->returnval.items[i];
         Controller one = {.name = VBOX_GET(talk, i_storage_controller_get_name, ref),
                           .bus = VBOX_GET(talk, i_storage_controller_get_bus, ref),
-                          .type = VBOX_GET(talk, i_storage_controller_get_controller_type, ref)};
+                          .type = VBOX_GET(talk, i_storage_controller_get_controller_type, ref),
+                          .instance = VBOX_GET(talk, i_storage_controller_get_instance, ref)};
         const VboxBus *bus = bus_of(one.bus);
 
         if (!bus)
@@ -86,14 +88,19 @@ static void set_source(VboxTalk *talk, VireoDomainDisk *disk, const char *medium
         disk->shareable = TRUE;
 }
 
+static const Controller *controller_of(const GArray *controllers, const VwIMediumAttachment *attachment)
+{
+    for (guint i = 0; i < controllers->len; i++)
+        if (g_str_equal(g_array_index(controllers, Controller, i).name, attachment->controller))
+            return &g_array_index(controllers, Controller, i);
+    return NULL;
+}
+
 static void describe_disk(VboxTalk *talk, VireoDomainDevices *devices, const GArray *controllers,
                           const VwIMediumAttachment *attachment)
 {
-    const Controller *on = NULL;
+    const Controller *on = controller_of(controllers, attachment);
 
-    for (guint i = 0; i < controllers->len; i++)
-        if (g_str_equal(g_array_index(controllers, Controller, i).name, attachment->controller))
-            on = &g_array_index(controllers, Controller, i);
     if (!on)
         return;
     const VboxBus *bus = bus_of(on->bus);
@@ -140,6 +147,46 @@ const VwIMediumAttachment *vbox_disk_find(VboxTalk *talk, const char *machine, c
     }
     vireo_model_free(&vireo_domain_devices_type, devices);
     return talk->error ? NULL : found;
+}
+
+static void place_clear(gpointer opaque)
+{
+    VboxDiskPlace *place = opaque;
+
+    g_free(place->target);
+    g_free(place->counters);
+}
+
+GArray *vbox_disk_list(VboxTalk *talk, const char *machine)
+{
+    VireoDomainDevices *devices = g_new0(VireoDomainDevices, 1);
+    g_autoptr(GArray) controllers = describe_controllers(talk, machine, devices);
+    const vw_i_machine_get_medium_attachments_ret *all =
+        VBOX_CALL(talk, i_machine_get_medium_attachments, ._this = machine);
+    GArray *places = g_array_new(FALSE, FALSE, sizeof(VboxDiskPlace));
+
+    g_array_set_clear_func(places, place_clear);
+    for (guint i = 0; i < all->returnval.n; i++) {
+        const VwIMediumAttachment *attachment = all->returnval.items[i];
+        const Controller *on = controller_of(controllers, attachment);
+        guint before = devices->disks.n;
+
+        describe_disk(talk, devices, controllers, attachment);
+        if (devices->disks.n == before)
+            continue;
+        const VireoDomainDisk *disk = devices->disks.items[before];
+        gboolean ide = on->bus == VW_STORAGE_BUS_IDE;
+        VboxDiskPlace place = {
+            .target = g_strdup(disk->target->dev),
+            .path = disk->source && disk->source->file ? vireo_arena_strdup(talk->arena, disk->source->file) : "",
+            .counters = g_strdup_printf("%s%u/Port%d",
+                                        on->type == VW_STORAGE_CONTROLLER_TYPE_BUS_LOGIC ? "BUSLOGIC"
+                                                                                          : bus_of(on->bus)->counters,
+                                        on->instance, ide ? attachment->port * 2 + attachment->device : attachment->port)};
+        g_array_append_val(places, place);
+    }
+    vireo_model_free(&vireo_domain_devices_type, devices);
+    return places;
 }
 
 const char *vbox_controller_find(VboxTalk *talk, const char *machine, VireoDomainControllerType type, guint index)

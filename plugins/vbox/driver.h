@@ -134,6 +134,8 @@ typedef struct {
 const char *vbox_machine_ref(VboxTalk *talk, const guint8 uuid[16]);
 /* Nobody else may do something with it meanwhile; waits some time for who does. */
 gboolean vbox_hold(VboxTalk *talk, const char *machine, VboxHold *hold);
+/* The same for who only looks: does not wait. */
+gboolean vbox_hold_briefly(VboxTalk *talk, const char *machine, VboxHold *hold);
 /* Whatever happened; error stays what it is. */
 void vbox_let_go(VboxTalk *talk, VboxHold *hold);
 

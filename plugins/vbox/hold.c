@@ -6,6 +6,7 @@
 
 #define OBJECT_NOT_FOUND     0x80bb0001u
 #define INVALID_OBJECT_STATE 0x80bb0007u
+#define PATIENCE_MS          10000
 
 const char *vbox_machine_ref(VboxTalk *talk, const guint8 uuid[16])
 {
@@ -21,11 +22,11 @@ const char *vbox_machine_ref(VboxTalk *talk, const guint8 uuid[16])
 }
 
 /* Who has just finished with it needs a moment. */
-static gboolean lock(VboxTalk *talk, const char *machine, const char *session)
+static gboolean lock(VboxTalk *talk, const char *machine, const char *session, guint patience_ms)
 {
     VireoRetry retry = {.first_ms = 20,
                         .most_ms = 500,
-                        .deadline_ms = 10000,
+                        .deadline_ms = patience_ms,
                         .cancelled = talk->wait.cancelled,
                         .opaque = talk->wait.opaque};
 
@@ -42,13 +43,13 @@ static gboolean lock(VboxTalk *talk, const char *machine, const char *session)
     return talk->error == NULL;
 }
 
-gboolean vbox_hold(VboxTalk *talk, const char *machine, VboxHold *hold)
+static gboolean take_hold(VboxTalk *talk, const char *machine, guint patience_ms, VboxHold *hold)
 {
     *hold = (VboxHold){.session = "", .machine = "", .console = ""};
     const char *session =
         VBOX_CALL(talk, i_websession_manager_get_session_object, .ref_i_virtual_box = talk->web)->returnval;
     vbox_talk_take(talk, session);
-    if (!lock(talk, machine, session))
+    if (!lock(talk, machine, session, patience_ms))
         return FALSE;
     hold->session = session;
     hold->machine = VBOX_TAKE(talk, i_session_get_machine, session);
@@ -56,6 +57,16 @@ gboolean vbox_hold(VboxTalk *talk, const char *machine, VboxHold *hold)
     if (talk->error)
         vbox_let_go(talk, hold);
     return talk->error == NULL;
+}
+
+gboolean vbox_hold(VboxTalk *talk, const char *machine, VboxHold *hold)
+{
+    return take_hold(talk, machine, PATIENCE_MS, hold);
+}
+
+gboolean vbox_hold_briefly(VboxTalk *talk, const char *machine, VboxHold *hold)
+{
+    return take_hold(talk, machine, 1, hold);
 }
 
 void vbox_let_go(VboxTalk *talk, VboxHold *hold)

@@ -504,10 +504,24 @@ int vbox_network_undefine(void *handle, vireo_call *call, const vireo_network_un
     return run(handle, call, &args->net, REMOVE);
 }
 
+/* Whether what a call means is published. */
+static gboolean is_known(VboxConn *conn, vireo_call *call, const vireo_network_ref *net)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&conn->server->lock);
+    const Network *known = g_hash_table_lookup(conn->server->networks, net->name);
+
+    if (known && memcmp(known->uuid, net->uuid, sizeof known->uuid) == 0)
+        return TRUE;
+    conn->driver->host->fail(call, VIREO_ERR_NO_NETWORK, "there is no host-only adapter '%s'", net->name);
+    return FALSE;
+}
+
 int vbox_network_set_autostart(void *handle, vireo_call *call, const vireo_network_set_autostart_args *args)
 {
     VboxConn *conn = handle;
 
+    if (!is_known(conn, call, &args->net))
+        return VIREO_FAIL;
     if (!args->autostart)
         return VIREO_OK;
     return conn->driver->host->fail(call, VIREO_ERR_OPERATION_UNSUPPORTED,
@@ -523,6 +537,8 @@ int vbox_network_get_bridge_name(void *handle, vireo_call *call, const vireo_net
 {
     VboxConn *conn = handle;
 
+    if (!is_known(conn, call, &args->net))
+        return VIREO_FAIL;
     ret->name = conn->driver->host->strdup(call, args->net.name);
     return VIREO_OK;
 }

@@ -69,6 +69,70 @@ static void take_snapshot(VboxTalk *talk, vireo_call *call, const guint8 uuid[16
     vbox_inventory_read(talk, uuid);
 }
 
+/* ---- redefine -------------------------------------------------------------------------- */
+
+static const char *parent_of(const VboxMachine *machine, const VboxSnapshot *snapshot)
+{
+    return snapshot->parent < 0 ? NULL : ((VboxSnapshot *)machine->snapshots->pdata[snapshot->parent])->name;
+}
+
+static VireoDomainSnapshotState state_of(const VboxSnapshot *snapshot)
+{
+    return snapshot->online ? VIREO_DOMAIN_SNAPSHOT_STATE_RUNNING : VIREO_DOMAIN_SNAPSHOT_STATE_SHUTOFF;
+}
+
+/* Whether the document is that of this snapshot, but for what VirtualBox lets change. */
+static gboolean describes(const VireoDomainSnapshot *doc, const VboxMachine *machine, const VboxSnapshot *snapshot)
+{
+    return doc->has_creation_time && doc->creation_time == snapshot->created && doc->state == state_of(snapshot) &&
+           g_strcmp0(doc->parent ? doc->parent->name : NULL, parent_of(machine, snapshot)) == 0;
+}
+
+/* The one that the document is of. With another name that is a renaming, when there is no doubt whose. */
+static const VboxSnapshot *described(VboxTalk *talk, const VireoDomainSnapshot *doc, const VboxMachine *machine)
+{
+    const VboxSnapshot *named = doc->name ? snapshot_named(machine, doc->name) : NULL, *found = NULL;
+    guint n = 0;
+
+    for (guint i = 0; i < machine->snapshots->len; i++)
+        if (describes(doc, machine, machine->snapshots->pdata[i]) && n++ == 0)
+            found = machine->snapshots->pdata[i];
+    if (named && !describes(doc, machine, named))
+        vbox_talk_refuse(talk, VIREO_ERR_CONFIG_UNSUPPORTED,
+                         "snapshot '%s': VirtualBox changes its name and description only, not its parent, state or "
+                         "creationTime",
+                         named->name);
+    else if (!named && n != 1)
+        vbox_talk_refuse(talk, VIREO_ERR_CONFIG_UNSUPPORTED,
+                         "domain '%s' has %u snapshots with this parent, state and creationTime: one can be redefined "
+                         "under its name, or renamed when there is no other like it; none can be added",
+                         machine->name, n);
+    return named ? named : found;
+}
+
+static void redefine(VboxTalk *talk, const guint8 uuid[16], const VireoDomainSnapshot *doc, gboolean current)
+{
+    if (!doc->name)
+        vbox_talk_refuse(talk, VIREO_ERR_XML_ERROR, "a snapshot that is redefined has a <name>");
+    if (doc->domain && doc->domain->has_uuid && memcmp(doc->domain->uuid, uuid, 16) != 0)
+        vbox_talk_refuse(talk, VIREO_ERR_INVALID_ARG, "the snapshot '%s' is of another domain", doc->name);
+    vbox_inventory_read(talk, uuid);
+    g_autoptr(VboxMachine) known = vbox_machine_find(talk->server, uuid);
+    const VboxSnapshot *snapshot = known ? described(talk, doc, known) : NULL;
+
+    if (snapshot && current && !snapshot->current)
+        vbox_talk_refuse(talk, VIREO_ERR_OPERATION_UNSUPPORTED,
+                         "snapshot '%s' becomes the current one by reverting to it", snapshot->name);
+    if (talk->error || !snapshot || !acceptable(talk, doc, snapshot->online))
+        return;
+    if (!g_str_equal(snapshot->name, doc->name))
+        VBOX_CALL(talk, i_snapshot_set_name, ._this = snapshot->ref, .name = doc->name);
+    if (g_strcmp0(snapshot->description, doc->description ? doc->description : "") != 0)
+        VBOX_CALL(talk, i_snapshot_set_description, ._this = snapshot->ref,
+                  .description = doc->description ? doc->description : "");
+    vbox_inventory_read(talk, uuid);
+}
+
 int vbox_domain_snapshot_create_xml(void *handle, vireo_call *call, const vireo_domain_snapshot_create_xml_args *args,
                                     vireo_domain_snapshot_create_xml_ret *ret)
 {
@@ -84,7 +148,10 @@ int vbox_domain_snapshot_create_xml(void *handle, vireo_call *call, const vireo_
     g_autofree char *name =
         doc->name ? g_strdup(doc->name) : g_strdup_printf("%" G_GINT64_FORMAT, g_get_real_time() / G_USEC_PER_SEC);
     vbox_talk_begin(&talk, conn->server, &wait);
-    take_snapshot(&talk, call, args->dom.uuid, doc, name, (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE) != 0);
+    if (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE)
+        redefine(&talk, args->dom.uuid, doc, (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT) != 0);
+    else
+        take_snapshot(&talk, call, args->dom.uuid, doc, name, (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE) != 0);
     vireo_domain_snapshot_free(doc);
     ret->snap.name = conn->driver->host->strdup(call, name);
     ret->snap.dom = vbox_machine_dom(conn, call, &args->dom);
@@ -106,11 +173,12 @@ int vbox_domain_snapshot_get_xml_desc(void *handle, vireo_call *call,
     VireoPlainSnapshot plain = {
         .name = snapshot->name,
         .description = snapshot->description,
-        .state = snapshot->online ? VIREO_DOMAIN_SNAPSHOT_STATE_RUNNING : VIREO_DOMAIN_SNAPSHOT_STATE_SHUTOFF,
+        .parent = parent_of(machine, snapshot),
+        .state = state_of(snapshot),
         .created = snapshot->created,
+        .domain = machine->name,
+        .type = VIREO_DOMAIN_VIRT_VBOX,
     };
-    if (snapshot->parent >= 0)
-        plain.parent = ((VboxSnapshot *)machine->snapshots->pdata[snapshot->parent])->name;
     memcpy(plain.uuid, machine->uuid, sizeof plain.uuid);
     g_autofree char *text = vireo_plain_snapshot_format(&plain);
     ret->xml = conn->driver->host->strdup(call, text);

@@ -16,6 +16,7 @@ typedef struct {
     const char *prefix; /* of the names of disks on it */
     guint places;       /* on one controller */
     const char *name;   /* of controllers that are made */
+    const char *counters; /* in VirtualBox's statistics */
 } VboxBus;
 extern const VboxBus vbox_buses[]; /* ended by one without a bus */
 
@@ -47,6 +48,13 @@ void vbox_card_detach(VboxTalk *talk, const char *machine, const char *mac);
 const char *vbox_disk_medium(VboxTalk *talk, const VireoDomainDisk *disk);
 /* describe.c: where the disk of that name is; NULL: nowhere, or there is an error. */
 const VwIMediumAttachment *vbox_disk_find(VboxTalk *talk, const char *machine, const char *target);
+typedef struct {
+    char *target;        /* "hda" */
+    const char *path;    /* "" without a medium */
+    char *counters;      /* what VirtualBox's statistics call it: "PIIX3IDE0/Port0" */
+} VboxDiskPlace;
+/* All disks of a machine, of that struct. */
+GArray *vbox_disk_list(VboxTalk *talk, const char *machine);
 /* The controller for disks of that number among those of its type here; "" when there is none. */
 const char *vbox_controller_find(VboxTalk *talk, const char *machine, VireoDomainControllerType type, guint index);
 /* In place of those it has. */

@@ -43,6 +43,14 @@ void vbox_storage_changed(VboxServer *server)
     server->driver->host->event(server->space, VIREO_EVENT_storage_pool_event_refresh, &msg);
 }
 
+static gboolean is_pool(VboxConn *conn, vireo_call *call, const vireo_storage_pool_ref *pool)
+{
+    if (memcmp(pool->uuid, pool_uuid, sizeof pool_uuid) == 0)
+        return TRUE;
+    conn->driver->host->fail(call, VIREO_ERR_NO_STORAGE_POOL, "there is no storage pool '%s', only " POOL, pool->name);
+    return FALSE;
+}
+
 static const char *folder_of(VboxTalk *talk)
 {
     return VBOX_GET(talk, i_system_properties_get_default_machine_folder,
@@ -138,7 +146,8 @@ int vbox_storage_pool_num_of_volumes(void *handle, vireo_call *call, const vireo
     VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    (void)args;
+    if (!is_pool(conn, call, &args->pool))
+        return VIREO_FAIL;
     vbox_talk_begin(&talk, conn->server, &wait);
     g_autoptr(GArray) media = read_media(&talk);
     ret->num = (int)media->len;
@@ -152,6 +161,8 @@ int vbox_storage_pool_list_volumes(void *handle, vireo_call *call, const vireo_s
     VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
+    if (!is_pool(conn, call, &args->pool))
+        return VIREO_FAIL;
     vbox_talk_begin(&talk, conn->server, &wait);
     g_autoptr(GArray) media = read_media(&talk);
     ret->names.len = MIN(media->len, (guint)MAX(args->maxnames, 0));
@@ -169,7 +180,8 @@ int vbox_storage_pool_list_all_volumes(void *handle, vireo_call *call,
     VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    (void)args;
+    if (!is_pool(conn, call, &args->pool))
+        return VIREO_FAIL;
     vbox_talk_begin(&talk, conn->server, &wait);
     g_autoptr(GArray) media = read_media(&talk);
     ret->vols.val = conn->driver->host->alloc(call, sizeof *ret->vols.val * (media->len + 1));
@@ -199,7 +211,8 @@ int vbox_storage_pool_get_info(void *handle, vireo_call *call, const vireo_stora
     VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    (void)args;
+    if (!is_pool(conn, call, &args->pool))
+        return VIREO_FAIL;
     vbox_talk_begin(&talk, conn->server, &wait);
     ret->state = VIREO_STORAGE_POOL_RUNNING;
     add_sizes(&talk, &ret->capacity, &ret->allocation);
@@ -214,7 +227,8 @@ int vbox_storage_pool_get_xml_desc(void *handle, vireo_call *call, const vireo_s
     VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    (void)args;
+    if (!is_pool(conn, call, &args->pool))
+        return VIREO_FAIL;
     vbox_talk_begin(&talk, conn->server, &wait);
     doc->type = VIREO_STORAGE_POOL_KIND_DIR;
     doc->name = g_strdup(POOL);
@@ -236,7 +250,8 @@ int vbox_storage_pool_refresh(void *handle, vireo_call *call, const vireo_storag
     VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    (void)args;
+    if (!is_pool(conn, call, &args->pool))
+        return VIREO_FAIL;
     vbox_talk_begin(&talk, conn->server, &wait);
     g_autoptr(GArray) media = read_media(&talk);
     for (guint i = 0; i < media->len && !talk.error; i++)
@@ -476,7 +491,7 @@ int vbox_storage_vol_create_xml(void *handle, vireo_call *call, const vireo_stor
     g_autoptr(VireoStorageVol) doc =
         read_document(handle, call, args->xml, (args->flags & VIREO_STORAGE_VOL_CREATE_VALIDATE) != 0, FALSE);
 
-    return doc ? make(handle, call, doc, NULL, &ret->vol) : VIREO_FAIL;
+    return doc && is_pool(handle, call, &args->pool) ? make(handle, call, doc, NULL, &ret->vol) : VIREO_FAIL;
 }
 
 int vbox_storage_vol_create_xml_from(void *handle, vireo_call *call, const vireo_storage_vol_create_xml_from_args *args,
@@ -485,7 +500,8 @@ int vbox_storage_vol_create_xml_from(void *handle, vireo_call *call, const vireo
     g_autoptr(VireoStorageVol) doc =
         read_document(handle, call, args->xml, (args->flags & VIREO_STORAGE_VOL_CREATE_VALIDATE) != 0, TRUE);
 
-    return doc ? make(handle, call, doc, args->clonevol.key, &ret->vol) : VIREO_FAIL;
+    return doc && is_pool(handle, call, &args->pool) ? make(handle, call, doc, args->clonevol.key, &ret->vol)
+                                                     : VIREO_FAIL;
 }
 
 int vbox_storage_vol_delete(void *handle, vireo_call *call, const vireo_storage_vol_delete_args *args)

@@ -45,6 +45,13 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
 
 #define DEVICE_FLAGS (VIREO_DOMAIN_DEVICE_MODIFY_LIVE | VIREO_DOMAIN_DEVICE_MODIFY_CONFIG)
 
+#define STATS_FLAGS                                                                                                    \
+    (VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE |                       \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT |                  \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED |                        \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_OTHER |                         \
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS)
+
 /* operation, function, native, trivial, needs active, needs inactive; why a flag is trivial is said in vbox.rst */
 #define VBOX_OPS(X)                                                                                                    \
     X(conn_open, vbox_conn_open, 0, 0, 0, 0)                                                                           \
@@ -85,10 +92,17 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
       VIREO_DOMAIN_DEVICE_MODIFY_CONFIG)                                                                               \
     X(domain_update_device_flags, vbox_domain_update_device_flags, DEVICE_FLAGS | VIREO_DOMAIN_DEVICE_MODIFY_FORCE, 0, \
       VIREO_DOMAIN_DEVICE_MODIFY_LIVE, VIREO_DOMAIN_DEVICE_MODIFY_CONFIG)                                              \
+    X(domain_get_info, vbox_domain_get_info, 0, 0, 0, 0)                                                               \
+    X(domain_block_stats, vbox_domain_block_stats, 0, 0, 0, 0)                                                         \
+    X(domain_interface_stats, vbox_domain_interface_stats, 0, 0, 0, 0)                                                 \
+    X(domain_memory_stats, vbox_domain_memory_stats, 0, 0, 0, 0)                                                       \
+    X(connect_get_all_domain_stats, vbox_connect_get_all_domain_stats, STATS_FLAGS,                                    \
+      VIREO_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, 0, 0)                                                                \
     X(domain_screenshot, vbox_domain_screenshot, 0, 0, 0, 0)                                                           \
     X(domain_send_key, vbox_domain_send_key, 0, 0, 0, 0)                                                               \
     X(domain_snapshot_create_xml, vbox_domain_snapshot_create_xml,                                                     \
       VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE | VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |                                     \
+          VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE | VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT |                               \
           VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE,                                                                       \
       VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC,                                  \
       VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE, VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)                                       \

@@ -52,13 +52,38 @@ class Off(VboxCase):
         self.assertEqual([xml.findtext(path) for path in ("name", "state", "parent/name", "domain/uuid")],
                          ["b", "shutoff", "a", self.virsh("domuuid", "g")])
         self.assertAlmostEqual(int(xml.findtext("creationTime")), begin, delta=20)
-        self.assertIn("REDEFINE is not supported", self.redefine())
 
-    def redefine(self):
+    def redefine(self, name, *changes, refused=None, more=()):
+        text = self.virsh("snapshot-dumpxml", "g", name)
+        for old, new in changes:
+            self.assertIn(old, text)
+            text = text.replace(old, new)
         path = f"{self.work}/b.xml"
         with open(path, "w", encoding="utf-8") as stream:
-            stream.write(self.virsh("snapshot-dumpxml", "g", "b"))
-        return self.virsh_fails("snapshot-create", "g", path, "--redefine")
+            stream.write(text)
+        command = ("snapshot-create", "g", path, "--redefine", *more)
+        if refused:
+            self.assertIn(refused, self.virsh_fails(*command))
+        else:
+            self.virsh(*command)
+
+    def test_redefine(self):
+        """VirtualBox changes names and descriptions, and nothing else."""
+        self.virsh("snapshot-create-as", "g", "a", "old")
+        self.take("b")
+        self.redefine("a", ("<description>old<", "<description>new &lt;one&gt;<"))
+        self.assertEqual(showvminfo("g")["SnapshotDescription"], "new <one>")
+        self.redefine("b", ("<name>b</name>", "<name>x/y é</name>"), refused="domainsnapshot.name")
+        self.redefine("b", ("<name>b</name>", "<name>c é</name>"))
+        self.assertEqual(tree("g"), ({"a": None, "c é": "a"}, "c é"))
+        self.assertEqual(self.virsh("snapshot-list", "g", "--name").split("\n"), ["a", "c é"])
+        self.redefine("c é", more=("--current",))
+        self.redefine("a", more=("--current",), refused="becomes the current one by reverting")
+        self.redefine("a", (self.virsh("domuuid", "g"), "0a1f7f1e-4c4c-4c6b-9f7e-0b6b6a3c7a01"), refused="of another domain")
+        self.redefine("a", ("<state>shutoff", "<state>running"), refused="name and description only")
+        self.redefine("c é", ("<name>c é", "<name>a"), refused="name and description only")
+        self.redefine("c é", ("<name>c é", "<name>d"), ("<name>a<", "<name>z<"), refused="none can be added")
+        self.assertEqual(tree("g"), ({"a": None, "c é": "a"}, "c é"))
 
     def test_tree(self):
         self.branches()

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""virsh on the vbox driver: figures of running machines."""
+import libvirt
+
+from vboxtest import BOOTED, VboxCase, main, manage, wait_until
+
+MAC = "08:00:27:aa:bb:cc"
+CARD = f"<interface type='user'><mac address='{MAC}'/><model type='82540EM'/></interface>"
+
+
+class Stats(VboxCase):
+    def setUp(self):
+        super().setUp()
+        self.disk("g")
+        self.define("g", BOOTED.format(name="g") + CARD)
+
+    def cpu_time(self):
+        return int(self.virsh("domstats", "g", "--cpu-total").rpartition("cpu.time=")[2])
+
+    def counted(self, pattern):
+        """What VBoxManage reads from the same debugger."""
+        return manage("debugvm", "g", "statistics", f"--pattern={pattern}")
+
+    def test_running(self):
+        self.assertNotIn("CPU time", self.info("g"))
+        self.boot("g")
+        first = self.cpu_time()
+        self.assertGreater(first, 0)
+        self.assertRegex(self.info("g")["CPU time"], r"\d\.\ds")
+        self.press("g", "KEY_A", 2)
+        wait_until(lambda: self.cpu_time() > first, 10, "time goes by")
+        block = dict(line.split()[1:] for line in self.virsh("domblkstat", "g", "hda").splitlines())
+        self.assertGreaterEqual(int(block["rd_bytes"]), 512)  # the guest's boot sector
+        self.assertGreaterEqual(int(block["rd_req"]), 1)
+        self.assertIn(f'c="{block["rd_bytes"]}"', self.counted("/Public/Storage/PIIX3IDE0/Port0/BytesRead"))
+        self.assertEqual(self.virsh("domblkstat", "g", "/root/g.vdi").split()[1:3], ["rd_req", block["rd_req"]])
+        self.assertIn("has no disk 'hdz'", self.virsh_fails("domblkstat", "g", "hdz"))
+        card = dict(line.split()[1:] for line in self.virsh("domifstat", "g", MAC).splitlines())
+        self.assertEqual(set(card), {"rx_bytes", "tx_bytes"})
+        self.assertIn("no interface with the MAC address 'eth0'", self.virsh_fails("domifstat", "g", "eth0"))
+        self.assertIn("actual 8192", self.virsh("dommemstat", "g"))
+
+    def test_all(self):
+        self.boot("g")
+        manage("createvm", "--name", "off", "--register")
+        wait_until(lambda: "off" in self.names("list", "--all", "--name"), 5, "it is seen")
+        conn = libvirt.open(self.uri())
+        self.addCleanup(conn.close)
+        told = {dom.name(): figures for dom, figures in conn.getAllDomainStats()}
+        self.assertEqual(told["off"]["state.state"], libvirt.VIR_DOMAIN_SHUTOFF)
+        self.assertNotIn("cpu.time", told["off"])
+        on = told["g"]
+        self.assertGreater(on["cpu.time"], 0)
+        self.assertEqual([on[key] for key in ("block.count", "block.0.name", "block.0.path", "net.count", "net.0.name")],
+                         [1, "hda", "/root/g.vdi", 1, MAC])
+        self.assertGreaterEqual(on["block.0.rd.bytes"], 512)
+        self.assertEqual((on["vcpu.current"], on["balloon.current"]), (1, 8192))
+        self.assertEqual(self.virsh("domstats", "--list-running", "--raw", "--state").splitlines()[0], "Domain: 'g'")
+        self.assertIn("are not served", self.virsh_fails("domstats", "--perf", "--enforce"))
+
+    def test_off(self):
+        for command in (("domblkstat", "g", "hda"), ("domifstat", "g", MAC), ("dommemstat", "g")):
+            self.assertIn("is not running", self.virsh_fails(*command))
+
+
+if __name__ == "__main__":
+    main()
