@@ -20,6 +20,7 @@
 #define GROUPS_MAX      64
 #define PASSWD_MAX      16384
 #define CHANNEL_FD      3
+#define LIFE_TICKS      4    /* missed ones before a process is given up: one may be due to this process itself */
 
 struct VireoIsolate {
     VireoIsolateConfig config;
@@ -35,7 +36,7 @@ struct VireoIsolate {
     guint starts, failures;
     guint delay;             /* seconds until the next start */
     gboolean ready, settled; /* settled: the first start has come out well or not */
-    gboolean lost, late, stopping, added;
+    gboolean lost, late, mute, stopping, added;
     gboolean refused; /* the driver itself said no */
     char *words;      /* why it does not serve */
 };
@@ -134,7 +135,7 @@ static gboolean spawn(VireoIsolate *isolate, int channel, GError **error)
     isolate->child = child;
     isolate->since = g_get_real_time() / G_USEC_PER_SEC;
     isolate->starts++;
-    isolate->lost = isolate->late = isolate->ready = FALSE;
+    isolate->lost = isolate->late = isolate->mute = isolate->ready = FALSE;
     g_mutex_unlock(&isolate->lock);
     return TRUE;
 }
@@ -229,6 +230,9 @@ static char *why_lost(VireoIsolate *isolate, const VireoFarLoss *loss, const sig
     if (isolate->late)
         return g_strdup_printf("init has not returned after %u s, so its process was ended",
                                isolate->config.settings->init_timeout);
+    if (isolate->mute)
+        return g_strdup_printf("it has not answered for %u s, so its process was ended",
+                               isolate->config.settings->alive_timeout);
     if (loss->violation)
         return g_strdup_printf("its process was cut off: it %s", loss->violation);
     if (loss->goodbye)
@@ -353,15 +357,41 @@ static const VireoFarClientHandler handler = {hello, ready, lost};
 
 /* ---- watching over it ---- */
 
+/* With the lock held, for a part of the time that it may be silent. A thread of the process's channel answers, however long
+ * the driver's functions take; one that is stopped, or hangs as a whole, does not. */
+static void listen_for_life(VireoIsolate *isolate, guint *silent)
+{
+    gint64 tick = (gint64)isolate->config.settings->alive_timeout * G_USEC_PER_SEC / LIFE_TICKS;
+    gboolean answered;
+
+    if (!tick) {
+        g_cond_wait(&isolate->news, &isolate->lock);
+        return;
+    }
+    if (g_cond_wait_until(&isolate->news, &isolate->lock, g_get_monotonic_time() + tick))
+        return;
+    g_mutex_unlock(&isolate->lock);
+    answered = vireo_far_client_ping(isolate->client);
+    g_mutex_lock(&isolate->lock);
+    *silent = answered ? 0 : *silent + 1;
+    if (*silent < LIFE_TICKS || isolate->lost || !isolate->child.pid)
+        return;
+    isolate->mute = TRUE;
+    kill(isolate->child.pid, SIGKILL);
+}
+
 /* With the lock held. */
 static void await_loss(VireoIsolate *isolate)
 {
     gint64 deadline =
         g_get_monotonic_time() + (gint64)isolate->config.settings->init_timeout * G_USEC_PER_SEC;
+    guint silent = 0;
 
     while (!isolate->lost) {
-        if (isolate->ready || isolate->late) {
+        if (isolate->late || isolate->mute) {
             g_cond_wait(&isolate->news, &isolate->lock);
+        } else if (isolate->ready) {
+            listen_for_life(isolate, &silent);
         } else if (!g_cond_wait_until(&isolate->news, &isolate->lock, deadline) &&
                    !isolate->ready && !isolate->lost) {
             isolate->late = TRUE;

@@ -17,6 +17,7 @@ typedef struct {
     gboolean no_new_privs;
     char *deny;         /* groups of system calls, separated by ',' */
     guint init_timeout; /* seconds */
+    guint alive_timeout; /* seconds; 0: none */
 } VireoDriverSettings;
 
 typedef struct VireoIsolate VireoIsolate;

@@ -6,8 +6,9 @@
 
 #include "far/confine.h"
 
-#define DENIED       "clock,kexec,modules,reboot,swap"
-#define INIT_SECONDS 30
+#define DENIED        "clock,kexec,modules,reboot,swap"
+#define INIT_SECONDS  30
+#define ALIVE_SECONDS 30
 
 typedef struct {
     VireoDriverSettings set;
@@ -65,6 +66,7 @@ static Section *section_of(VireoSettings *settings, const char *driver)
     section->set.no_new_privs = TRUE;
     section->set.deny = g_strdup(DENIED);
     section->set.init_timeout = INIT_SECONDS;
+    section->set.alive_timeout = ALIVE_SECONDS;
     g_hash_table_insert(settings->sections, g_strdup(driver), section);
     return section;
 }
@@ -146,12 +148,23 @@ static char *set_init_timeout(Section *section, const char *text)
     return NULL;
 }
 
+static char *set_alive_timeout(Section *section, const char *text)
+{
+    guint64 seconds;
+
+    if (!g_ascii_string_to_unsigned(text, 10, 0, 86400, &seconds, NULL))
+        return g_strdup_printf("'%s' is not a number of seconds, or 0", text);
+    section->set.alive_timeout = (guint)seconds;
+    return NULL;
+}
+
 static const struct {
     const char *key;
     char *(*set)(Section *section, const char *text);
 } keys[] = {
     {"isolation", set_isolation},       {"user", set_user}, {"memory_max", set_memory},
     {"no_new_privs", set_no_new_privs}, {"deny", set_deny}, {"init_timeout", set_init_timeout},
+    {"alive_timeout", set_alive_timeout},
 };
 
 char *vireo_settings_set(VireoSettings *settings, const char *driver, const char *key,

@@ -56,6 +56,7 @@ void vireo_far_client_attach(VireoFarClient *client, int fd)
         g_thread_join(before);
     g_mutex_lock(&client->lock);
     client->channel = vireo_far_channel_new(fd);
+    client->pinged = client->ponged = 0;
     client->ready = FALSE;
     g_clear_pointer(&client->reason, g_free);
     g_mutex_unlock(&client->lock);
@@ -77,6 +78,20 @@ void vireo_far_client_cut(VireoFarClient *client)
     g_mutex_unlock(&client->lock);
     if (channel)
         vireo_far_channel_cut(channel);
+}
+
+gboolean vireo_far_client_ping(VireoFarClient *client)
+{
+    g_autoptr(VireoFarChannel) channel = NULL;
+
+    if (g_atomic_int_get(&client->ponged) != client->pinged)
+        return FALSE;
+    g_mutex_lock(&client->lock);
+    channel = channel_of(client);
+    g_mutex_unlock(&client->lock);
+    if (channel)
+        vireo_far_channel_send(channel, VIREO_FAR_PING, (guint32)++client->pinged, 0, NULL, NULL, 0);
+    return TRUE;
 }
 
 guint vireo_far_client_n_conns(VireoFarClient *client)

@@ -48,6 +48,10 @@ void vireo_far_client_attach(VireoFarClient *client, int fd);
 /* Ends the channel, if there is one; `lost` follows. Any thread. */
 void vireo_far_client_cut(VireoFarClient *client);
 
+/* Asks the far end for a sign of life, unless it owes one. FALSE: it has not answered the one before. Any thread, one at a
+ * time. */
+gboolean vireo_far_client_ping(VireoFarClient *client);
+
 /* How many connections are open, or wait to be opened again. Any thread. */
 guint vireo_far_client_n_conns(VireoFarClient *client);
 

@@ -349,6 +349,9 @@ static gboolean handle(Listening *listening, VireoFarMessage *message, GError **
         return on_reply(listening, message, error);
     case VIREO_FAR_PROGRESS:
         return on_progress(listening, message, error);
+    case VIREO_FAR_PONG:
+        g_atomic_int_set(&client->ponged, (gint)message->serial);
+        return TRUE;
     case VIREO_FAR_LOG:
         return on_log(listening, message, error);
     case VIREO_FAR_GOODBYE:

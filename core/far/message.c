@@ -157,6 +157,7 @@ const char *vireo_far_kind_name(guint kind)
         [VIREO_FAR_PROGRESS] = "PROGRESS", [VIREO_FAR_LOG] = "LOG",               [VIREO_FAR_GOODBYE] = "GOODBYE",
         [VIREO_FAR_OPEN] = "OPEN",         [VIREO_FAR_CLOSE] = "CLOSE",           [VIREO_FAR_CALL] = "CALL",
         [VIREO_FAR_CANCEL] = "CANCEL",     [VIREO_FAR_NODE] = "NODE",             [VIREO_FAR_NODE_WITHDRAW] = "NODE_WITHDRAW",
+        [VIREO_FAR_PING] = "PING",         [VIREO_FAR_PONG] = "PONG",
     };
 
     return kind < G_N_ELEMENTS(names) && names[kind] ? names[kind] : "unknown";

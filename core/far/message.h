@@ -14,7 +14,7 @@
 #include <glib.h>
 #include "ops/catalogue.h"
 
-#define VIREO_FAR_PROTOCOL 2 /* both ends must have the same */
+#define VIREO_FAR_PROTOCOL 3 /* both ends must have the same */
 
 typedef enum {
     /* far to near */
@@ -32,11 +32,13 @@ typedef enum {
     VIREO_FAR_GOODBYE, /* the last message, with the reason */
     VIREO_FAR_NODE,    /* id: space; a VireoFarTree of one node: one more, or another one of its name */
     VIREO_FAR_NODE_WITHDRAW, /* id: space */
+    VIREO_FAR_PONG,          /* serial: of the PING; no body */
     /* near to far */
     VIREO_FAR_OPEN = 64, /* serial; answered by a REPLY with a VireoFarOpened */
     VIREO_FAR_CLOSE,     /* id: the connection's number */
     VIREO_FAR_CALL,      /* serial; id: enum vireo_op_id; the arguments follow the body */
     VIREO_FAR_CANCEL,    /* serial: of the CALL */
+    VIREO_FAR_PING,      /* serial; answered at once, whatever the driver is doing */
 } VireoFarKind;
 
 typedef struct {

@@ -43,6 +43,7 @@ struct VireoFarClient {
     VireoFarMirror *mirror; /* the thread's */
     GThread *thread;
     gint last_conn;
+    gint pinged, ponged; /* numbers; atomic */
     GMutex lock;              /* what follows */
     VireoFarChannel *channel; /* NULL: none */
     gboolean ready;

@@ -418,6 +418,9 @@ static gboolean handle(Service *service, VireoFarMessage *message)
     case VIREO_FAR_CANCEL:
         on_cancel(service, message->serial);
         return TRUE;
+    case VIREO_FAR_PING:
+        vireo_far_channel_send(service->channel, VIREO_FAR_PONG, message->serial, 0, NULL, NULL, 0);
+        return TRUE;
     default:
         cut(service, "its message is of no kind that a far end takes");
         return TRUE;

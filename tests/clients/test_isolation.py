@@ -395,6 +395,47 @@ class Neighbours(IsolationCase):
         self.assertEqual(events, [])
 
 
+class Silence(IsolationCase):
+    """A driver's process that gives no sign of life."""
+
+    conf = "[driver test]\nisolation = process\nalive_timeout = 2\n"
+
+    def setUp(self):
+        super().setUp()
+        self.ok("list")
+        self.before = self.driver()
+
+    def test_stopped(self):
+        """A call to it fails in time, and says why; it is started again."""
+        guest = self.open().lookupByName("test")
+        os.kill(self.before["pid"], signal.SIGSTOP)
+        began = time.monotonic()
+        with self.assertRaises(libvirt.libvirtError) as raised:
+            guest.suspend()
+        self.assertLess(time.monotonic() - began, 15)
+        self.assertRegex(str(raised.exception), r"driver 'test': it has not answered for 2 s, so its process was ended "
+                               r"during domain-suspend of 'test'; starts again in 1 s")
+        after = self.wait_active()
+        self.assertEqual(after["starts"], self.before["starts"] + 1)
+        self.assertFalse(is_alive(self.before["pid"]), "the stopped process is still there")
+        guest.suspend()
+        self.assertEqual(guest.state()[0], libvirt.VIR_DOMAIN_PAUSED)
+
+    def test_slow_calls(self):
+        """The driver's own functions may take as long as they like, as many as there are."""
+        threads = [threading.Thread(target=self.virsh, args=("suspend", "test"),
+                                    kwargs={"query": "harm.domain_suspend=hang"}) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        time.sleep(5)
+        self.assertTrue(all(thread.is_alive() for thread in threads))
+        self.assertEqual((self.driver()["state"], self.driver()["pid"]), ("ACTIVE", self.before["pid"]))
+        os.kill(self.before["pid"], signal.SIGKILL)
+        for thread in threads:
+            thread.join(20)
+            self.assertFalse(thread.is_alive())
+
+
 class Beginnings(IsolationCase):
     """A driver that does not get through its init."""
 
@@ -539,6 +580,7 @@ class Mistakes(unittest.TestCase):
         self.check("[driver test]\nmemory_max = lots\n", "memory_max", "MiB")
         self.check("[driver test]\ndeny = kexec, sleep\n", "deny", "'sleep' is none of clock, kexec")
         self.check("[driver test]\ninit_timeout = 0\n", "init_timeout", "seconds")
+        self.check("[driver test]\nalive_timeout = soon\n", "alive_timeout", "'soon' is not a number of seconds")
         self.check("[driver test]\ncolour = red\n", "colour", "there is no such setting of a driver")
 
 
