@@ -9,6 +9,10 @@
 
 #include "ops/catalogue.h"
 #include "util/error.h"
+#include "util/process.h"
+
+#define CHILD_MS 5000 /* for what a child does before it is another program */
+#define LOOK_MS  10
 
 static int fail(const char *path, int fd, GError **error)
 {
@@ -49,22 +53,40 @@ static gboolean is_there(const char *path, int fd)
            held.st_dev == named.st_dev;
 }
 
-/* Locks of the open file, which can be asked about without being taken. */
+/* Locks are the open file's, which a child of the holder has too until it has become another program. FALSE: only such a
+ * child is left of it. */
+static gboolean has_holder(int fd)
+{
+    char text[32] = {0};
+    gssize n = pread(fd, text, sizeof text - 1, 0);
+    pid_t pid = n > 0 ? (pid_t)g_ascii_strtoll(text, NULL, 10) : 0;
+    g_auto(GStrv) stat = pid > 0 ? vireo_proc_stat(pid, 0) : NULL;
+
+    return stat && !strchr("ZX", *stat[VIREO_PROC_STAT_STATE]);
+}
+
+/* They can be asked about without being taken. */
 int vireo_instance_lock(const char *path, const char *title, GError **error)
 {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     g_autofree char *text = g_strdup_printf("%d\n%s%s", (int)getpid(), title ? title : "", title ? "\n" : "");
+    gboolean locked;
     int fd;
 
-    for (;;) {
+    for (guint waited = 0;; waited += LOOK_MS) {
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
         if (fd < 0)
             return fail(path, fd, error);
-        if (fcntl(fd, F_OFD_SETLK, &whole) < 0)
-            return errno == EAGAIN || errno == EACCES ? refuse(path, fd, error) : fail(path, fd, error);
-        if (is_there(path, fd))
+        locked = fcntl(fd, F_OFD_SETLK, &whole) == 0;
+        if (!locked && errno != EAGAIN && errno != EACCES)
+            return fail(path, fd, error);
+        if (locked && is_there(path, fd))
             break;
+        if (!locked && (waited >= CHILD_MS || has_holder(fd)))
+            return refuse(path, fd, error);
         close(fd);
+        if (!locked)
+            g_usleep(LOOK_MS * 1000);
     }
     if (ftruncate(fd, 0) < 0 || write(fd, text, strlen(text)) < 0)
         return fail(path, fd, error);
@@ -87,7 +109,8 @@ char *vireo_instance_holder(const char *path)
 
     if (fd < 0)
         return NULL;
-    if (fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK && is_there(path, fd))
+    if (fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK && is_there(path, fd) &&
+        has_holder(fd))
         holder = describe(fd);
     close(fd);
     return holder;

@@ -9,6 +9,7 @@ import socket
 import stat
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -166,6 +167,29 @@ class Process(Case):
         self.stop(process, signal.SIGKILL)
         self.assertTrue(os.path.exists(self.path("run", "libvirt", "libvirt-sock")))
         self.assertEqual(self.stop(self.up(), signal.SIGINT), 0)
+
+    def hold(self, seconds):
+        """The lock of a daemon that was killed while a child of it was not another program yet."""
+        os.makedirs(self.path("run", "vireo"))
+        code = f'''
+import fcntl, os, struct, sys, time
+fd = os.open({self.path("run", "vireo", "vireod.pid")!r}, os.O_RDWR | os.O_CREAT, 0o644)
+fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))    # F_OFD_SETLK
+os.write(fd, b"%d\\n" % os.getpid())
+if not os.fork():
+    time.sleep({seconds})
+    os._exit(0)
+os.kill(os.getpid(), 9)
+'''
+        done = subprocess.run([sys.executable, "-c", code], check=False)
+        self.assertEqual(done.returncode, -signal.SIGKILL)
+
+    def test_child_of_one_that_was_killed(self):
+        self.hold(1)
+        process = self.up()
+        with open(self.path("run", "vireo", "vireod.pid"), encoding="ascii") as stream:
+            self.assertEqual(int(stream.read()), process.pid)
+        self.assertEqual(self.stop(process), 0)
 
     def test_foreign_socket(self):
         """A socket on which somebody else listens is left alone."""
