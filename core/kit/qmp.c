@@ -40,6 +40,7 @@ struct VireoQmp {
     GQueue out; /* Chunk; only what the socket did not take at once */
     GSource *read_source, *write_source;
     unsigned version;
+    guint64 changes;
 
     GByteArray *in; /* context thread only */
     gsize scanned;
@@ -160,6 +161,14 @@ unsigned vireo_qmp_version(VireoQmp *qmp)
     unsigned version = qmp->version;
     g_mutex_unlock(&qmp->lock);
     return version;
+}
+
+guint64 vireo_qmp_changes(VireoQmp *qmp)
+{
+    g_mutex_lock(&qmp->lock);
+    guint64 changes = qmp->changes;
+    g_mutex_unlock(&qmp->lock);
+    return changes;
 }
 
 /* ---- reading ------------------------------------------------------------------- */
@@ -407,6 +416,14 @@ static char *qmp_command_text(const char *command, JsonObject *args, gint64 id)
     return g_strconcat(text, "\n", NULL);
 }
 
+static gboolean may_change(const char *command)
+{
+    static const char *const harmless[] = { "stop", "cont", "migrate", "migrate-set-parameters", "getfd",
+                                            "migrate-set-capabilities", "snapshot-save", "job-dismiss", NULL };
+
+    return !g_str_has_prefix(command, "query-") && !g_strv_contains(harmless, command);
+}
+
 void vireo_qmp_send(VireoQmp *qmp, const char *command, JsonObject *args, int fd,
                     VireoQmpReply reply, void *opaque)
 {
@@ -421,6 +438,7 @@ void vireo_qmp_send(VireoQmp *qmp, const char *command, JsonObject *args, int fd
     g_mutex_lock(&qmp->lock);
     gboolean open = qmp->fd >= 0;
     if (open) {
+        qmp->changes += may_change(command);
         g_hash_table_insert(qmp->pending, &entry->id, entry);
         qmp_queue(qmp, g_steal_pointer(&text), fd);
     }
@@ -446,8 +464,10 @@ static void qmp_negotiated(VireoQmp *qmp, JsonNode *ret, const GError *error, vo
 VireoQmp *vireo_qmp_new(GMainContext *context, int fd, const VireoQmpCallbacks *callbacks,
                         void *opaque)
 {
+    static guint connections;
     VireoQmp *qmp = g_new0(VireoQmp, 1);
 
+    qmp->changes = (guint64)__atomic_add_fetch(&connections, 1, __ATOMIC_RELAXED) << 32;
     g_unix_set_fd_nonblocking(fd, TRUE, NULL);
     qmp->refs = 1;
     qmp->context = g_main_context_ref(context);

@@ -53,6 +53,10 @@ gboolean vireo_qmp_is_open(VireoQmp *qmp);
 /* QEMU's version from the greeting: major * 1000000 + minor * 1000 + micro, 0 before it came. */
 unsigned vireo_qmp_version(VireoQmp *qmp);
 
+/* Goes up with every command that was sent, but for those that cannot change what the machine is made of: queries, and
+ * what stops, moves or saves the guest. No two connections ever have the same number. */
+guint64 vireo_qmp_changes(VireoQmp *qmp);
+
 /* Sends a command. args: taken, may be NULL. fd: sent along (for getfd, add-fd), borrowed, or -1.
  * reply: called exactly once (also when the connection is closed already, then from this call);
  * NULL: the answer is dropped. */

@@ -28,6 +28,9 @@ gboolean vireo_file_mkdir(const char *path, mode_t mode, GError **error);
  * added. Returns the descriptor, owned by the caller, or -1. */
 int vireo_file_open_trusted(const char *path, int flags, GError **error);
 
+/* Whether a path names something that is there, is absolute, and is as short as it can be: without links, "." or "..". */
+gboolean vireo_file_is_real(const char *path);
+
 /* Ownership by descriptor (also of O_PATH): no path is looked up twice. */
 gboolean vireo_file_set_owner(int fd, const char *shown, uid_t uid, gid_t gid, GError **error);
 

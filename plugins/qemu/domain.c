@@ -70,6 +70,7 @@ void qemu_domain_unref(QemuDomain *dom)
     g_free(dom->log_path);
     g_free(dom->merge.image);
     g_free(dom->found_status);
+    qemu_nodes_free(dom->nodes);
     qemu_tree_free(dom->tree);
     qemu_checkpoints_free(dom->checkpoints);
     g_mutex_clear(&dom->job);

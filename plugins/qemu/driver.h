@@ -153,6 +153,7 @@ struct QemuDomain {
 
     guint waiting;   /* who waits for the job */
     gboolean yields; /* whoever has the job gives way to them */
+    struct QemuNodes *nodes; /* the job's: see engine.h */
     gboolean unfinished; /* the job's: an operation on snapshots could not be written down to its end */
     QemuMerge merge;
     QemuSaving saving;

@@ -69,6 +69,29 @@ char *qemu_engine_backing(const char *path);
 gboolean qemu_engine_mend(QemuDomain *dom, GError **error);
 gboolean qemu_engine_unlink(QemuDomain *dom, const char *path, GError **error);
 
+/* ---- QEMU's nodes (engine_nodes.c) ------------------------------------------------------------------ */
+
+/* Which node is of which file, whose bitmaps there are, and which names are taken. */
+typedef struct QemuNodes QemuNodes;
+/* As they are now; NULL with error. */
+QemuNodes *qemu_nodes_ask(VireoQmp *qmp, GError **error);
+/* The domain's, whose job is held: QEMU is asked only when it was sent something since that is not noted below.
+ * Borrowed, until the next call. */
+QemuNodes *qemu_nodes_of(QemuDomain *dom, VireoQmp *qmp, GError **error);
+void qemu_nodes_free(QemuNodes *nodes); /* NULL allowed */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuNodes, qemu_nodes_free)
+/* The node of the image in a file, or of the file itself; NULL: QEMU has not opened it. Caller frees. */
+char *qemu_nodes_find(const QemuNodes *nodes, const char *path, gboolean storage);
+/* As QEMU tells them; NULL: none. Borrowed. */
+JsonArray *qemu_nodes_bitmaps(const QemuNodes *nodes, const char *node);
+/* For an image of that disk. Caller frees. */
+char *qemu_nodes_new_name(QemuNodes *nodes, const char *dev);
+/* An image was opened by two commands, or n were sent, that are noted with this. */
+void qemu_nodes_opened(QemuNodes *nodes, const char *path, const char *name);
+void qemu_nodes_passed(QemuNodes *nodes, guint n);
+/* Something was opened that may have bitmaps. */
+void qemu_nodes_forget(QemuDomain *dom);
+
 /* ---- running guests (engine_live.c) ------------------------------------------------------------------ */
 
 /* QEMU's node of an image file; NULL: it has not opened it. Caller frees. */
@@ -90,9 +113,11 @@ gboolean qemu_live_writable(QemuDomain *dom, VireoQmp *qmp, const char *path, gb
                             GError **error);
 /* The arguments of the transaction that makes all overlays and internal snapshots of the plan at once; NULL with error.
  * points: whether internal ones too. */
-JsonObject *qemu_live_actions(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error);
+JsonObject *qemu_live_actions(QemuDomain *dom, VireoQmp *qmp, const QemuPlan *plan, gboolean points,
+                              GError **error);
 /* Carries it out. */
-gboolean qemu_live_transaction(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error);
+gboolean qemu_live_transaction(QemuDomain *dom, VireoQmp *qmp, const QemuPlan *plan, gboolean points,
+                               GError **error);
 /* PULL and DROP_POINT on images QEMU has open. *done: it was one of these. */
 gboolean qemu_live_step(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
                         gboolean *done, GError **error);

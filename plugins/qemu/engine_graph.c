@@ -18,15 +18,27 @@ typedef struct {
     QemuFiles *files;
     GHashTable *dirs; /* of our images */
     GHashTable *ignore;
+    GHashTable *reals; /* path -> the same without links */
 } Build;
 
 static void build_clear(Build *build)
 {
     qemu_files_free(build->files);
     g_hash_table_unref(build->dirs);
+    g_hash_table_unref(build->reals);
     qemu_graph_free(build->graph);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Build, build_clear)
+
+/* Most paths are named by many snapshots. Borrowed; NULL: there is no such file. */
+static const char *real_of(Build *build, const char *path)
+{
+    char *real = path ? g_hash_table_lookup(build->reals, path) : NULL;
+
+    if (!real && (real = qemu_real_path(path)))
+        g_hash_table_insert(build->reals, g_strdup(path), real);
+    return real;
+}
 
 static guint64 used_bytes(const char *path)
 {
@@ -46,12 +58,12 @@ static guint flags_of(const Build *build, const char *path)
     return flags;
 }
 
-static char *backing_of(const char *path, const QemuImageInfo *info, GError **error)
+static const char *backing_of(Build *build, const char *path, const QemuImageInfo *info, GError **error)
 {
     if (!info->is_qcow2 || !info->backing)
         return NULL;
     g_autofree char *full = qemu_image_below(path, info, NULL, error);
-    char *real = qemu_real_path(full);
+    const char *real = real_of(build, full);
 
     if (full && !real)
         qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
@@ -78,7 +90,8 @@ static gboolean add_chain(Build *build, const char *path, gboolean raw, guint de
     if (!info)
         return FALSE;
     raw |= !info->is_qcow2;
-    g_autofree char *backing = raw ? NULL : backing_of(path, info, &failure);
+    const char *backing = raw ? NULL : backing_of(build, path, info, &failure);
+    guint64 bytes = used_bytes(path);
     if (failure) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
@@ -87,24 +100,24 @@ static gboolean add_chain(Build *build, const char *path, gboolean raw, guint de
     if (backing && !add_chain(build, backing, below_raw, depth + 1, error))
         return FALSE;
     if (!qemu_graph_add(build->graph, path, raw ? QEMU_FILE_RAW : QEMU_FILE_QCOW2,
-                        flags_of(build, path), used_bytes(path), backing, error))
+                        flags_of(build, path), bytes, backing, error))
         return FALSE;
     for (guint i = 0; !raw && i < info->snapshots->len; i++)
         if (!qemu_graph_add_point(build->graph, path,
                                   ((QemuImageSnapshot *)info->snapshots->pdata[i])->name,
-                                  used_bytes(path), error))
+                                  bytes, error))
             return FALSE;
     return TRUE;
 }
 
-static gboolean add_disk(Build *build, const VireoDomainDisk *disk, char **real, GError **error)
+static gboolean add_disk(Build *build, const VireoDomainDisk *disk, const char **real, GError **error)
 {
     const char *path = qemu_disk_path(disk);
 
     *real = NULL;
     if (!path)
         return TRUE;
-    if (!(*real = qemu_real_path(path))) {
+    if (!(*real = real_of(build, path))) {
         qemu_refuse(error, VIREO_ERR_OPERATION_FAILED,
                     "bring it back, or correct the definition",
                     "disk '%s': image %s is not there",
@@ -114,7 +127,7 @@ static gboolean add_disk(Build *build, const VireoDomainDisk *disk, char **real,
     if (add_chain(build, *real, disk->driver->type == VIREO_DOMAIN_STORAGE_FORMAT_RAW, 0, error))
         return TRUE;
     g_prefix_error(error, "disk '%s': ", disk->target->dev);
-    g_clear_pointer(real, g_free);
+    *real = NULL;
     return FALSE;
 }
 
@@ -133,7 +146,7 @@ static gboolean add_definition(Build *build, const VireoDomain *doc, GError **er
     VEC_EACH(doc->devices->disks, i)
     {
         const VireoDomainDisk *disk = doc->devices->disks.items[i];
-        g_autofree char *path = NULL;
+        const char *path = NULL;
 
         if (!add_disk(build, disk, &path, error))
             return FALSE;
@@ -157,7 +170,7 @@ static void add_stored(Build *build, const VireoDomain *doc)
     {
         const VireoDomainDisk *disk = config->doc->devices->disks.items[i];
         const VireoDomainDisk *now = disk_named(doc, disk->target->dev);
-        g_autofree char *path = NULL;
+        const char *path = NULL;
 
         if (now && !g_strcmp0(qemu_disk_path(now), qemu_disk_path(disk)))
             continue;
@@ -184,8 +197,7 @@ static void hold_disk(Build *build, const QemuSnap *snap, const VireoDomainDisk 
                       gboolean external)
 {
     g_autoptr(GError) error = NULL;
-    g_autofree char *path = NULL;
-    const char *name = snap->doc->name;
+    const char *path = NULL, *name = snap->doc->name;
 
     if (!disk || disk->readonly)
         return;
@@ -199,10 +211,10 @@ static void hold_disk(Build *build, const QemuSnap *snap, const VireoDomainDisk 
 
 static void own(Build *build, const char *path)
 {
-    char *real = qemu_real_path(path);
+    const char *real = real_of(build, path);
 
     if (real)
-        g_hash_table_add(build->files->owned, real);
+        g_hash_table_add(build->files->owned, g_strdup(real));
 }
 
 static void own_files(Build *build, const QemuSnap *snap)
@@ -223,7 +235,7 @@ static void own_files(Build *build, const QemuSnap *snap)
 
 static void hold_file(Build *build, const QemuSnap *snap, const QemuSnapFile *file)
 {
-    g_autofree char *path = qemu_real_path(file->path);
+    const char *path = real_of(build, file->path);
 
     if (!path)
         return;
@@ -264,7 +276,8 @@ static void add_files(Build *build, GHashTable *set)
 
     g_hash_table_iter_init(&iter, set);
     while (g_hash_table_iter_next(&iter, &path, NULL))
-        if (g_file_test(path, G_FILE_TEST_IS_REGULAR) && !add_chain(build, path, FALSE, 0, NULL))
+        if (!qemu_graph_has(build->graph, path) && g_file_test(path, G_FILE_TEST_IS_REGULAR) &&
+            !add_chain(build, path, FALSE, 0, NULL))
             qemu_graph_set_incomplete(build->graph);
 }
 
@@ -282,7 +295,7 @@ static void hold_outside(Build *build, const char *who, const VireoDomain *doc)
     VEC_EACH(doc->devices->disks, i)
     {
         const VireoDomainDisk *disk = doc->devices->disks.items[i];
-        g_autofree char *path = NULL;
+        const char *path = NULL;
 
         if (is_far_away(build, disk))
             continue;
@@ -335,7 +348,7 @@ static void add_domains(Build *build)
 static gboolean is_foreign(Build *build, const char *path)
 {
     g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, FALSE, NULL);
-    g_autofree char *backing = info ? backing_of(path, info, NULL) : NULL;
+    const char *backing = info ? backing_of(build, path, info, NULL) : NULL;
 
     return backing && qemu_graph_has(build->graph, backing);
 }
@@ -349,12 +362,12 @@ static gboolean scan_dir(Build *build, const char *dir_path)
 
     for (guint i = 0; dir && i < SCAN_MAX && (file = g_dir_read_name(dir)); i++) {
         g_autofree char *path = g_build_filename(dir_path, file, NULL);
-        g_autofree char *name = g_strconcat("file ", path, NULL);
 
         if ((build->ignore && g_hash_table_contains(build->ignore, path)) ||
             qemu_graph_has(build->graph, path) || !g_file_test(path, G_FILE_TEST_IS_REGULAR) ||
             g_file_test(path, G_FILE_TEST_IS_SYMLINK) || !is_foreign(build, path))
             continue;
+        g_autofree char *name = g_strconcat("file ", path, NULL);
         if (add_chain(build, path, FALSE, 0, NULL) &&
             qemu_graph_hold(build->graph, QEMU_HOLD_OUTSIDE, name, "", path, NULL, NULL))
             found = TRUE;
@@ -394,7 +407,8 @@ QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable
                              GError **error)
 {
     g_auto(Build) build = { dom, qemu_graph_new(), qemu_files_load(dom),
-                            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL), ignore };
+                            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL), ignore,
+                            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free) };
     g_autoptr(GPtrArray) snaps = qemu_tree_all(dom->tree);
 
     for (guint i = 0; i < snaps->len; i++)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "images.h"
+#include "kit/file.h"
 #include "remote.h"
 #include "sidefile.h"
 
@@ -244,6 +245,8 @@ char *qemu_real_path(const char *path)
 {
     if (qemu_is_remote(path))
         return qemu_remote_canonical(path, NULL);
+    if (path && vireo_file_is_real(path))
+        return g_strdup(path);
     char *real = path ? realpath(path, NULL) : NULL;
     char *copy = g_strdup(real);
 

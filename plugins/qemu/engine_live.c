@@ -13,44 +13,12 @@
 #include "sidefile.h"
 
 #define READY_MS 60000
-#define STORAGE_SUFFIX "-file" /* see qemu_disk_node_name */
-
-static gboolean is_storage(const char *driver)
-{
-    return !g_strcmp0(driver, "file") || !g_strcmp0(driver, "host_device") ||
-           !g_strcmp0(driver, "host_cdrom") || qemu_is_remote_driver(driver);
-}
-
-static JsonNode *all_nodes(VireoQmp *qmp, GError **error)
-{
-    return vireo_qmp_call(qmp, "query-named-block-nodes", vireo_json_new('b', "flat", TRUE, 0), NULL,
-                          error);
-}
-
-/* The node of a file, or of the image in it. That one's own idea of its file name is of no use: it
- * is JSON as soon as anything about it was said explicitly. */
-static char *find_node(JsonNode *nodes, const char *path, gboolean storage)
-{
-    JsonArray *list = vireo_json_node_array(nodes);
-
-    for (guint i = 0; i < vireo_json_length(list); i++) {
-        JsonObject *node = vireo_json_element(list, i);
-        const char *name = vireo_json_string(node, "node-name");
-        g_autofree char *real = qemu_real_path(vireo_json_string(node, "file"));
-
-        if (!is_storage(vireo_json_string(node, "drv")) || g_strcmp0(real, path) ||
-            !g_str_has_suffix(name, STORAGE_SUFFIX))
-            continue;
-        return storage ? g_strdup(name) : g_strndup(name, strlen(name) - strlen(STORAGE_SUFFIX));
-    }
-    return NULL;
-}
 
 char *qemu_live_node(VireoQmp *qmp, const char *path, GError **error)
 {
-    g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
+    g_autoptr(QemuNodes) nodes = qemu_nodes_ask(qmp, error);
 
-    return nodes ? find_node(nodes, path, FALSE) : NULL;
+    return nodes ? qemu_nodes_find(nodes, path, FALSE) : NULL;
 }
 
 static char *need_node(VireoQmp *qmp, const char *path, GError **error)
@@ -65,34 +33,18 @@ static char *need_node(VireoQmp *qmp, const char *path, GError **error)
     return node;
 }
 
-/* QEMU allows 31 characters. */
-static char *new_name(JsonNode *nodes, const char *dev)
-{
-    JsonArray *list = vireo_json_node_array(nodes);
-
-    for (guint number = 1;; number++) {
-        g_autofree char *name = g_strdup_printf("%s-over%u", dev, number);
-        gboolean taken = FALSE;
-
-        for (guint i = 0; i < vireo_json_length(list) && !taken; i++)
-            taken = !g_strcmp0(vireo_json_string(vireo_json_element(list, i), "node-name"), name);
-        if (!taken)
-            return g_steal_pointer(&name);
-    }
-}
-
 char *qemu_live_new_name(VireoQmp *qmp, const char *dev, GError **error)
 {
-    g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
+    g_autoptr(QemuNodes) nodes = qemu_nodes_ask(qmp, error);
 
-    return nodes ? new_name(nodes, dev) : NULL;
+    return nodes ? qemu_nodes_new_name(nodes, dev) : NULL;
 }
 
 gboolean qemu_live_open(QemuDomain *dom, VireoQmp *qmp, const VireoDomainDisk *disk,
                         const char *path, GError **error)
 {
-    g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
-    g_autofree char *name = nodes ? new_name(nodes, disk->target->dev) : NULL;
+    QemuNodes *nodes = qemu_nodes_of(dom, qmp, error);
+    g_autofree char *name = nodes ? qemu_nodes_new_name(nodes, disk->target->dev) : NULL;
 
     if (!nodes)
         return FALSE;
@@ -103,18 +55,20 @@ gboolean qemu_live_open(QemuDomain *dom, VireoQmp *qmp, const VireoDomainDisk *d
         json_object_unref(format);
         return FALSE;
     }
-    if (vireo_qmp_run(qmp, "blockdev-add", format, NULL, error))
+    if (vireo_qmp_run(qmp, "blockdev-add", format, NULL, error)) {
+        qemu_nodes_opened(nodes, path, name);
         return TRUE;
+    }
     vireo_qmp_run(qmp, "blockdev-del", vireo_json_new('s', "node-name", storage_name, 0), NULL, NULL);
     return FALSE;
 }
 
 void qemu_live_close(VireoQmp *qmp, const char *path)
 {
-    g_autoptr(JsonNode) nodes = all_nodes(qmp, NULL);
+    g_autoptr(QemuNodes) nodes = qemu_nodes_ask(qmp, NULL);
 
     for (guint storage = 0; nodes && storage < 2; storage++) {
-        g_autofree char *name = find_node(nodes, path, storage);
+        g_autofree char *name = qemu_nodes_find(nodes, path, storage);
 
         if (name)
             vireo_qmp_run(qmp, "blockdev-del", vireo_json_new('s', "node-name", name, 0), NULL, NULL);
@@ -138,11 +92,10 @@ gboolean qemu_live_is_top(VireoQmp *qmp, const char *path)
 
 /* ---- creating --------------------------------------------------------------------- */
 
-static JsonObject *action(VireoQmp *qmp, JsonNode *nodes, const QemuStep *step, gboolean points,
-                          GError **error)
+static JsonObject *action(const QemuNodes *nodes, const QemuStep *step, GError **error)
 {
-    g_autofree char *image = find_node(nodes, step->image, FALSE);
-    g_autofree char *other = step->other ? find_node(nodes, step->other, FALSE) : NULL;
+    g_autofree char *image = qemu_nodes_find(nodes, step->image, FALSE);
+    g_autofree char *other = step->other ? qemu_nodes_find(nodes, step->other, FALSE) : NULL;
 
     if (!image || (step->kind != QEMU_STEP_POINT && !other)) {
         qemu_error(error, VIREO_ERR_OPERATION_FAILED, "QEMU has not opened image %s",
@@ -156,16 +109,6 @@ static JsonObject *action(VireoQmp *qmp, JsonNode *nodes, const QemuStep *step, 
                           vireo_json_new('s', "node", other, 's', "overlay", image, 0), 0);
 }
 
-static JsonArray *bitmaps_of(JsonNode *nodes, const char *node)
-{
-    JsonArray *list = vireo_json_node_array(nodes);
-
-    for (guint i = 0; i < vireo_json_length(list); i++)
-        if (!g_strcmp0(vireo_json_string(vireo_json_element(list, i), "node-name"), node))
-            return vireo_json_array(vireo_json_element(list, i), "dirty-bitmaps");
-    return NULL;
-}
-
 static gboolean has_bitmap(JsonArray *bitmaps, const char *name)
 {
     for (guint i = 0; i < vireo_json_length(bitmaps); i++)
@@ -175,11 +118,11 @@ static gboolean has_bitmap(JsonArray *bitmaps, const char *name)
 }
 
 /* The overlay goes on noting down what the checkpoints of the image it covers did. */
-static void carry_bitmaps(JsonNode *nodes, const QemuStep *step, JsonArray *actions)
+static void carry_bitmaps(const QemuNodes *nodes, const QemuStep *step, JsonArray *actions)
 {
-    g_autofree char *overlay = find_node(nodes, step->image, FALSE);
-    g_autofree char *covered = find_node(nodes, step->other, FALSE);
-    JsonArray *bitmaps = bitmaps_of(nodes, covered), *there = bitmaps_of(nodes, overlay);
+    g_autofree char *overlay = qemu_nodes_find(nodes, step->image, FALSE);
+    g_autofree char *covered = qemu_nodes_find(nodes, step->other, FALSE);
+    JsonArray *bitmaps = qemu_nodes_bitmaps(nodes, covered), *there = qemu_nodes_bitmaps(nodes, overlay);
 
     for (guint i = 0; i < vireo_json_length(bitmaps); i++) {
         JsonObject *bitmap = vireo_json_element(bitmaps, i);
@@ -202,9 +145,10 @@ static void add_side(JsonArray *actions, JsonObject *action)
         json_array_add_object_element(actions, action);
 }
 
-JsonObject *qemu_live_actions(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error)
+JsonObject *qemu_live_actions(QemuDomain *dom, VireoQmp *qmp, const QemuPlan *plan, gboolean points,
+                              GError **error)
 {
-    g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
+    const QemuNodes *nodes = qemu_nodes_of(dom, qmp, error);
     g_autoptr(JsonArray) actions = json_array_new();
 
     if (!nodes)
@@ -217,7 +161,7 @@ JsonObject *qemu_live_actions(VireoQmp *qmp, const QemuPlan *plan, gboolean poin
         if (step->kind != QEMU_STEP_OVERLAY && step->kind != QEMU_STEP_ADOPT &&
             !(points && step->kind == QEMU_STEP_POINT))
             continue;
-        JsonObject *one = action(qmp, nodes, step, points, error);
+        JsonObject *one = action(nodes, step, error);
         if (!one)
             return NULL;
         json_array_add_object_element(actions, one);
@@ -227,22 +171,39 @@ JsonObject *qemu_live_actions(VireoQmp *qmp, const QemuPlan *plan, gboolean poin
     return vireo_json_new('a', "actions", json_array_ref(actions), 0);
 }
 
-gboolean qemu_live_transaction(VireoQmp *qmp, const QemuPlan *plan, gboolean points, GError **error)
+/* Nodes stay as they are, and have no more bitmaps than before. */
+static gboolean is_plain(JsonObject *actions)
 {
-    JsonObject *actions = qemu_live_actions(qmp, plan, points, error);
+    JsonArray *list = vireo_json_array(actions, "actions");
 
-    return actions && vireo_qmp_run(qmp, "transaction", actions, NULL, error);
+    for (guint i = 0; i < vireo_json_length(list); i++)
+        if (!g_str_has_prefix(vireo_json_string(vireo_json_element(list, i), "type"), "blockdev-snapshot"))
+            return FALSE;
+    return TRUE;
+}
+
+gboolean qemu_live_transaction(QemuDomain *dom, VireoQmp *qmp, const QemuPlan *plan, gboolean points,
+                               GError **error)
+{
+    JsonObject *actions = qemu_live_actions(dom, qmp, plan, points, error);
+    gboolean plain = actions && is_plain(actions);
+
+    if (!actions || !vireo_qmp_run(qmp, "transaction", actions, NULL, error))
+        return FALSE;
+    if (plain)
+        qemu_nodes_passed(dom->nodes, 1);
+    return TRUE;
 }
 
 /* ---- deleting --------------------------------------------------------------------- */
 
 static gboolean set_writable(VireoQmp *qmp, const char *path, gboolean writable, GError **error)
 {
-    g_autoptr(JsonNode) nodes = all_nodes(qmp, error);
-    g_autofree char *format = nodes ? find_node(nodes, path, FALSE) : NULL;
-    g_autofree char *storage = nodes ? find_node(nodes, path, TRUE) : NULL;
+    g_autoptr(QemuNodes) nodes = qemu_nodes_ask(qmp, error);
+    g_autofree char *format = nodes ? qemu_nodes_find(nodes, path, FALSE) : NULL;
+    g_autofree char *storage = nodes ? qemu_nodes_find(nodes, path, TRUE) : NULL;
     g_autofree char *below = qemu_engine_backing(path);
-    g_autofree char *backing = nodes && below ? find_node(nodes, below, FALSE) : NULL;
+    g_autofree char *backing = nodes && below ? qemu_nodes_find(nodes, below, FALSE) : NULL;
     JsonArray *options = json_array_new();
 
     /* Both in one call, by the names they have: see blockdev-reopen. */

@@ -14,6 +14,8 @@
 #define SNAPSHOTS_MAX      65536u
 #define SNAPSHOT_HEAD      40
 #define L1_MAX             65536u
+#define HEAD_WINDOW        4096u /* holds all of a header, as a rule */
+#define WINDOW             65536u
 
 static guint16 be16(const guint8 *at)
 {
@@ -66,7 +68,8 @@ const QemuImageSnapshot *qemu_image_info_snapshot(const QemuImageInfo *info, con
     return NULL;
 }
 
-gboolean qemu_qcow2_read(int fd, guint64 offset, void *data, gsize len)
+/* How much of it there is. */
+static gsize read_some(int fd, guint64 offset, void *data, gsize len)
 {
     gsize done = 0;
 
@@ -76,9 +79,50 @@ gboolean qemu_qcow2_read(int fd, guint64 offset, void *data, gsize len)
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            return FALSE;
+            break;
         done += (gsize)got;
     }
+    return done;
+}
+
+gboolean qemu_qcow2_read(int fd, guint64 offset, void *data, gsize len)
+{
+    return read_some(fd, offset, data, len) == len;
+}
+
+/* A file of which small pieces are read, most of them one behind the other. */
+typedef struct {
+    int fd;
+    guint64 at; /* of the window */
+    gsize have, room;
+    guint8 *window;
+} Pieces;
+
+static void pieces_clear(Pieces *pieces)
+{
+    g_free(pieces->window);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Pieces, pieces_clear)
+
+static void move_window(Pieces *pieces, guint64 offset)
+{
+    gsize room = offset ? WINDOW : HEAD_WINDOW;
+
+    if (room > pieces->room)
+        pieces->window = g_realloc(pieces->window, pieces->room = room);
+    pieces->at = offset;
+    pieces->have = read_some(pieces->fd, offset, pieces->window, room);
+}
+
+static gboolean read_at(Pieces *pieces, guint64 offset, void *data, gsize len)
+{
+    if (len > HEAD_WINDOW)
+        return qemu_qcow2_read(pieces->fd, offset, data, len);
+    if (offset < pieces->at || offset - pieces->at + len > pieces->have)
+        move_window(pieces, offset);
+    if (len > pieces->have)
+        return FALSE;
+    memcpy(data, pieces->window + (offset - pieces->at), len);
     return TRUE;
 }
 
@@ -88,8 +132,8 @@ static gboolean damaged(GError **error, const char *shown, const char *what)
     return FALSE;
 }
 
-static gboolean read_backing(int fd, const guint8 *head, guint32 head_len, QemuImageInfo *info,
-                             const char *shown, GError **error)
+static gboolean read_backing(Pieces *pieces, const guint8 *head, guint32 head_len,
+                             QemuImageInfo *info, const char *shown, GError **error)
 {
     guint64 offset = qemu_qcow2_be64(head + 8), at = head_len;
     guint32 len = qemu_qcow2_be32(head + 16);
@@ -100,16 +144,16 @@ static gboolean read_backing(int fd, const guint8 *head, guint32 head_len, QemuI
     if (len == 0 || len > 1023)
         return damaged(error, shown, "the name of its backing file");
     info->backing = g_malloc0(len + 1);
-    if (!qemu_qcow2_read(fd, offset, info->backing, len))
+    if (!read_at(pieces, offset, info->backing, len))
         return damaged(error, shown, "the name of its backing file");
-    for (guint i = 0; i < 64 && at < offset && qemu_qcow2_read(fd, at, ext, sizeof ext); i++) {
+    for (guint i = 0; i < 64 && at < offset && read_at(pieces, at, ext, sizeof ext); i++) {
         guint32 type = qemu_qcow2_be32(ext), size = qemu_qcow2_be32(ext + 4);
 
         if (!type)
             break;
         if (type == EXT_BACKING_FORMAT && size < 64) {
             info->backing_format = g_malloc0(size + 1);
-            if (!qemu_qcow2_read(fd, at + 8, info->backing_format, size))
+            if (!read_at(pieces, at + 8, info->backing_format, size))
                 return damaged(error, shown, "the format of its backing file");
         }
         at += 8 + (((guint64)size + 7) & ~7ull);
@@ -117,8 +161,8 @@ static gboolean read_backing(int fd, const guint8 *head, guint32 head_len, QemuI
     return TRUE;
 }
 
-static gboolean read_snapshots(int fd, const guint8 *head, QemuImageInfo *info, const char *shown,
-                               GError **error)
+static gboolean read_snapshots(Pieces *pieces, const guint8 *head, QemuImageInfo *info,
+                               const char *shown, GError **error)
 {
     guint32 count = qemu_qcow2_be32(head + 60);
     guint64 at = qemu_qcow2_be64(head + 64);
@@ -128,19 +172,19 @@ static gboolean read_snapshots(int fd, const guint8 *head, QemuImageInfo *info, 
     for (guint32 i = 0; i < count; i++) {
         guint8 entry[SNAPSHOT_HEAD], extra[8] = {0};
 
-        if (!qemu_qcow2_read(fd, at, entry, sizeof entry))
+        if (!read_at(pieces, at, entry, sizeof entry))
             return damaged(error, shown, "its snapshot table");
         guint32 id_len = be16(entry + 12), name_len = be16(entry + 14);
         guint32 extra_len = qemu_qcow2_be32(entry + 36);
         if (extra_len > 1024 ||
-            (extra_len >= 8 && !qemu_qcow2_read(fd, at + SNAPSHOT_HEAD, extra, sizeof extra)))
+            (extra_len >= 8 && !read_at(pieces, at + SNAPSHOT_HEAD, extra, sizeof extra)))
             return damaged(error, shown, "its snapshot table");
         QemuImageSnapshot *snapshot = g_new0(QemuImageSnapshot, 1);
         snapshot->name = g_malloc0(name_len + 1u);
         snapshot->has_vmstate = qemu_qcow2_be32(entry + 32) || qemu_qcow2_be64(extra);
         g_ptr_array_add(info->snapshots, snapshot);
         if (name_len &&
-            !qemu_qcow2_read(fd, at + SNAPSHOT_HEAD + extra_len + id_len, snapshot->name, name_len))
+            !read_at(pieces, at + SNAPSHOT_HEAD + extra_len + id_len, snapshot->name, name_len))
             return damaged(error, shown, "its snapshot table");
         at += (SNAPSHOT_HEAD + extra_len + id_len + name_len + 7) & ~7ull;
     }
@@ -148,13 +192,13 @@ static gboolean read_snapshots(int fd, const guint8 *head, QemuImageInfo *info, 
 }
 
 /* Says no when it would take long to find out. */
-static gboolean is_empty(int fd, const guint8 *head)
+static gboolean is_empty(Pieces *pieces, const guint8 *head)
 {
     guint32 count = qemu_qcow2_be32(head + 36);
     g_autofree guint64 *table = count <= L1_MAX ? g_new(guint64, count + 1) : NULL;
 
     if (!table || qemu_qcow2_be32(head + 60) ||
-        !qemu_qcow2_read(fd, qemu_qcow2_be64(head + 40), table, count * sizeof *table))
+        !read_at(pieces, qemu_qcow2_be64(head + 40), table, count * sizeof *table))
         return FALSE;
     for (guint32 i = 0; i < count; i++)
         if (table[i])
@@ -164,6 +208,7 @@ static gboolean is_empty(int fd, const guint8 *head)
 
 QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshots, GError **error)
 {
+    g_auto(Pieces) pieces = { .fd = fd };
     g_autoptr(QemuImageInfo) info = qemu_image_info_new();
     guint8 head[104] = { 0 };
     struct stat st;
@@ -175,18 +220,18 @@ QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshot
     info->virtual_size = (guint64)st.st_size;
     if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &info->virtual_size) < 0)
         info->virtual_size = 0;
-    if (!qemu_qcow2_read(fd, 0, head, 72) || qemu_qcow2_be32(head) != QCOW2_MAGIC ||
+    if (!read_at(&pieces, 0, head, 72) || qemu_qcow2_be32(head) != QCOW2_MAGIC ||
         qemu_qcow2_be32(head + 4) < 2)
         return g_steal_pointer(&info);
     guint32 head_len = 72;
-    if (qemu_qcow2_be32(head + 4) >= 3 && qemu_qcow2_read(fd, 72, head + 72, 32))
+    if (qemu_qcow2_be32(head + 4) >= 3 && read_at(&pieces, 72, head + 72, 32))
         head_len = qemu_qcow2_be32(head + 100);
     info->is_qcow2 = TRUE;
     info->virtual_size = qemu_qcow2_be64(head + 24);
-    if (!read_backing(fd, head, head_len, info, shown, error))
+    if (!read_backing(&pieces, head, head_len, info, shown, error))
         return NULL;
-    if (snapshots && !read_snapshots(fd, head, info, shown, error))
+    if (snapshots && !read_snapshots(&pieces, head, info, shown, error))
         return NULL;
-    info->is_empty = snapshots && is_empty(fd, head);
+    info->is_empty = snapshots && is_empty(&pieces, head);
     return g_steal_pointer(&info);
 }

@@ -108,7 +108,7 @@ static gboolean in_background(Going *going, GError **error)
 {
     QemuTake *take = going->take;
     QemuWork *work = take->work;
-    g_autoptr(JsonObject) actions = qemu_live_actions(going->qmp, work->plan, TRUE, error);
+    g_autoptr(JsonObject) actions = qemu_live_actions(work->dom, going->qmp, work->plan, TRUE, error);
 
     qemu_saving_watched(going->dom, qemu_watch_can_end(going->dom));
     if (!actions || !qemu_work_sent(work, error) || !now(going, json_object_ref(actions), error) ||
@@ -133,7 +133,7 @@ static gboolean by_copying(Going *going, GError **error)
         return FALSE;
     if (!qemu_work_sent(work, error))
         return FALSE;
-    take->sent = qemu_live_transaction(going->qmp, work->plan, TRUE, error);
+    take->sent = qemu_live_transaction(work->dom, going->qmp, work->plan, TRUE, error);
     return take->sent && qemu_side_wait(going->dom, work->call, going->qmp, work->plan, error) &&
            vireo_qmp_run(going->qmp, "migrate-continue", vireo_json_new('s', "state", "pre-switchover", 0), NULL, error) &&
            qemu_saving_wait(going->dom, NULL, going->qmp, "completed", error) &&

@@ -30,7 +30,10 @@ static gboolean open_overlay(QemuTake *take, const QemuStep *step, GError **erro
     if (step->kind == QEMU_STEP_OVERLAY &&
         !qemu_engine_make_overlay(dom, work->call, step->image, step->other, error))
         return FALSE;
-    if (qemu_live_open(dom, work->qmp, disk_of(take, step->slot), step->image, error))
+    gboolean opened = qemu_live_open(dom, work->qmp, disk_of(take, step->slot), step->image, error);
+    if (step->kind == QEMU_STEP_ADOPT)
+        qemu_nodes_forget(dom);
+    if (opened)
         return TRUE;
     if (step->kind == QEMU_STEP_OVERLAY)
         qemu_engine_unlink(dom, step->image, NULL);
@@ -56,13 +59,16 @@ static gboolean open_overlays(QemuTake *take, GError **error)
 static gboolean internal_memory(QemuTake *take, GError **error)
 {
     QemuWork *work = take->work;
-    JsonArray *nodes = json_array_new();
+    const QemuNodes *known = qemu_nodes_of(work->dom, work->qmp, error);
     g_autofree char *first = NULL;
 
+    if (!known)
+        return FALSE;
+    JsonArray *nodes = json_array_new();
     for (guint i = 0; i < work->plan->no_return; i++) {
         const QemuStep *step = qemu_plan_step(work->plan, i);
         g_autofree char *node =
-            step->kind == QEMU_STEP_POINT ? qemu_live_node(work->qmp, step->image, NULL) : NULL;
+            step->kind == QEMU_STEP_POINT ? qemu_nodes_find(known, step->image, FALSE) : NULL;
 
         if (!node)
             continue;
@@ -79,7 +85,7 @@ static gboolean capture(QemuTake *take, GError **error)
     QemuWork *work = take->work;
     gboolean inside = take->request->memory == QEMU_SNAP_INTERNAL;
 
-    if (!qemu_live_transaction(work->qmp, work->plan, !inside, error))
+    if (!qemu_live_transaction(work->dom, work->qmp, work->plan, !inside, error))
         return FALSE;
     take->sent = TRUE;
     if (!qemu_side_wait(work->dom, work->call, work->qmp, work->plan, error))

@@ -81,7 +81,13 @@ static void test_links(void)
     g_clear_error(&error);
     g_assert_cmpint(vireo_file_open_trusted("relative", O_RDONLY, &error), ==, -1);
     g_clear_error(&error);
-    g_autofree char *missing = in("nothing/here");
+    g_autofree char *missing = in("nothing/here"), *around = in("open/../real"),
+                    *twice = g_strconcat(dir, "//real", NULL);
+    g_assert_true(vireo_file_is_real(real));
+    g_assert_true(vireo_file_is_real(open_dir));
+    const char *const not_real[] = { good, bad, through, loop, missing, around, twice, "relative", "", "/", "." };
+    for (guint i = 0; i < G_N_ELEMENTS(not_real); i++)
+        g_assert_false(vireo_file_is_real(not_real[i]));
     g_assert_cmpint(vireo_file_open_trusted(missing, O_RDONLY, &error), ==, -1);
     g_assert_error(error, G_FILE_ERROR, G_FILE_ERROR_NOENT);
     g_clear_error(&error);

@@ -154,6 +154,27 @@ static void test_pipeline(Fix *fix, gconstpointer data)
     g_assert_cmpuint(vireo_qmp_version(fix->qmp), ==, 7002003);
 }
 
+static void test_changes(Fix *fix, gconstpointer data)
+{
+    static const char *const harmless[] = { "query-status", "stop", "cont", "snapshot-save" };
+    static const char *const changes[] = { "blockdev-add", "transaction", "human-monitor-command" };
+    guint64 before = vireo_qmp_changes(fix->qmp);
+    int ends[2];
+
+    for (guint i = 0; i < G_N_ELEMENTS(harmless); i++)
+        vireo_qmp_send(fix->qmp, harmless[i], NULL, -1, NULL, NULL);
+    g_assert_cmpuint(vireo_qmp_changes(fix->qmp), ==, before);
+    for (guint i = 0; i < G_N_ELEMENTS(changes); i++)
+        vireo_qmp_send(fix->qmp, changes[i], NULL, -1, NULL, NULL);
+    g_assert_cmpuint(vireo_qmp_changes(fix->qmp), ==, before + G_N_ELEMENTS(changes));
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+    g_autoptr(VireoQmp) other = vireo_qmp_new(vireo_loop_context(fix->loop), ends[0], NULL, NULL);
+    g_assert_cmpuint(vireo_qmp_changes(other) >> 32, !=, before >> 32);
+    vireo_qmp_close(other);
+    close(ends[1]);
+}
+
 static void test_refused(Fix *fix, gconstpointer data)
 {
     g_autoptr(VireoQmpBatch) batch = vireo_qmp_batch_new(fix->qmp);
@@ -346,6 +367,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
 #define FIX(name, data, func) g_test_add("/qmp/" name, Fix, data, set_up, func, tear_down)
     FIX("pipeline", NULL, test_pipeline);
+    FIX("changes", NULL, test_changes);
     FIX("refused", NULL, test_refused);
     FIX("patience", NULL, test_patience);
     FIX("end", NULL, test_end);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* QEMU's block nodes by their files: names change with every snapshot. To ask for them costs QEMU a millisecond for every
+ * few images, so the answer is kept while nothing else than what is noted here can have changed it. */
+#include "engine.h"
+
+#include <string.h>
+
+#include "remote.h"
+
+#define STORAGE_SUFFIX "-file" /* see qemu_disk_node_name */
+
+struct QemuNodes {
+    guint64 changes;      /* vireo_qmp_changes when this was right */
+    GHashTable *by_path;  /* real path -> node of the image */
+    GHashTable *names;    /* of all nodes */
+    GHashTable *bitmaps;  /* node -> JsonArray, where there are any */
+    guint last_number;    /* see qemu_nodes_new_name */
+};
+
+void qemu_nodes_free(QemuNodes *nodes)
+{
+    if (!nodes)
+        return;
+    g_hash_table_unref(nodes->by_path);
+    g_hash_table_unref(nodes->names);
+    g_hash_table_unref(nodes->bitmaps);
+    g_free(nodes);
+}
+
+static gboolean is_storage(const char *driver)
+{
+    return !g_strcmp0(driver, "file") || !g_strcmp0(driver, "host_device") || !g_strcmp0(driver, "host_cdrom") ||
+           qemu_is_remote_driver(driver);
+}
+
+/* An image's own idea of its file name is of no use: it is JSON as soon as anything about it was said explicitly. */
+static void take(QemuNodes *nodes, JsonObject *node)
+{
+    const char *name = vireo_json_string(node, "node-name"), *file = vireo_json_string(node, "file");
+    JsonArray *bitmaps = vireo_json_array(node, "dirty-bitmaps");
+
+    if (!name)
+        return;
+    g_hash_table_add(nodes->names, g_strdup(name));
+    if (vireo_json_length(bitmaps))
+        g_hash_table_insert(nodes->bitmaps, g_strdup(name), json_array_ref(bitmaps));
+    if (!is_storage(vireo_json_string(node, "drv")) || !g_str_has_suffix(name, STORAGE_SUFFIX))
+        return;
+    char *real = qemu_real_path(file);
+    if (real && !g_hash_table_contains(nodes->by_path, real))
+        g_hash_table_insert(nodes->by_path, real, g_strndup(name, strlen(name) - strlen(STORAGE_SUFFIX)));
+    else
+        g_free(real);
+}
+
+QemuNodes *qemu_nodes_ask(VireoQmp *qmp, GError **error)
+{
+    guint64 changes = vireo_qmp_changes(qmp);
+    g_autoptr(JsonNode) answer =
+        vireo_qmp_call(qmp, "query-named-block-nodes", vireo_json_new('b', "flat", TRUE, 0), NULL, error);
+    JsonArray *list = vireo_json_node_array(answer);
+
+    if (!answer)
+        return NULL;
+    QemuNodes *nodes = g_new0(QemuNodes, 1);
+    nodes->changes = changes;
+    nodes->by_path = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    nodes->names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    nodes->bitmaps =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_array_unref);
+    for (guint i = 0; i < vireo_json_length(list); i++)
+        take(nodes, vireo_json_element(list, i));
+    return nodes;
+}
+
+QemuNodes *qemu_nodes_of(QemuDomain *dom, VireoQmp *qmp, GError **error)
+{
+    if (!dom->nodes || dom->nodes->changes != vireo_qmp_changes(qmp)) {
+        g_clear_pointer(&dom->nodes, qemu_nodes_free);
+        dom->nodes = qemu_nodes_ask(qmp, error);
+    }
+    return dom->nodes;
+}
+
+char *qemu_nodes_find(const QemuNodes *nodes, const char *path, gboolean storage)
+{
+    const char *name = path ? g_hash_table_lookup(nodes->by_path, path) : NULL;
+
+    return storage && name ? g_strconcat(name, STORAGE_SUFFIX, NULL) : g_strdup(name);
+}
+
+JsonArray *qemu_nodes_bitmaps(const QemuNodes *nodes, const char *node)
+{
+    return node ? g_hash_table_lookup(nodes->bitmaps, node) : NULL;
+}
+
+/* QEMU allows 31 characters. */
+char *qemu_nodes_new_name(QemuNodes *nodes, const char *dev)
+{
+    for (;;) {
+        g_autofree char *name = g_strdup_printf("%s-over%u", dev, ++nodes->last_number);
+
+        if (!g_hash_table_contains(nodes->names, name))
+            return g_steal_pointer(&name);
+    }
+}
+
+void qemu_nodes_passed(QemuNodes *nodes, guint n)
+{
+    nodes->changes += n;
+}
+
+void qemu_nodes_opened(QemuNodes *nodes, const char *path, const char *name)
+{
+    g_hash_table_add(nodes->names, g_strdup(name));
+    g_hash_table_add(nodes->names, g_strconcat(name, STORAGE_SUFFIX, NULL));
+    g_hash_table_replace(nodes->by_path, g_strdup(path), g_strdup(name));
+    qemu_nodes_passed(nodes, 2);
+}
+
+void qemu_nodes_forget(QemuDomain *dom)
+{
+    g_clear_pointer(&dom->nodes, qemu_nodes_free);
+}
