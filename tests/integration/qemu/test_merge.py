@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Space that deleted snapshots leave comes back in the background: seen, cut short, taken up again, and never in the
 way of anything else."""
+import contextlib
+import glob
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import qemutest
@@ -43,11 +46,26 @@ class Merge(Case):
                 return int(entry)
         return None
 
+    def started(self):
+        """The same, of this daemon only: found in time, however many processes there are."""
+        for path in glob.glob(f"/proc/{self.daemon.process.pid}/task/*/children"):
+            with contextlib.suppress(OSError), open(path, encoding="ascii") as stream:
+                for child in map(int, stream.read().split()):
+                    if "rebase" in qemutest.cmdline(child)[1:2]:
+                        return child
+        return None
+
     def hold(self):
-        """Deletes s2 and holds the process that copies."""
-        self.virsh("snapshot-delete", "a", "s2")
-        self.held = wait_until(self.copier, 10, "a process copies")
+        """Deletes s2 and holds the process that copies; that does not wait for virsh to end."""
+        delete = threading.Thread(target=self.virsh, args=("snapshot-delete", "a", "s2"))
+        delete.start()
+        end = time.monotonic() + 30
+        while not self.held:
+            self.assertLess(time.monotonic(), end, "no process copies")
+            self.held = self.started()
         os.kill(self.held, signal.SIGSTOP)
+        delete.join()
+        self.assertEqual(self.names("snapshot-list", "a", "--name"), ["s1"])
 
     def let_go(self):
         if self.held:
@@ -62,7 +80,7 @@ class Merge(Case):
 
     def merged(self):
         """The data of s2's overlay is in the disk's image, which is based on the first."""
-        wait_until(lambda: self.files() == ["d.qcow2", "d.s2"], 20, "it is merged")
+        wait_until(lambda: self.files() == ["d.qcow2", "d.s2"], 60, "it is merged")
         self.healthy()
         self.reads(3, self.top())
         for offset in "64k", "50M":
@@ -80,11 +98,10 @@ class Merge(Case):
         self.merged()
 
     def test_deleting_does_not_take_longer(self):
+        """It returns while the process that copies stands still."""
         self.fill(4)
-        before = time.monotonic()
         self.hold()
-        self.assertLess(time.monotonic() - before, 2)
-        self.assertEqual(self.names("snapshot-list", "a", "--name"), ["s1"])
+        self.assertEqual(self.copier(), self.held)
 
     def test_another_snapshot_in_between(self):
         self.hold()
@@ -100,10 +117,10 @@ class Merge(Case):
         self.hold()
         before = time.monotonic()
         self.virsh("start", "a")
-        self.assertLess(time.monotonic() - before, 5)
+        self.assertLess(time.monotonic() - before, 30)
         self.assertIsNone(self.copier())
         self.idle()
-        wait_until(lambda: self.files() == ["d.qcow2", "d.s2"], 20, "QEMU has merged it")
+        wait_until(lambda: self.files() == ["d.qcow2", "d.s2"], 60, "QEMU has merged it")
         self.virsh("destroy", "a")
         self.merged()
 
@@ -126,7 +143,7 @@ class Merge(Case):
         self.hold()
         self.daemon.kill()
         self.let_go()
-        wait_until(lambda: not self.copier(), 20, "nobody copies any more")
+        wait_until(lambda: not self.copier(), 60, "nobody copies any more")
         self.daemon.start_vireod()
         self.merged()
 
@@ -134,7 +151,7 @@ class Merge(Case):
         self.hold()
         before = time.monotonic()
         self.daemon.restart()
-        self.assertLess(time.monotonic() - before, 10)
+        self.assertLess(time.monotonic() - before, 30)
         self.merged()
 
     def test_undefined_in_between(self):
