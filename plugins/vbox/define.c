@@ -128,32 +128,11 @@ static vireo_domain_ref answer(VboxConn *conn, vireo_call *call, const VireoDoma
     return vbox_machine_dom(conn, call, &dom);
 }
 
-int vbox_domain_define_xml_flags(void *handle, vireo_call *call, const vireo_domain_define_xml_flags_args *args,
-                                 vireo_domain_define_xml_flags_ret *ret)
+/* start: it runs afterwards, or a new one is gone again: there are no machines that go when they end. */
+static int define(VboxConn *conn, vireo_call *call, const char *xml, gboolean validate, gboolean start,
+                  vireo_domain_ref *dom)
 {
-    VboxConn *conn = handle;
-    VireoDomain *domain = read_document(conn, call, args->xml,
-                                        args->flags & VIREO_DOMAIN_DEFINE_VALIDATE ? VIREO_MODEL_PARSE_VALIDATE : 0);
-    VireoHttpWait wait = vbox_wait(call);
-    VboxTalk talk;
-
-    if (!domain)
-        return VIREO_FAIL;
-    vbox_talk_begin(&talk, conn->server, &wait);
-    make(&talk, domain);
-    int status = vbox_talk_finish(&talk, call);
-    ret->dom = answer(conn, call, domain);
-    vireo_domain_free(domain);
-    return status;
-}
-
-/* There are no machines that go when they end: it is defined, and undefined again when it does not start. */
-int vbox_domain_create_xml(void *handle, vireo_call *call, const vireo_domain_create_xml_args *args,
-                           vireo_domain_create_xml_ret *ret)
-{
-    VboxConn *conn = handle;
-    VireoDomain *domain = read_document(conn, call, args->xml_desc,
-                                        args->flags & VIREO_DOMAIN_START_VALIDATE ? VIREO_MODEL_PARSE_VALIDATE : 0);
+    VireoDomain *domain = read_document(conn, call, xml, validate ? VIREO_MODEL_PARSE_VALIDATE : 0);
     VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
@@ -161,11 +140,11 @@ int vbox_domain_create_xml(void *handle, vireo_call *call, const vireo_domain_cr
         return VIREO_FAIL;
     vbox_talk_begin(&talk, conn->server, &wait);
     g_autoptr(VboxMachine) known = vbox_machine_find(conn->server, domain->uuid);
-    if (known && vbox_state_is_active(known->state))
+    if (start && known && vbox_state_is_active(known->state))
         vbox_talk_refuse(&talk, VIREO_ERR_OPERATION_INVALID, "domain '%s' is already running", known->name);
     make(&talk, domain);
     gboolean made = !talk.error && !known;
-    if (!talk.error)
+    if (start && !talk.error)
         vbox_machine_start(&talk, call, domain->uuid);
     if (made && talk.error) {
         GError *before = g_steal_pointer(&talk.error);
@@ -176,9 +155,21 @@ int vbox_domain_create_xml(void *handle, vireo_call *call, const vireo_domain_cr
         vbox_inventory_read(&talk, domain->uuid);
     }
     int status = vbox_talk_finish(&talk, call);
-    ret->dom = answer(conn, call, domain);
+    *dom = answer(conn, call, domain);
     vireo_domain_free(domain);
     return status;
+}
+
+int vbox_domain_define_xml_flags(void *handle, vireo_call *call, const vireo_domain_define_xml_flags_args *args,
+                                 vireo_domain_define_xml_flags_ret *ret)
+{
+    return define(handle, call, args->xml, (args->flags & VIREO_DOMAIN_DEFINE_VALIDATE) != 0, FALSE, &ret->dom);
+}
+
+int vbox_domain_create_xml(void *handle, vireo_call *call, const vireo_domain_create_xml_args *args,
+                           vireo_domain_create_xml_ret *ret)
+{
+    return define(handle, call, args->xml_desc, (args->flags & VIREO_DOMAIN_START_VALIDATE) != 0, TRUE, &ret->dom);
 }
 
 /* ---- undefine and rename ----------------------------------------------------------------- */

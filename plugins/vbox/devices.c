@@ -372,6 +372,22 @@ static char *plain_mac(const char *address)
     return g_string_free(text, FALSE);
 }
 
+/* What of a card can be changed while the machine runs, too. */
+static void connect_card(VboxTalk *talk, const char *ref, const VireoDomainInterface *card)
+{
+    if (card->type == VIREO_DOMAIN_INTERFACE_TYPE_BRIDGE)
+        VBOX_CALL(talk, i_network_adapter_set_bridged_interface, ._this = ref,
+                  .bridged_interface = card->source->bridge);
+    else if (card->type == VIREO_DOMAIN_INTERFACE_TYPE_INTERNAL)
+        VBOX_CALL(talk, i_network_adapter_set_internal_network, ._this = ref, .internal_network = card->source->name);
+    else if (card->type == VIREO_DOMAIN_INTERFACE_TYPE_NETWORK)
+        VBOX_CALL(talk, i_network_adapter_set_host_only_interface, ._this = ref,
+                  .host_only_interface = card->source->network);
+    VBOX_CALL(talk, i_network_adapter_set_attachment_type, ._this = ref, .attachment_type = attachment_of(card->type));
+    VBOX_CALL(talk, i_network_adapter_set_cable_connected, ._this = ref,
+              .cable_connected = card->link != VIREO_DOMAIN_LINK_STATE_DOWN);
+}
+
 static void apply_card(VboxTalk *talk, const char *machine, guint slot, const VireoDomainInterface *card)
 {
     const char *ref =
@@ -387,17 +403,7 @@ static void apply_card(VboxTalk *talk, const char *machine, guint slot, const Vi
 
         VBOX_CALL(talk, i_network_adapter_set_mac_address, ._this = ref, .mac_address = mac);
     }
-    if (card->type == VIREO_DOMAIN_INTERFACE_TYPE_BRIDGE)
-        VBOX_CALL(talk, i_network_adapter_set_bridged_interface, ._this = ref,
-                  .bridged_interface = card->source->bridge);
-    else if (card->type == VIREO_DOMAIN_INTERFACE_TYPE_INTERNAL)
-        VBOX_CALL(talk, i_network_adapter_set_internal_network, ._this = ref, .internal_network = card->source->name);
-    else if (card->type == VIREO_DOMAIN_INTERFACE_TYPE_NETWORK)
-        VBOX_CALL(talk, i_network_adapter_set_host_only_interface, ._this = ref,
-                  .host_only_interface = card->source->network);
-    VBOX_CALL(talk, i_network_adapter_set_attachment_type, ._this = ref, .attachment_type = attachment_of(card->type));
-    VBOX_CALL(talk, i_network_adapter_set_cable_connected, ._this = ref,
-              .cable_connected = card->link != VIREO_DOMAIN_LINK_STATE_DOWN);
+    connect_card(talk, ref, card);
 }
 
 void vbox_card_attach(VboxTalk *talk, const char *machine, const VireoDomainInterface *card)
@@ -413,20 +419,40 @@ void vbox_card_attach(VboxTalk *talk, const char *machine, const VireoDomainInte
     vbox_talk_refuse(talk, VIREO_ERR_OPERATION_FAILED, "the machine has %d interfaces already", VBOX_CARDS);
 }
 
-void vbox_card_detach(VboxTalk *talk, const char *machine, const char *mac)
+/* "" when there is an error. */
+static const char *card_with(VboxTalk *talk, const char *machine, const char *mac, guint *slot)
 {
     g_autofree char *wanted = plain_mac(mac);
 
-    for (guint slot = 0; slot < VBOX_CARDS && !talk->error; slot++) {
-        const char *ref = VBOX_CALL(talk, i_machine_get_network_adapter, ._this = machine, .slot = slot)->returnval;
+    for (*slot = 0; *slot < VBOX_CARDS && !talk->error; ++*slot) {
+        const char *ref = VBOX_CALL(talk, i_machine_get_network_adapter, ._this = machine, .slot = *slot)->returnval;
 
-        if (!VBOX_GET(talk, i_network_adapter_get_enabled, ref) ||
-            !g_str_equal(VBOX_GET(talk, i_network_adapter_get_mac_address, ref), wanted))
-            continue;
-        apply_card(talk, machine, slot, NULL);
-        return;
+        if (VBOX_GET(talk, i_network_adapter_get_enabled, ref) &&
+            g_str_equal(VBOX_GET(talk, i_network_adapter_get_mac_address, ref), wanted))
+            return ref;
     }
     vbox_talk_refuse(talk, VIREO_ERR_DEVICE_MISSING, "the machine has no interface with address %s", mac);
+    return "";
+}
+
+void vbox_card_detach(VboxTalk *talk, const char *machine, const char *mac)
+{
+    guint slot;
+
+    if (*card_with(talk, machine, mac, &slot))
+        apply_card(talk, machine, slot, NULL);
+}
+
+void vbox_card_update(VboxTalk *talk, const char *machine, const VireoDomainInterface *card)
+{
+    guint slot;
+    const char *ref = card_with(talk, machine, card->mac->address, &slot);
+
+    if (card->model && vbox_card_type(card->model) != VBOX_GET(talk, i_network_adapter_get_adapter_type, ref))
+        vbox_talk_refuse(talk, VIREO_ERR_OPERATION_UNSUPPORTED,
+                         "interface %s: its model stays what it is; its source and link are changed",
+                         card->mac->address);
+    connect_card(talk, ref, card);
 }
 
 static void apply_serial(VboxTalk *talk, const char *machine, guint slot, const VireoDomainChardev *serial)

@@ -134,8 +134,9 @@ static GPtrArray *read_snapshots(VboxTalk *talk, const char *machine)
             VBOX_CALL(talk, i_snapshot_get_children, ._this = snapshot->ref);
 
         snapshot->id = g_strdup(VBOX_GET(talk, i_snapshot_get_id, snapshot->ref));
+        char *name = unique_name(all, VBOX_GET(talk, i_snapshot_get_name, snapshot->ref), snapshot->id);
         g_free(snapshot->name);
-        snapshot->name = unique_name(all, VBOX_GET(talk, i_snapshot_get_name, snapshot->ref), snapshot->id);
+        snapshot->name = name;
         snapshot->description = g_strdup(VBOX_GET(talk, i_snapshot_get_description, snapshot->ref));
         snapshot->created = VBOX_GET(talk, i_snapshot_get_time_stamp, snapshot->ref) / 1000;
         snapshot->online = VBOX_GET(talk, i_snapshot_get_online, snapshot->ref);

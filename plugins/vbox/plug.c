@@ -49,9 +49,12 @@ static void change_one(VboxTalk *talk, const char *machine, const VireoDomainDev
         vbox_card_attach(talk, machine, card);
     else if (card && what == DETACH && card->mac && card->mac->address)
         vbox_card_detach(talk, machine, card->mac->address);
+    else if (card && what == UPDATE && card->mac && card->mac->address)
+        vbox_card_update(talk, machine, card);
     else
         vbox_talk_refuse(talk, VIREO_ERR_OPERATION_UNSUPPORTED,
-                         "disks and interfaces (by their <mac>) can be attached and detached, and media changed");
+                         "disks and interfaces (by their <mac>) can be attached and detached, media changed, and "
+                         "interfaces connected elsewhere");
 }
 
 /* Devices stand in documents of domains: what is refused there is refused here. */

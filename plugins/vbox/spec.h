@@ -42,6 +42,8 @@ gboolean vbox_devices_check(const VireoDomainDevices *devices, GError **error);
 void vbox_disk_attach(VboxTalk *talk, const char *machine, const VireoDomainDevices *devices,
                       const VireoDomainDisk *disk);
 void vbox_card_attach(VboxTalk *talk, const char *machine, const VireoDomainInterface *card);
+/* The one with its address gets another source, or link. */
+void vbox_card_update(VboxTalk *talk, const char *machine, const VireoDomainInterface *card);
 /* The one with that address goes. */
 void vbox_card_detach(VboxTalk *talk, const char *machine, const char *mac);
 /* The file of a disk as VirtualBox's object; "" for none. */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virsh on the vbox driver: machines come, change and go."""
-from vboxtest import GUEST, ROOT, VboxCase, main, manage, showvminfo
+from vboxtest import BOOTED, GUEST, ROOT, VboxCase, main, manage, showvminfo
 
 DEVICES = """<disk type='file' device='disk'><source file='/root/{name}.vdi'/><target dev='sda' bus='sata'/></disk>
     <disk type='file' device='cdrom'><target dev='hdc' bus='ide'/><readonly/></disk>
@@ -124,6 +124,37 @@ class Define(VboxCase):
         self.assertIn("domain.devices.sound", self.plug("<sound model='ich6'/>"))
         drive = "<disk type='file' device='cdrom'><target dev='sdx'/></disk>"
         self.assertIn("no disk 'sdx'", self.plug(drive, "update-device"))
+
+    def test_live_devices(self):
+        """As far as VirtualBox lets a running machine have them."""
+        mac = "08:00:27:01:02:03"
+        self.disk("g")
+        self.define("g", BOOTED.format(name="g") + f"<interface type='user'><mac address='{mac}'/></interface>")
+        manage("storagectl", "g", "--name", "SATA", "--add", "sata", "--portcount", "4")
+        manage("storageattach", "g", "--storagectl", "IDE", "--port", "1", "--device", "0", "--type", "dvddrive",
+               "--medium", "emptydrive")
+        manage("createmedium", "disk", "--filename", "/root/more.vdi", "--size", "4")
+        image = bytes(32768) + b"\1CD001\1".ljust(2048, b"\0") + b"\xffCD001\1".ljust(2048, b"\0") + bytes(40960)
+        (ROOT / "root" / "x.iso").write_bytes(image)
+        self.boot("g")
+        attach = ("attach-disk", "g", "/root/more.vdi")
+        self.virsh(*attach, "sdb", "--targetbus", "sata", "--sourcetype", "file", "--live")
+        self.assertEqual(showvminfo("g")["SATA-1-0"], "/root/more.vdi")
+        self.virsh("detach-disk", "g", "sdb", "--live")
+        self.assertEqual(showvminfo("g")["SATA-1-0"], "none")
+        self.virsh("change-media", "g", "hdc", "/root/x.iso", "--insert", "--live")
+        self.assertEqual(showvminfo("g")["IDE-1-0"], "/root/x.iso")
+        self.virsh("change-media", "g", "hdc", "--eject", "--live")
+        self.assertEqual(showvminfo("g")["IDE-1-0"], "emptydrive")
+        self.virsh("domif-setlink", "g", mac, "down")
+        self.assertEqual(showvminfo("g")["cableconnected1"], "off")
+        self.assertEqual(self.virsh("domif-getlink", "g", mac).split()[-1], "down")
+        self.assertIn("does not support hot-plugging",
+                      self.virsh_fails(*attach, "hdb", "--targetbus", "ide", "--sourcetype", "file", "--live"))
+        self.assertIn("not mutable", self.virsh_fails("attach-interface", "g", "bridge", "lo", "--live"))
+        self.assertIn("not mutable", self.virsh_fails("detach-interface", "g", "user", "--mac", mac, "--live"))
+        self.assertIn("CONFIG", self.virsh_fails(*attach, "sdb", "--targetbus", "sata", "--sourcetype", "file", "--config"))
+        self.assertEqual(self.state("g"), "running")
 
     def plug(self, text, command="attach-device"):
         path = f"{self.work}/device.xml"
