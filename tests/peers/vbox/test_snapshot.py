@@ -4,6 +4,8 @@ import re
 import time
 import xml.etree.ElementTree as ElementTree
 
+import libvirt
+
 from vboxtest import VboxCase, main, manage, showvminfo, wait_until
 
 
@@ -101,6 +103,31 @@ class Off(VboxCase):
         self.assertEqual(self.virsh("snapshot-parent", "g", "c"), "b")
         self.assertIn("snapshot", self.virsh_fails("undefine", "g"))
 
+    def test_filters(self):
+        """The calls that list, with what they can leave out."""
+        self.branches()
+        conn = libvirt.open(self.uri())
+        self.addCleanup(conn.close)
+        guest = conn.lookupByName("g")
+        root = guest.snapshotLookupByName("a")
+
+        def names(snapshots):
+            return [snapshot.getName() for snapshot in snapshots]
+
+        everyone, below = ["a", "b", "c", "d"], ["b", "c", "d"]
+        for flag, all_of_them, children in (
+                ("ROOTS", ["a"], below), ("LEAVES", ["c", "d"], ["d"]), ("NO_LEAVES", ["a", "b"], ["b"]),
+                ("METADATA", [], []), ("NO_METADATA", everyone, ["b", "d"]), ("INACTIVE", everyone, ["b", "d"]),
+                ("ACTIVE", [], []), ("DISK_ONLY", [], []), ("INTERNAL", everyone, ["b", "d"]), ("EXTERNAL", [], [])):
+            bit = getattr(libvirt, f"VIR_DOMAIN_SNAPSHOT_LIST_{flag}")
+            with self.subTest(flag):
+                self.assertEqual(sorted(names(guest.listAllSnapshots(bit))), all_of_them)
+                self.assertEqual(sorted(names(root.listAllChildren(bit))), children)
+        self.assertEqual(names(guest.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL))[0], "a")
+        self.assertEqual((guest.snapshotNum(), root.numChildren(), sorted(guest.snapshotListNames()), root.listChildrenNames()),
+                         (4, 2, everyone, ["b", "d"]))
+        self.assertEqual((guest.snapshotCurrent().getName(), root.isCurrent(), root.hasMetadata()), ("d", 0, 0))
+
     def test_names(self):
         """VirtualBox takes any name any number of times."""
         for name in ("a", "a", "", "x/y <z> é"):
@@ -188,6 +215,12 @@ class Running(VboxCase):
         self.assertEqual(tree("g"), ({}, None))
         self.assertEqual(showvminfo("g")["VMState"], "running")
         self.press("g", "KEY_D", 6)
+        for name in "one", "two", "three":
+            self.virsh("snapshot-create-as", "g", name)
+        self.virsh("snapshot-delete", "g", "two", "--children")
+        self.assertEqual(tree("g"), ({"one": None}, "one"))
+        self.virsh("snapshot-delete", "g", "one")
+        self.assertEqual(showvminfo("g")["VMState"], "running")
         self.virsh("suspend", "g")
         self.virsh("snapshot-create-as", "g", "paused")
         self.assertEqual(showvminfo("g")["VMState"], "paused")
