@@ -94,7 +94,10 @@ static void make(VboxTalk *talk, const VireoDomain *domain)
     vbox_inventory_read(talk, domain->uuid);
     g_autoptr(VboxMachine) known = vbox_machine_find(talk->server, domain->uuid);
 
-    if (!(known && g_str_equal(known->name, domain->name)) && vbox_machine_has_name(talk->server, domain->name))
+    gboolean keeps = known && g_str_equal(known->name, domain->name);
+    if (!keeps && vbox_machine_has_name(talk->server, domain->name))
+        vbox_inventory_read_all(talk, FALSE); /* others may have taken it away just now */
+    if (!keeps && vbox_machine_has_name(talk->server, domain->name))
         vbox_talk_refuse(talk, VIREO_ERR_DOM_EXIST, "there is a domain '%s' already, with another UUID", domain->name);
     if (known)
         change_machine(talk, known, domain);

@@ -6,6 +6,7 @@
 
 #define OBJECT_NOT_FOUND     0x80bb0001u
 #define INVALID_OBJECT_STATE 0x80bb0007u
+#define VM_ERROR             0x80bb0003u /* of locking: the machine's process has no console any more, or none yet */
 #define PATIENCE_MS          10000
 
 const char *vbox_machine_ref(VboxTalk *talk, const guint8 uuid[16])
@@ -21,8 +22,32 @@ const char *vbox_machine_ref(VboxTalk *talk, const guint8 uuid[16])
     return ref;
 }
 
-/* Who has just finished with it needs a moment. */
-static gboolean lock(VboxTalk *talk, const char *machine, const char *session, guint patience_ms)
+static void hold_once(VboxTalk *talk, const char *machine, VboxHold *hold)
+{
+    *hold = (VboxHold){.session = "", .machine = "", .console = ""};
+    const char *session =
+        VBOX_CALL(talk, i_websession_manager_get_session_object, .ref_i_virtual_box = talk->web)->returnval;
+    vbox_talk_take(talk, session);
+    VBOX_CALL(talk, i_machine_lock_machine, ._this = machine, .session = session, .lock_type = VW_LOCK_TYPE_SHARED);
+    if (talk->error)
+        return;
+    hold->session = session;
+    hold->machine = VBOX_TAKE(talk, i_session_get_machine, session);
+    hold->console = VBOX_TAKE(talk, i_session_get_console, session);
+    if (talk->error)
+        vbox_let_go(talk, hold);
+}
+
+/* Who has just finished with it needs a moment, and so does a machine that is ending: it can be locked and has nothing to
+ * be held by. */
+static gboolean may_pass(const GError *error)
+{
+    guint32 result = vbox_error_result(error);
+
+    return result == INVALID_OBJECT_STATE || result == VM_ERROR;
+}
+
+static gboolean take_hold(VboxTalk *talk, const char *machine, guint patience_ms, VboxHold *hold)
 {
     VireoRetry retry = {.first_ms = 20,
                         .most_ms = 500,
@@ -30,32 +55,17 @@ static gboolean lock(VboxTalk *talk, const char *machine, const char *session, g
                         .cancelled = talk->wait.cancelled,
                         .opaque = talk->wait.opaque};
 
-    for (;;) {
-        VBOX_CALL(talk, i_machine_lock_machine, ._this = machine, .session = session, .lock_type = VW_LOCK_TYPE_SHARED);
-        if (vbox_error_result(talk->error) != INVALID_OBJECT_STATE || !vireo_retry_again(&retry))
-            break;
+    if (talk->error)
+        return FALSE;
+    hold_once(talk, machine, hold);
+    while (may_pass(talk->error) && vireo_retry_again(&retry)) {
         g_clear_error(&talk->error);
+        hold_once(talk, machine, hold);
     }
-    if (vbox_error_result(talk->error) == INVALID_OBJECT_STATE) {
+    if (may_pass(talk->error)) {
         vbox_error_translate(&talk->error);
         talk->error->code = VIREO_ERR_RESOURCE_BUSY;
     }
-    return talk->error == NULL;
-}
-
-static gboolean take_hold(VboxTalk *talk, const char *machine, guint patience_ms, VboxHold *hold)
-{
-    *hold = (VboxHold){.session = "", .machine = "", .console = ""};
-    const char *session =
-        VBOX_CALL(talk, i_websession_manager_get_session_object, .ref_i_virtual_box = talk->web)->returnval;
-    vbox_talk_take(talk, session);
-    if (!lock(talk, machine, session, patience_ms))
-        return FALSE;
-    hold->session = session;
-    hold->machine = VBOX_TAKE(talk, i_session_get_machine, session);
-    hold->console = VBOX_TAKE(talk, i_session_get_console, session);
-    if (talk->error)
-        vbox_let_go(talk, hold);
     return talk->error == NULL;
 }
 
