@@ -165,29 +165,23 @@ static Outcome failed(QemuDomain *dom, const QemuStep *step, const GError *error
     return FAILED;
 }
 
-/* Internal snapshots that an operation left because QEMU or the disk failed. */
-static Outcome drop_points(QemuDomain *dom, VireoQmp *qmp, const QemuGraph *graph)
+/* Internal snapshots that are not there any more, or that a snapshot is in again. */
+static gboolean forget_points(QemuDomain *dom, QemuGraph *graph, GError **error)
 {
     g_autoptr(QemuFiles) files = qemu_files_load(dom);
+    guint before = g_hash_table_size(files->points);
     GHashTableIter iter;
     gpointer note;
 
-    if (!g_hash_table_size(files->points))
-        return DONE;
     g_hash_table_iter_init(&iter, files->points);
     while (g_hash_table_iter_next(&iter, &note, NULL)) {
         const char *image;
         g_autofree char *tag = qemu_point_read(note, &image);
-        g_autoptr(GError) error = NULL;
-        QemuStep step = { QEMU_STEP_DROP_POINT, (char *)image, NULL, tag, NULL, 0 };
-        QemuWork work = { .dom = dom, .qmp = qmp };
 
-        if (tag && qemu_graph_has(graph, image) && !qemu_graph_holds(graph, image, tag) &&
-            !qemu_graph_is_shared(graph, image) && !qemu_work_step(&work, &step, &error))
-            return failed(dom, &step, error);
-        g_hash_table_iter_remove(&iter);
+        if (!tag || !qemu_graph_release_point(graph, image, tag))
+            g_hash_table_iter_remove(&iter);
     }
-    return qemu_files_save(dom, files, NULL) ? MORE : FAILED;
+    return g_hash_table_size(files->points) == before || qemu_files_save(dom, files, error);
 }
 
 /* What is left to do is looked up anew after each image: meanwhile others may have come to need it. */
@@ -203,11 +197,8 @@ static Outcome one_image(QemuDomain *dom)
     if (qemu_domain_active(dom) && !(qmp = qemu_domain_monitor(dom, &error)))
         return failed(dom, NULL, error);
     g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, machine->doc, NULL, &error);
-    if (!graph)
+    if (!graph || !forget_points(dom, graph, &error))
         return failed(dom, NULL, error);
-    Outcome points = drop_points(dom, qmp, graph);
-    if (points != DONE)
-        return points;
     qemu_plan_collect(graph, plan, 0);
     if (!plan->steps->len)
         qemu_plan_shorten(graph, plan, (guint)dom->space->driver->config.shorten_above);

@@ -281,6 +281,26 @@ static void add_files(Build *build, GHashTable *set)
             qemu_graph_set_incomplete(build->graph);
 }
 
+/* Internal snapshots that are to go, whoever the image belongs to. */
+static void add_points(Build *build)
+{
+    GHashTableIter iter;
+    gpointer note;
+    const char *image;
+
+    g_hash_table_iter_init(&iter, build->files->points);
+    while (g_hash_table_iter_next(&iter, &note, NULL)) {
+        g_autofree char *tag = qemu_point_read(note, &image);
+
+        if (!tag || (!qemu_graph_has(build->graph, image) && !g_file_test(image, G_FILE_TEST_IS_REGULAR)))
+            continue;
+        if (add_chain(build, image, FALSE, 0, NULL))
+            qemu_graph_release_point(build->graph, image, tag);
+        else
+            qemu_graph_set_incomplete(build->graph);
+    }
+}
+
 /* ---- everybody else ---------------------------------------------------------------- */
 
 /* A raw image of a server that is none of ours: its server need not be asked. */
@@ -290,7 +310,7 @@ static gboolean is_far_away(const Build *build, const VireoDomainDisk *disk)
            qemu_disk_path(disk) && !qemu_graph_has(build->graph, qemu_disk_path(disk));
 }
 
-static void hold_outside(Build *build, const char *who, const VireoDomain *doc)
+static void hold_outside(Build *build, QemuHoldKind kind, const char *who, const VireoDomain *doc)
 {
     VEC_EACH(doc->devices->disks, i)
     {
@@ -300,8 +320,7 @@ static void hold_outside(Build *build, const char *who, const VireoDomain *doc)
         if (is_far_away(build, disk))
             continue;
         if (add_disk(build, disk, &path, NULL) && path)
-            qemu_graph_hold(build->graph, QEMU_HOLD_OUTSIDE, who, disk->target->dev, path, NULL,
-                            NULL);
+            qemu_graph_hold(build->graph, kind, who, disk->target->dev, path, NULL, NULL);
     }
 }
 
@@ -312,15 +331,15 @@ static void add_domain(Build *build, QemuDomain *other)
     g_autoptr(GPtrArray) snaps = qemu_tree_all(other->tree);
 
     if (live)
-        hold_outside(build, live_name, live->doc);
+        hold_outside(build, QEMU_HOLD_RUNNING, live_name, live->doc);
     if (config)
-        hold_outside(build, other->uuid_text, config->doc);
+        hold_outside(build, QEMU_HOLD_OUTSIDE, other->uuid_text, config->doc);
     for (guint i = 0; i < snaps->len; i++) {
         const VireoDomainSnapshot *doc = ((QemuSnap *)snaps->pdata[i])->doc;
         g_autofree char *name = g_strconcat(other->uuid_text, "/", doc->name, NULL);
 
         if (doc->domain)
-            hold_outside(build, name, doc->domain);
+            hold_outside(build, QEMU_HOLD_OUTSIDE, name, doc->domain);
     }
 }
 
@@ -420,6 +439,7 @@ QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable
         add_snapshot(&build, snaps->pdata[i]);
     add_files(&build, build.files->owned);
     add_files(&build, build.files->released);
+    add_points(&build);
     scan_dirs(&build);
     add_domains(&build);
     unmark_held(build.graph);

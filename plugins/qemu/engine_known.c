@@ -123,6 +123,21 @@ static void disown(QemuFiles *files, const char *path)
     g_hash_table_remove(files->released, real);
 }
 
+static void disown_points(QemuFiles *files, const char *name)
+{
+    GHashTableIter iter;
+    gpointer note;
+    const char *image;
+
+    g_hash_table_iter_init(&iter, files->points);
+    while (g_hash_table_iter_next(&iter, &note, NULL)) {
+        g_autofree char *tag = qemu_point_read(note, &image);
+
+        if (!g_strcmp0(tag, name))
+            g_hash_table_iter_remove(&iter);
+    }
+}
+
 gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error)
 {
     g_autoptr(QemuFiles) files = qemu_files_load(dom);
@@ -136,6 +151,7 @@ gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error
     for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++)
         if (doc->disks->disks.items[i]->source)
             disown(files, doc->disks->disks.items[i]->source->file);
+    disown_points(files, doc->name);
     return qemu_files_save(dom, files, error);
 }
 

@@ -187,16 +187,32 @@ static void add_all(GHashTable *set, const QemuGraph *graph, guint flags)
         g_hash_table_add(set, g_strdup(files->pdata[i]));
 }
 
-static void note_points(const QemuPlan *plan, QemuFiles *files)
+static void note_released(const char *path, const char *tag, void *opaque)
 {
+    g_hash_table_add(((QemuFiles *)opaque)->points, qemu_point_note(path, tag));
+}
+
+/* Those that the plan removes, and those that it cannot. Of what could not be read nothing is known. */
+static void note_points(const QemuPlan *plan, const QemuGraph *after, QemuFiles *files)
+{
+    GHashTableIter iter;
+    gpointer known;
+    const char *image;
+
+    g_hash_table_iter_init(&iter, files->points);
+    while (g_hash_table_iter_next(&iter, &known, NULL)) {
+        g_autofree char *tag = qemu_point_read(known, &image);
+
+        if (!tag || qemu_graph_has(after, image))
+            g_hash_table_iter_remove(&iter);
+    }
+    qemu_graph_each_released_point(after, note_released, files);
     for (guint i = 0; i < plan->steps->len; i++) {
         const QemuStep *step = qemu_plan_step(plan, i);
         g_autofree char *note = step->tag && step->image ? qemu_point_note(step->image, step->tag) : NULL;
 
         if (i >= plan->no_return && step->kind == QEMU_STEP_DROP_POINT)
             g_hash_table_add(files->points, g_steal_pointer(&note));
-        else if (i < plan->no_return && step->kind == QEMU_STEP_POINT)
-            g_hash_table_remove(files->points, note);
     }
 }
 
@@ -219,7 +235,7 @@ static gboolean note_files(const QemuWork *work, GError **error)
     for (guint i = work->plan->no_return; i < work->plan->steps->len; i++)
         if (qemu_plan_step(work->plan, i)->kind == QEMU_STEP_UNLINK)
             g_hash_table_add(files->released, g_strdup(qemu_plan_step(work->plan, i)->image));
-    note_points(work->plan, files);
+    note_points(work->plan, work->after, files);
     if (work->left)
         g_hash_table_remove_all(files->kept);
     for (guint i = 0; work->left && i < work->left->len; i++)
@@ -242,6 +258,16 @@ static gboolean is_too_long(const QemuWork *work)
             return TRUE;
     }
     return FALSE;
+}
+
+/* What could not be collected before, and was not asked for: others may have let go of it since. */
+static gboolean has_more(const QemuWork *work)
+{
+    g_autoptr(QemuPlan) plan = qemu_plan_new();
+
+    if (work->after)
+        qemu_plan_collect(work->after, plan, 0);
+    return plan->steps->len > 0;
 }
 
 /* Nothing is lost when collecting stops in the middle: what is left over is known as released. */
@@ -275,7 +301,7 @@ static gboolean finish(QemuWork *work, GError **error)
                           failure->message);
     }
     journal_end(work->dom);
-    if (more || is_too_long(work))
+    if (more || has_more(work) || is_too_long(work))
         qemu_coalesce(work->dom);
     return TRUE;
 }

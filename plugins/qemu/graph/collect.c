@@ -103,6 +103,12 @@ static void commit(QemuGraph *graph, QemuPlan *plan, QemuNode *node)
     unlink_node(graph, plan, node);
 }
 
+static void drop_point(QemuPlan *plan, QemuNode *node, const QemuPoint *point)
+{
+    qemu_plan_add(plan, QEMU_STEP_DROP_POINT, node->path, NULL, point->tag, NULL, 0);
+    qemu_node_drop_point(node, point->tag);
+}
+
 /* Leaves first: what goes away need not be copied. */
 static gboolean collect_leaf(QemuGraph *graph, QemuPlan *plan, QemuNode *node, guint flags)
 {
@@ -110,6 +116,25 @@ static gboolean collect_leaf(QemuGraph *graph, QemuPlan *plan, QemuNode *node, g
         return FALSE;
     unlink_node(graph, plan, node);
     return TRUE;
+}
+
+static gboolean collect_point(QemuGraph *graph, QemuPlan *plan, QemuNode *node, guint flags)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    if (!graph->has_released_points || (node->flags & QEMU_FILE_READONLY) || qemu_node_shared(node))
+        return FALSE;
+    g_hash_table_iter_init(&iter, node->points);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const QemuPoint *point = value;
+
+        if (!point->released || point->holds)
+            continue;
+        drop_point(plan, node, point);
+        return TRUE;
+    }
+    return FALSE;
 }
 
 static gboolean collect_between(QemuGraph *graph, QemuPlan *plan, QemuNode *node, guint flags)
@@ -130,7 +155,7 @@ typedef gboolean Collect(QemuGraph *graph, QemuPlan *plan, QemuNode *node, guint
 
 static gboolean collect_one(QemuGraph *graph, QemuPlan *plan, Collect *collect, guint flags)
 {
-    g_autoptr(GPtrArray) files = qemu_graph_files(graph, QEMU_FILE_OWNED);
+    g_autoptr(GPtrArray) files = qemu_graph_files(graph, collect == collect_point ? 0 : QEMU_FILE_OWNED);
 
     for (guint i = 0; i < files->len; i++)
         if (collect(graph, plan, qemu_graph_node(graph, files->pdata[i]), flags))
@@ -141,6 +166,7 @@ static gboolean collect_one(QemuGraph *graph, QemuPlan *plan, Collect *collect, 
 void qemu_plan_collect(QemuGraph *graph, QemuPlan *plan, guint flags)
 {
     while (!graph->incomplete && (collect_one(graph, plan, collect_leaf, flags) ||
+                                  collect_one(graph, plan, collect_point, flags) ||
                                   collect_one(graph, plan, collect_between, flags)))
         continue;
 }
@@ -181,8 +207,8 @@ void qemu_plan_shorten(QemuGraph *graph, QemuPlan *plan, guint above)
 
 /* ---- delete --------------------------------------------------------------------- */
 
-/* The internal snapshots that only this one referred to. One in an image that others read stays. */
-static void drop_points(QemuPlan *plan, QemuHolder *holder)
+/* The internal snapshots that only this one referred to. One in an image that others read stays until they do not. */
+static void drop_points(QemuGraph *graph, QemuPlan *plan, QemuHolder *holder)
 {
     while (holder->refs->len) {
         QemuRef *ref = holder->refs->pdata[0];
@@ -190,11 +216,12 @@ static void drop_points(QemuPlan *plan, QemuHolder *holder)
         QemuPoint *point = ref->point;
 
         qemu_holder_drop(holder, ref, TRUE);
-        if (!point || point->holds || qemu_node_shared(node) ||
-            (is_free(node) && is_ours(node) && !node->children->len))
+        if (!point || point->holds || (is_free(node) && is_ours(node) && !node->children->len))
             continue;
-        qemu_plan_add(plan, QEMU_STEP_DROP_POINT, node->path, NULL, point->tag, NULL, 0);
-        qemu_node_drop_point(node, point->tag);
+        if (qemu_node_shared(node))
+            qemu_graph_mark_point(graph, point);
+        else
+            drop_point(plan, node, point);
     }
 }
 
@@ -229,7 +256,7 @@ gboolean qemu_plan_delete(QemuGraph *graph, QemuPlan *plan, const char *const *n
         QemuHolder *holder = qemu_graph_holder(graph, QEMU_HOLD_SNAPSHOT, names[i]);
 
         if (holder)
-            drop_points(plan, holder);
+            drop_points(graph, plan, holder);
         qemu_graph_drop(graph, QEMU_HOLD_SNAPSHOT, names[i], TRUE);
     }
     qemu_plan_collect(graph, plan, flags);

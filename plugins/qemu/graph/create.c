@@ -26,11 +26,12 @@ static gboolean internal(QemuGraph *graph, QemuPlan *plan, const QemuSnapRequest
                    disk->slot, node->path);
         return FALSE;
     }
-    if (qemu_node_shared(node)) {
+    /* The guest writes to it anyway, and a point does not change what its present reads. */
+    if (qemu_node_is_open(node)) {
         qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED,
                     "snapshot='external', which does not write to it",
-                    "disk '%s': image %s is read by others and is not written "
-                   "to", disk->slot, node->path);
+                    "disk '%s': image %s is read by a guest that runs and is not written to", disk->slot,
+                    node->path);
         return FALSE;
     }
     if (!qemu_graph_add_point(graph, node->path, request->name, node->bytes, error)) {

@@ -198,6 +198,11 @@ static QemuHolder *holder_make(QemuGraph *graph, QemuHoldKind kind, const char *
     return holder;
 }
 
+static gboolean is_outside(QemuHoldKind kind)
+{
+    return kind == QEMU_HOLD_OUTSIDE || kind == QEMU_HOLD_RUNNING;
+}
+
 gboolean qemu_graph_hold(QemuGraph *graph, QemuHoldKind kind, const char *name, const char *slot,
                          const char *path, const char *tag, GError **error)
 {
@@ -222,8 +227,9 @@ gboolean qemu_graph_hold(QemuGraph *graph, QemuHoldKind kind, const char *name, 
     ref->point = point;
     g_ptr_array_add(holder->refs, ref);
     *(point ? &point->holds : &node->holds) += 1;
-    node->outside += kind == QEMU_HOLD_OUTSIDE;
-    if (!point && kind != QEMU_HOLD_OUTSIDE)
+    node->outside += is_outside(kind);
+    node->running += kind == QEMU_HOLD_RUNNING;
+    if (!point && !is_outside(kind))
         node->flags &= ~(guint)QEMU_FILE_RELEASED; /* that it was given up has been undone */
     return TRUE;
 }
@@ -231,7 +237,8 @@ gboolean qemu_graph_hold(QemuGraph *graph, QemuHoldKind kind, const char *name, 
 void qemu_holder_drop(QemuHolder *holder, QemuRef *ref, gboolean released)
 {
     *(ref->point ? &ref->point->holds : &ref->node->holds) -= 1;
-    ref->node->outside -= holder->kind == QEMU_HOLD_OUTSIDE;
+    ref->node->outside -= is_outside(holder->kind);
+    ref->node->running -= holder->kind == QEMU_HOLD_RUNNING;
     if (released && !ref->point)
         ref->node->flags |= QEMU_FILE_RELEASED;
     g_ptr_array_remove_fast(holder->refs, ref);
@@ -309,6 +316,16 @@ gboolean qemu_node_shared(const QemuNode *node)
     return FALSE;
 }
 
+gboolean qemu_node_is_open(const QemuNode *node)
+{
+    if (node->running)
+        return TRUE;
+    for (guint i = 0; i < node->children->len; i++)
+        if (qemu_node_is_open(node->children->pdata[i]))
+            return TRUE;
+    return FALSE;
+}
+
 gboolean qemu_graph_is_shared(const QemuGraph *graph, const char *path)
 {
     const QemuNode *node = qemu_graph_node(graph, path);
@@ -326,6 +343,38 @@ gboolean qemu_node_has_held_points(const QemuNode *node)
         if (((QemuPoint *)point)->holds)
             return TRUE;
     return FALSE;
+}
+
+void qemu_graph_mark_point(QemuGraph *graph, QemuPoint *point)
+{
+    point->released = graph->has_released_points = TRUE;
+}
+
+gboolean qemu_graph_release_point(QemuGraph *graph, const char *path, const char *tag)
+{
+    const QemuNode *node = qemu_graph_node(graph, path);
+    QemuPoint *point = node ? g_hash_table_lookup(node->points, tag) : NULL;
+
+    if (!point || point->holds)
+        return FALSE;
+    qemu_graph_mark_point(graph, point);
+    return TRUE;
+}
+
+void qemu_graph_each_released_point(const QemuGraph *graph, QemuReleased *tell, void *opaque)
+{
+    GHashTableIter nodes, points;
+    gpointer node, point;
+
+    if (!graph->has_released_points)
+        return;
+    g_hash_table_iter_init(&nodes, graph->nodes);
+    while (g_hash_table_iter_next(&nodes, NULL, &node)) {
+        g_hash_table_iter_init(&points, ((QemuNode *)node)->points);
+        while (g_hash_table_iter_next(&points, NULL, &point))
+            if (((QemuPoint *)point)->released)
+                tell(((QemuNode *)node)->path, ((QemuPoint *)point)->tag, opaque);
+    }
 }
 
 static gint by_text(gconstpointer a, gconstpointer b)

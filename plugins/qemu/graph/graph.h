@@ -20,8 +20,8 @@ typedef enum {
 } QemuFileFlags;
 
 /* Who refers to images. OUTSIDE is whatever is not this domain: other domains' definitions, foreign
- * files that were found to be based on an image, pins. */
-typedef enum { QEMU_HOLD_ACTIVE, QEMU_HOLD_SNAPSHOT, QEMU_HOLD_OUTSIDE } QemuHoldKind;
+ * files that were found to be based on an image, pins; RUNNING, that it has them open, too. */
+typedef enum { QEMU_HOLD_ACTIVE, QEMU_HOLD_SNAPSHOT, QEMU_HOLD_OUTSIDE, QEMU_HOLD_RUNNING } QemuHoldKind;
 
 QemuGraph *qemu_graph_new(void);
 void qemu_graph_free(QemuGraph *graph);
@@ -62,6 +62,10 @@ gboolean qemu_graph_is_shared(const QemuGraph *graph, const char *path);
 /* Why a file stays although it was given up: who needs it, or what keeps it from being merged. NULL: nothing
  * does. Caller frees. */
 char *qemu_graph_kept(const QemuGraph *graph, const char *path);
+/* A snapshot gave the point up: it may be collected. FALSE: it is not there, or is referred to again. */
+gboolean qemu_graph_release_point(QemuGraph *graph, const char *path, const char *tag);
+typedef void QemuReleased(const char *path, const char *tag, void *opaque);
+void qemu_graph_each_released_point(const QemuGraph *graph, QemuReleased *tell, void *opaque);
 /* Who is not ours and refers to images; backing: what the image is based on, NULL: nothing. */
 typedef void QemuOutside(const char *who, const char *path, const char *backing, void *opaque);
 void qemu_graph_each_outside(const QemuGraph *graph, QemuOutside *tell, void *opaque);

@@ -14,6 +14,7 @@ typedef struct {
     char *tag;
     guint64 bytes;
     guint holds;
+    gboolean released; /* given up by a snapshot: may be collected */
 } QemuPoint;
 
 struct QemuNode {
@@ -26,6 +27,7 @@ struct QemuNode {
     GHashTable *points; /* tag -> QemuPoint */
     guint holds;        /* of the present content */
     guint outside;      /* how many of these, and of those of its points, are not ours */
+    guint running;      /* and have it open */
 };
 
 typedef struct {
@@ -44,6 +46,7 @@ struct QemuGraph {
     GHashTable *nodes;   /* path -> QemuNode */
     GHashTable *holders; /* key -> QemuHolder */
     gboolean incomplete; /* there may be more that needs what is there */
+    gboolean has_released_points;
 };
 
 QemuNode *qemu_graph_node(const QemuGraph *graph, const char *path);
@@ -56,8 +59,11 @@ void qemu_holder_drop(QemuHolder *holder, QemuRef *ref, gboolean released);
 void qemu_graph_drop(QemuGraph *graph, QemuHoldKind kind, const char *name, gboolean released);
 void qemu_node_rebase(QemuNode *node, QemuNode *backing);
 void qemu_node_drop_point(QemuNode *node, const char *tag);
+void qemu_graph_mark_point(QemuGraph *graph, QemuPoint *point);
 void qemu_graph_remove(QemuGraph *graph, QemuNode *node);
 gboolean qemu_node_shared(const QemuNode *node);
+/* Whether a guest that is not ours has it open, so that nobody else can write to it. */
+gboolean qemu_node_is_open(const QemuNode *node);
 gboolean qemu_node_has_held_points(const QemuNode *node);
 
 QemuStep *qemu_plan_add(QemuPlan *plan, QemuStepKind kind, const char *image, const char *other,

@@ -87,7 +87,7 @@ void qemu_graph_each_outside(const QemuGraph *graph, QemuOutside *tell, void *op
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const QemuHolder *holder = value;
 
-        for (guint i = 0; holder->kind == QEMU_HOLD_OUTSIDE && i < holder->refs->len; i++) {
+        for (guint i = 0; holder->kind >= QEMU_HOLD_OUTSIDE && i < holder->refs->len; i++) {
             const QemuNode *node = ((const QemuRef *)holder->refs->pdata[i])->node;
 
             tell(holder->name, node->path, node->backing ? node->backing->path : NULL, opaque);

@@ -41,11 +41,14 @@ class Refusals(PlanCase):
         instead = self.refused(self.take("s1"), "'vdb'", two, "raw format")
         self.assertIn("snapshot='external'", instead)
         self.virsh(*self.take("s1", "--diskspec", "vdb,snapshot=external"))
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", one, "-F", "qcow2",
-                        os.path.join(self.dir, "other.qcow2")], check=True)
-        instead = self.refused(self.take("s2"), "'vda'", one, "read by others")
+        other = os.path.join(self.dir, "other.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", one, "-F", "qcow2", other], check=True)
+        self.virsh(*self.take("s2"))    # a file that reads the image does not mind
+        os.chmod(other, 0o666)
+        self.virsh("start", self.define("b", disks=[qemutest.disk_xml(other, "vda")]))
+        instead = self.refused(self.take("s3"), "'vda'", one, "a guest that runs")
         self.assertIn("external", instead)
-        self.virsh(*self.take("s2", "--diskspec", "vda,snapshot=external"))
+        self.virsh(*self.take("s3", "--diskspec", "vda,snapshot=external"))
 
     def test_redefine(self):
         self.two()

@@ -397,6 +397,52 @@ static void test_metadata_from_elsewhere(void)
     g_assert_cmpuint(collected->steps->len, ==, 0);
 }
 
+/* Who else reads the image of the guest; kind ACTIVE: nobody. */
+static QemuGraph *with_reader(QemuHoldKind kind)
+{
+    QemuGraph *graph = qemu_graph_new();
+
+    g_assert_true(qemu_graph_add(graph, "/vm/a", QEMU_FILE_QCOW2, 0, 1, NULL, NULL));
+    g_assert_true(qemu_graph_add_point(graph, "/vm/a", "i", 1, NULL));
+    g_assert_true(qemu_graph_hold(graph, QEMU_HOLD_ACTIVE, "", "vda", "/vm/a", NULL, NULL));
+    g_assert_true(qemu_graph_add(graph, "/else/b", QEMU_FILE_QCOW2, 0, 1, "/vm/a", NULL));
+    if (kind != QEMU_HOLD_ACTIVE)
+        g_assert_true(qemu_graph_hold(graph, kind, "b", "vda", "/else/b", NULL, NULL));
+    return graph;
+}
+
+/* A point that is given up while others read the image goes when they do not any more. */
+static void test_points_of_shared(void)
+{
+    g_autoptr(QemuGraph) shared = with_reader(QEMU_HOLD_OUTSIDE), ours = with_reader(QEMU_HOLD_ACTIVE);
+    g_autoptr(QemuPlan) plan = qemu_plan_new(), later = qemu_plan_new();
+    const char *name = "i";
+
+    g_assert_true(qemu_graph_hold(shared, QEMU_HOLD_SNAPSHOT, "i", "vda", "/vm/a", "i", NULL));
+    g_assert_false(qemu_graph_release_point(shared, "/vm/a", "i"));
+    g_assert_true(qemu_plan_delete(shared, plan, &name, 1, 0, NULL));
+    g_assert_cmpuint(count(plan, QEMU_STEP_DROP_POINT), ==, 0);
+    g_assert_true(qemu_graph_release_point(ours, "/vm/a", "i"));
+    qemu_plan_collect(ours, later, 0);
+    g_assert_cmpuint(count(later, QEMU_STEP_DROP_POINT), ==, 1);
+}
+
+/* Another guest that has the image open keeps new points out of it; a file that is based on it does not. */
+static void test_points_of_open(void)
+{
+    const QemuSnapDisk disk = { "vda", QEMU_SNAP_INTERNAL, NULL, FALSE };
+    const QemuSnapRequest request = { .name = "j", .disks = &disk, .n_disks = 1 };
+
+    for (QemuHoldKind kind = QEMU_HOLD_OUTSIDE; kind <= QEMU_HOLD_RUNNING; kind++) {
+        g_autoptr(QemuGraph) graph = with_reader(kind);
+        g_autoptr(QemuPlan) plan = qemu_plan_new();
+        g_autoptr(GError) error = NULL;
+
+        g_assert_true(qemu_plan_create(graph, plan, &request, &error) == (kind == QEMU_HOLD_OUTSIDE));
+        g_assert_true(!error || strstr(error->message, "a guest that runs"));
+    }
+}
+
 /* Deleting costs the same however many there are. */
 static void test_many(void)
 {
@@ -494,6 +540,8 @@ int main(int argc, char **argv)
     g_test_add_func("/graph/refusals", test_refusals);
     g_test_add_func("/graph/present", test_present_is_kept);
     g_test_add_func("/graph/every-step", test_every_step);
+    g_test_add_func("/graph/points-of-shared", test_points_of_shared);
+    g_test_add_func("/graph/points-of-open", test_points_of_open);
     g_test_add_func("/graph/elsewhere", test_metadata_from_elsewhere);
     g_test_add_func("/graph/many", test_many);
     return g_test_run();
