@@ -16,6 +16,7 @@ class Image:
 
     def __init__(self, path):
         self.path, self.snapshots, self.backing, self.backing_kind = path, {}, None, None
+        self.maps = {}
         self.fd = os.open(path, os.O_RDONLY)
         self.top = self.bytes(0, 65536)
         if self.top[:4] != MAGIC:
@@ -60,22 +61,22 @@ class Image:
         self.snapshots[self.bytes(name_at, name_len).decode()] = (l1_at, entries)
         return (name_at + name_len + 7) // 8 * 8
 
-    def place(self, offset, tag=None):
-        """Where the bytes at offset are: a place in the file, 0 (zeroes), or None (below)."""
+    def places(self, tag=None):
+        """For each cluster of the present, or of an internal snapshot: its place in the file, 0 (zeroes), or None
+        (below)."""
+        if tag in self.maps:
+            return self.maps[tag]
         l1_at, entries = self.snapshots[tag] if tag else (self.l1_at, self.entries)
         size = 1 << self.bits
-        index, per_table = offset // size, size // 8
-        if index // per_table >= entries:
-            return None
-        l2_at = self.words(l1_at + index // per_table * 8, 1)[0] & OFFSET
-        if not l2_at:
-            return None
-        entry = self.words(l2_at + index % per_table * 8, 1)[0]
-        if entry >> 62 & 1:
-            raise ValueError(f"{self.path} has compressed clusters")
-        if entry & ZERO:
-            return 0
-        return (entry & OFFSET) + offset % size if entry & OFFSET else None
+        left, found = -(-self.size // size), []
+        for l2_at in self.words(l1_at, entries):
+            count = min(left - len(found), size // 8)
+            for entry in self.words(l2_at & OFFSET, count) if l2_at & OFFSET else [0] * count:
+                if entry >> 62 & 1:
+                    raise ValueError(f"{self.path} has compressed clusters")
+                found.append(0 if entry & ZERO else entry & OFFSET or None)
+        self.maps[tag] = found
+        return found
 
     # what is in use
 
@@ -122,39 +123,47 @@ class Reader:
     """Images as they are now; keeps what it has read, so throw it away after each look."""
 
     def __init__(self):
-        self.images = {}
+        self.images, self.real = {}, {}
+
+    def path(self, path):
+        if path not in self.real:
+            self.real[path] = os.path.realpath(path)
+        return self.real[path]
 
     def image(self, path):
-        path = os.path.realpath(path)
+        path = self.path(path)
         if path not in self.images:
             self.images[path] = Image(path)
         return self.images[path]
 
-    def read(self, path, offset, length, tag=None, raw=False):
-        """Bytes of the present, or of an internal snapshot; they lie in one cluster."""
+    def read(self, path, offsets, length, tag=None, raw=False):
+        """Bytes at each of the offsets, in the present or an internal snapshot; each lies in one cluster."""
         if raw:
-            with open(path, "rb") as stream:
-                stream.seek(offset)
-                return stream.read(length).ljust(length, b"\0")
+            with open(path, "rb", buffering=0) as stream:
+                return [os.pread(stream.fileno(), length, offset).ljust(length, b"\0") for offset in offsets]
         image = self.image(path)
-        at = image.place(offset, tag)
-        if at:
-            return image.bytes(at, length)
-        if at == 0 or not image.backing:
-            return bytes(length)
-        return self.read(image.backing, offset, length, raw=image.backing_kind == "raw")
+        places, found, below = image.places(tag), {}, []
+        for offset in offsets:
+            cluster, inside = divmod(offset, 1 << image.bits)
+            place = places[cluster] if cluster < len(places) else 0
+            if place:
+                found[offset] = image.bytes(place + inside, length)
+            elif place is None and image.backing:
+                below.append(offset)
+        if below:
+            found.update(zip(below, self.read(image.backing, below, length, raw=image.backing_kind == "raw")))
+        return [found.get(offset, bytes(length)) for offset in offsets]
 
     def chain(self, path, raw=False):
         """The paths an image consists of."""
         paths = []
         while path:
-            path = os.path.realpath(path)
+            path = self.path(path)
             if path in paths:
                 raise ValueError(f"{path} is based on itself")
-            if not os.path.exists(path):
-                raise FileNotFoundError(path)
             paths.append(path)
             if raw:
+                os.stat(path)
                 break
             image = self.image(path)
             raw, path = image.backing_kind == "raw", image.backing

@@ -29,10 +29,8 @@ SNAPSHOTS_MAX = 9
 WEIGHTS = {"put": 12, "take": 20, "revert": 14, "delete": 14, "forget": 3, "redefine": 2, "define": 1, "restart": 2,
            "abort": 1,
            "start": 3, "move": 1, "rename": 1,
+           "borrow": 1, "return": 1,
            "suspend": 2, "resume": 3, "destroy": 3, "kill_qemu": 1, "pull": 1, "commit": 1, "copy": 1}
-# What is left behind when a user's own overlay goes is not always collected yet (seed 8): only when asked for.
-if "VIREO_TEST_LONG" in os.environ:
-    WEIGHTS = {"borrow": 1, "return": 1, **WEIGHTS}
 SHAPES = [(("qcow2", "qcow2"),), (("qcow2",),), (("qcow2", "raw"),), (("qcow2", "qcow2", "qcow2"),),
           (("qcow2", "qcow2"), ("qcow2", "qcow2")), (("qcow2", "raw", "qcow2"),)]
 
@@ -156,6 +154,13 @@ def explain(problem):
     return "".join(traceback.format_exception(problem)[-3:])
 
 
+def describe(world):
+    try:
+        return world.describe()
+    except (OSError, ValueError, libvirt.libvirtError) as error:
+        return f"(no more is known: {error})"
+
+
 def walk(seed, length, refusals):
     """The steps that were done; Failed when something is wrong."""
     dice = Dice(seed)
@@ -173,7 +178,7 @@ def walk(seed, length, refusals):
         for text, count in world.refusals.items():
             refusals[text] = refusals.get(text, 0) + count
     except (treetest.Wrong, AssertionError, libvirt.libvirtError, OSError, ValueError) as error:
-        raise Failed(dice.world, steps, explain(error)) from error
+        raise Failed(dice.world, steps, describe(world) + "\n" + explain(error)) from error
     finally:
         world.close()
     return steps
@@ -204,7 +209,7 @@ def replay(setup, steps):
                 world.check()
         end(world)
     except (treetest.Wrong, AssertionError, libvirt.libvirtError, OSError, ValueError) as error:
-        return explain(error)
+        return describe(world) + "\n" + explain(error)
     finally:
         try:
             world.close()

@@ -134,10 +134,12 @@ class World:
     # plumbing
 
     def open(self):
-        self.conn = libvirt.open(self.daemon.uri())
+        self.conn, self.handles = libvirt.open(self.daemon.uri()), {}
 
     def lv(self, dom):
-        return self.conn.lookupByUUIDString(dom.uuid)
+        if dom.uuid not in self.handles:
+            self.handles[dom.uuid] = self.conn.lookupByUUIDString(dom.uuid)
+        return self.handles[dom.uuid]
 
     def file(self, name):
         return os.path.join(self.dir, name)
@@ -231,8 +233,20 @@ class World:
         if dom.line:
             dom.line.close()
         dom.line = qemutest.vireotest.Nano(path)
-        dom.line.wake()
+        self.wake(dom.line)
         return dom.line
+
+    def wake(self, line):
+        """What is said to a guest that is not up yet is lost; so often, that nobody waits for it."""
+        end = time.monotonic() + 30
+        while True:
+            line.send("g")
+            try:
+                line.expect("M=", 0.1)
+                return
+            except AssertionError:
+                if time.monotonic() > end:
+                    raise
 
     def think(self, dom, letter):
         """The guest keeps a letter in mind, if it is one that can."""
@@ -247,26 +261,34 @@ class World:
     # looking
 
     def content(self, reader, path, tag=None, raw=False):
-        letters = []
-        for cell in range(CELLS):
-            data = reader.read(path, cell * CELL + AT, 512, tag, raw)
-            letter = chr(data[0]) if data == data[:1] * 512 else "?"
-            letters.append("." if letter == "\0" else letter)
-        return "".join(letters)
+        found = reader.read(path, [cell * CELL + AT for cell in range(CELLS)], 512, tag, raw)
+        letters = [chr(data[0]) if data == data[:1] * 512 else "?" for data in found]
+        return "".join(letters).replace("\0", ".")
+
+    def trees(self, dom):
+        """Name to XML of each snapshot, as it is listed."""
+        return {handle.getName(): ElementTree.fromstring(handle.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE))
+                for handle in self.lv(dom).listAllSnapshots()}
 
     def sources(self, dom, name):
         """Target, image, whether it is inside that, of the disks of a snapshot; its memory's file."""
-        handle = self.lv(dom).snapshotLookupByName(name)
-        return self.sources_of(handle.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE))
+        return self.sources_of(self.trees(dom)[name])
 
-    def sources_of(self, xml):
-        tree = ElementTree.fromstring(xml)
+    def sources_of(self, tree):
         kinds = {disk.get("name"): disk.get("snapshot") for disk in tree.findall("disks/disk")}
         disks = [(disk.find("target").get("dev"), disk.find("source").get("file"), disk.find("driver").get("type"),
                   kinds.get(disk.find("target").get("dev"), "internal")) for disk in tree.findall("domain/devices/disk")]
         memory = tree.find("memory")
         return [disk for disk in disks if disk[3] in ("internal", "external")], \
             memory.get("file") if memory is not None else None
+
+    def look_at_tree(self, dom):
+        trees = self.trees(dom)
+        same({name: tree.findtext("parent/name") for name, tree in trees.items()},
+             {name: snapshot.parent for name, snapshot in dom.snapshots.items()}, f"snapshots of {dom.name}")
+        current = self.lv(dom).snapshotCurrent().getName() if self.lv(dom).hasCurrentSnapshot() else None
+        same(current, dom.current, f"current snapshot of {dom.name}")
+        return trees
 
     def look(self):
         """Reads everything once, and says which files, and points in them, are needed."""
@@ -284,8 +306,9 @@ class World:
                     if active:
                         same(self.content(reader, path, raw=kind == "raw"), dom.disks[target].content,
                              f"the present of {dom.name} on {target} ({path})")
+            trees = self.look_at_tree(dom)
             for name, snapshot in dom.snapshots.items():
-                disks, memory = self.sources(dom, name)
+                disks, memory = self.sources_of(trees[name])
                 same({target for target, *_ in disks}, set(snapshot.contents), f"disks of {dom.name}/{name}")
                 for target, path, kind, where in disks:
                     raw = kind == "raw"
@@ -424,17 +447,29 @@ class World:
                       libvirt.VIR_DOMAIN_SHUTOFF: "off"}
             state = self.lv(dom).state()[0]
             same(states.get(state, state), dom.state, f"state of {dom.name}")
-            found = {}
-            current = None
-            for handle in self.lv(dom).listAllSnapshots():
-                parent = ElementTree.fromstring(handle.getXMLDesc()).find("parent/name")
-                found[handle.getName()] = parent.text if parent is not None else None
-                current = handle.getName() if handle.isCurrent() else current
-            same(found, {name: snapshot.parent for name, snapshot in dom.snapshots.items()}, f"snapshots of {dom.name}")
-            same(current, dom.current, f"current snapshot of {dom.name}")
         reader = self.settle(wait)
         if wait:
             self.whole(reader)
+
+    def describe(self):
+        """Which images there are and who refers to them, for whoever reads of a failure."""
+        lines, reader = [], qcow2.Reader()
+        for name in sorted(os.listdir(self.dir)):
+            try:
+                image = reader.image(self.file(name))
+                below = image.backing and os.path.basename(image.backing)
+                lines.append(f"{name} on {below}, points {sorted(image.snapshots)}")
+            except ValueError:
+                lines.append(name)
+        for dom in self.domains.values():
+            known = {key: [os.path.basename(path) for path in value] for key, value in self.known(dom).items()
+                     if isinstance(value, list)}
+            lines += [f"{dom.name} is {dom.state}: {[os.path.basename(path) for _, path, _ in self.tops(dom)]}, {known}"]
+            for snap, tree in self.trees(dom).items():
+                disks, memory = self.sources_of(tree)
+                lines.append(f"  {snap}: {[(os.path.basename(path), where) for _, path, _, where in disks]} {memory}")
+        with open(self.daemon.log, encoding="utf-8", errors="replace") as stream:
+            return "\n".join([*lines, *stream.read().splitlines()[-20:]])
 
     def check_all(self):
         """What qemu-img thinks of it; nothing runs."""
@@ -593,12 +628,12 @@ class World:
             self.lv(dom).snapshotCreateXML(xml, REDEFINE)
             dom.current = dom.snapshots[snap].parent if current == snap else current
             return
-        for target, path, kind, where in self.sources_of(xml)[0]:
+        tree = ElementTree.fromstring(xml)
+        for target, path, kind, where in self.sources_of(tree)[0]:
             self.kept.add(os.path.basename(path))
             self.by_hand.add(f"{snap} in {os.path.basename(path)}")
             if where == "external" and kind != "raw":
                 self.others[path] = dom.snapshots[snap].contents[target]
-        tree = ElementTree.fromstring(xml)
         files = [source.get("file") for source in tree.findall("disks/disk/source")]
         if tree.find("memory") is not None:
             files.append(tree.find("memory").get("file"))
@@ -628,6 +663,7 @@ class World:
         texts = [self.lv(dom).snapshotLookupByName(snap).getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE)
                  for snap in order]
         self.lv(dom).undefineFlags(META)
+        self.handles.clear()
         self.kept |= set(os.listdir(self.dir))    # nobody knows any more whose they are
         self.conn.defineXML(xml)
         for snap, text in zip(order, texts):
