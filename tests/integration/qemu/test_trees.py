@@ -151,7 +151,7 @@ class Failed(Exception):
 
 
 def explain(problem):
-    return "".join(traceback.format_exception(problem)[-3:])
+    return "".join(traceback.format_exception(problem)[-6:])
 
 
 def describe(world):

@@ -207,13 +207,9 @@ class World:
                 if target in lines:
                     command += ["-c", f"open -o driver={kind} {path}"]
                     command += [part for line in lines[target] for part in ("-c", line)] + ["-c", "close"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            while "Is another process using" in done.stderr and self.merges_now():
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if "Is another process using" in done.stderr:    # it has just ended
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode or "failed" in done.stdout + done.stderr:
-                raise Wrong(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+            code, said = self.alone(command)
+            if code or "failed" in said:
+                raise Wrong(f"{' '.join(command)}: {said}")
             return
         for block, target in zip(self.qmp(dom, "query-block"), sorted(dom.disks)):
             for line in lines.get(target, ()):
@@ -390,9 +386,12 @@ class World:
                    for child in above.get(path, ()))
 
     def settle(self, wait=True):
-        """Reads everything until nothing is left that is not needed."""
-        end = time.monotonic() + SETTLE_S
+        """Reads everything until nothing is left that is not needed; waits as long as files go."""
+        end, there = time.monotonic() + SETTLE_S, None
         while True:
+            before, there = there, os.listdir(self.dir)
+            if before != there:
+                end = time.monotonic() + SETTLE_S
             try:
                 reader, needed = self.look()
                 left = set(os.listdir(self.dir)) - self.kept | set(self.points(reader, needed)) - self.by_hand
@@ -474,11 +473,20 @@ class World:
     def check_all(self):
         """What qemu-img thinks of it; nothing runs."""
         for name in os.listdir(self.dir):
-            if not name.endswith((".mem", ".raw")):
-                done = subprocess.run(["qemu-img", "check", "-q", self.file(name)], capture_output=True, text=True,
-                                      check=False)
-                if done.returncode not in ((0, 3) if self.leaky else (0,)):
-                    raise Wrong(f"{name}: {done.stdout}{done.stderr}")
+            if name.endswith((".mem", ".raw")) or not os.path.exists(self.file(name)):
+                continue
+            code, said = self.alone(["qemu-img", "check", "-q", self.file(name)])
+            if code not in ((0, 3) if self.leaky else (0,)) and os.path.exists(self.file(name)):
+                raise Wrong(f"{name}: {said}")
+
+    def alone(self, command):
+        """Exit code and output of a tool, as soon as the daemon does not merge its image."""
+        end = time.monotonic() + SETTLE_S
+        while True:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if "Is another process using" not in done.stderr or time.monotonic() > end:
+                return done.returncode, done.stdout + done.stderr
+            time.sleep(0.02)
 
     # operations
 
