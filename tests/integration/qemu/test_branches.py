@@ -181,6 +181,23 @@ class Off(Tree):
         self.drop("s3")
         self.reads(self.pattern - 1, lost)
 
+    def test_given_up_while_somebody_reads(self):
+        """What deleting has to leave, since others read the image, goes with the next operation after they have gone."""
+        for name, kind in ("s1", "external"), ("s2", "external"), ("i3", "internal"), ("s4", "external"):
+            self.take(name, kind)
+        middle = os.path.join(self.dir, "d.s2")
+        other = self.image("other.qcow2", "-b", middle, "-F", "qcow2")
+        for name in "i3", "s2", "s1":
+            self.drop(name)
+        self.assertEqual(self.disk_snapshots(middle), ["i3"])
+        os.unlink(other)
+        self.virsh("snapshot-create-as", "a", "s5", "--diskspec", "vda,snapshot=external")
+        self.patterns["s5"] = self.pattern
+        qemutest.wait_until(lambda: "d.s1" not in self.files(), 30, "d.s1 goes")
+        self.idle()
+        self.assertEqual(self.disk_snapshots(middle), [])
+        self.all_read_their_own()
+
     def test_w5_current_said_elsewhere(self):
         for name in "s1", "s2", "s3":
             self.take(name)

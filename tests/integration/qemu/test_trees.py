@@ -3,8 +3,9 @@
 snapshot, the present and what others made of them hold their own bytes, every image is whole, and no file is left that
 nothing needs.
 
-VIREO_TEST_STEPS (in all), VIREO_TEST_SEED (of the first walk) and VIREO_TEST_WALK (steps of one) make it longer, or
-repeat one. A walk that fails is made shorter, and printed: VIREO_TEST_REPLAY=FILE does that list again."""
+VIREO_TEST_STEPS (in all), VIREO_TEST_SEED (of the first walk) and VIREO_TEST_WALK (steps of one, otherwise drawn) make
+it longer, or repeat one. A walk that fails is made shorter, and printed: VIREO_TEST_REPLAY=FILE does that list again.
+Parts (VIREO_TEST_PART) differ in their seeds, and run side by side."""
 import json
 import os
 import random
@@ -19,9 +20,11 @@ import treetest
 from imagetest import libvirt
 
 SANITIZED = "ASAN_OPTIONS" in os.environ
-STEPS = int(os.environ.get("VIREO_TEST_STEPS", "240" if SANITIZED else "840"))
-SEED = int(os.environ.get("VIREO_TEST_SEED", "1"))
-WALK = int(os.environ.get("VIREO_TEST_WALK", "120"))
+STEPS = int(os.environ.get("VIREO_TEST_STEPS", "150" if SANITIZED else "1100"))
+PART = int(os.environ.get("VIREO_TEST_PART", "1"))
+SEED = int(os.environ.get("VIREO_TEST_SEED", f"{PART * 100}"))
+WALK = int(os.environ.get("VIREO_TEST_WALK", "0"))
+WALK_MIN, WALK_MAX = 40, 200
 REPLAY = os.environ.get("VIREO_TEST_REPLAY")
 SHRINK_S = int(os.environ.get("VIREO_TEST_SHRINK", "60"))
 SNAPSHOTS_MAX = 9
@@ -161,9 +164,10 @@ def describe(world):
         return f"(no more is known: {error})"
 
 
-def walk(seed, length, refusals):
+def walk(seed, most, refusals):
     """The steps that were done; Failed when something is wrong."""
     dice = Dice(seed)
+    length = min(most, WALK or dice.random.randint(WALK_MIN, WALK_MAX))
     world = treetest.World(**dice.world)
     steps = []
     try:
@@ -257,7 +261,7 @@ class Trees(unittest.TestCase):
         done, seed, refusals, started = 0, SEED, {}, time.monotonic()
         while done < STEPS:
             try:
-                done += len(walk(seed, min(WALK, STEPS - done), refusals))
+                done += len(walk(seed, STEPS - done, refusals))
             except Failed as failed:
                 self.tell(f"seed {seed}, {failed.problem}", failed, *shrink(failed))
                 self.fail(f"seed {seed}")

@@ -463,7 +463,8 @@ class World:
         for dom in self.domains.values():
             known = {key: [os.path.basename(path) for path in value] for key, value in self.known(dom).items()
                      if isinstance(value, list)}
-            lines += [f"{dom.name} is {dom.state}: {[os.path.basename(path) for _, path, _ in self.tops(dom)]}, {known}"]
+            tops = [os.path.basename(path) for _, path, _ in self.tops(dom)]
+            lines.append(f"{dom.name} is {dom.state}: {tops}, {known}")
             for snap, tree in self.trees(dom).items():
                 disks, memory = self.sources_of(tree)
                 lines.append(f"  {snap}: {[(os.path.basename(path), where) for _, path, _, where in disks]} {memory}")
