@@ -101,16 +101,18 @@ gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error
     return FALSE;
 }
 
-/* Names of snapshots have no '/', paths of images begin with one. */
+/* Names of snapshots have no '/', paths of images begin with one; that of a server gets two. */
 char *qemu_point_note(const char *image, const char *tag)
 {
-    return g_strconcat(tag, image, NULL);
+    return g_strconcat(tag, qemu_is_remote(image) ? "//" : "", image, NULL);
 }
 
 char *qemu_point_read(const char *note, const char **image)
 {
-    *image = strchr(note, '/');
-    return *image ? g_strndup(note, (gsize)(*image - note)) : NULL;
+    const char *slash = strchr(note, '/');
+
+    *image = slash && slash[1] == '/' ? slash + 2 : slash;
+    return slash ? g_strndup(note, (gsize)(slash - note)) : NULL;
 }
 
 static void disown(QemuFiles *files, const char *path)
@@ -189,7 +191,6 @@ void qemu_files_leave(QemuDomain *dom)
     g_hash_table_remove_all(files->owned);
     g_hash_table_remove_all(files->kept);
     g_hash_table_remove_all(files->bases);
-    g_hash_table_remove_all(files->points);
     keep_left(files->released);
     left = g_hash_table_size(files->released);
     if (!qemu_files_save(dom, files, NULL) || !left)
