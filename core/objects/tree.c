@@ -371,11 +371,16 @@ static void add_row(gpointer item, gpointer rows)
     g_array_append_vals(rows, &(Row){ ((const Item *)item)->parent, item }, 1);
 }
 
-/* Where the children of that number begin. */
-static guint first_of(const GArray *rows, guint64 parent)
+/* Where the children of that number begin; not before `from`, and most probably near it. */
+static guint first_of(const GArray *rows, guint from, guint64 parent)
 {
-    guint low = 0, high = rows->len;
+    guint low = from, high = from;
 
+    for (guint step = 1; high < rows->len && g_array_index(rows, Row, high).parent < parent; step *= 2) {
+        low = high + 1;
+        high += step;
+    }
+    high = MIN(high, rows->len);
     while (low < high) {
         guint middle = low + (high - low) / 2;
 
@@ -400,12 +405,13 @@ static void select_deep(const VireoTree *tree, guint64 top, guint32 filter, GPtr
     guint at;
 
     vireo_treap_each(tree->by_parent, add_row, rows);
-    at = first_of(rows, top);
+    at = first_of(rows, 0, top);
     if (!is_child(rows, at, top))
         return;
     for (;;) {
         const Item *item = g_array_index(rows, Row, at).item;
-        guint child = first_of(rows, item->seq);
+        guint from = g_array_index(rows, Row, at).parent < item->seq ? at : 0;
+        guint child = first_of(rows, from, item->seq);
         gboolean is_leaf = !is_child(rows, child, item->seq);
 
         if (selected(&item->node, is_leaf, filter))
