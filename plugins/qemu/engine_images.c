@@ -55,11 +55,13 @@ static gboolean run_tool(QemuDomain *dom, gboolean yields, vireo_call *call, con
 /* A file and what it is based on, for QEMU's user. Only the first is written to. */
 static gboolean lend(QemuDomain *dom, const char *path, gboolean write, GError **error)
 {
-    g_autoptr(GHashTable) known = qemu_known_paths(dom);
+    g_autoptr(GHashTable) known = NULL;
     g_autofree char *at = g_strdup(path);
     gboolean first = TRUE;
 
     for (guint depth = 0; at; depth++) {
+        if (!first && !known)
+            known = qemu_known_paths(dom);
         QemuImage image = { at, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2, !(first && write),
                             first || g_hash_table_contains(known, at) };
 

@@ -284,9 +284,10 @@ char *qemu_real_new_path(const char *path, GError **error)
     return NULL;
 }
 
-static void add_real(GHashTable *set, const char *path)
+/* looked: paths that have been, borrowed; many snapshots name the same. */
+static void add_real(GHashTable *set, GHashTable *looked, const char *path)
 {
-    char *real = qemu_real_path(path);
+    char *real = path && g_hash_table_add(looked, (char *)path) ? qemu_real_path(path) : NULL;
 
     if (real)
         g_hash_table_add(set, real);
@@ -306,6 +307,7 @@ GHashTable *qemu_known_paths(QemuDomain *dom)
 {
     g_autoptr(GPtrArray) snaps = qemu_tree_all(dom->tree);
     g_autoptr(QemuFiles) files = qemu_files_load(dom);
+    g_autoptr(GHashTable) looked = g_hash_table_new(g_str_hash, g_str_equal);
     GHashTable *set = path_set();
 
     add_keys(set, files->owned);
@@ -316,11 +318,11 @@ GHashTable *qemu_known_paths(QemuDomain *dom)
 
         for (guint d = 0; doc->disks && d < doc->disks->disks.n; d++)
             if (doc->disks->disks.items[d]->source)
-                add_real(set, doc->disks->disks.items[d]->source->file);
+                add_real(set, looked, doc->disks->disks.items[d]->source->file);
         if (!doc->domain)
             continue;
         VEC_EACH(doc->domain->devices->disks, d)
-        add_real(set, qemu_disk_path(doc->domain->devices->disks.items[d]));
+        add_real(set, looked, qemu_disk_path(doc->domain->devices->disks.items[d]));
     }
     return set;
 }

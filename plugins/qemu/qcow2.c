@@ -192,13 +192,13 @@ static gboolean read_snapshots(Pieces *pieces, const guint8 *head, QemuImageInfo
 }
 
 /* Says no when it would take long to find out. */
-static gboolean is_empty(Pieces *pieces, const guint8 *head)
+static gboolean is_empty(int fd, const guint8 *head)
 {
     guint32 count = qemu_qcow2_be32(head + 36);
     g_autofree guint64 *table = count <= L1_MAX ? g_new(guint64, count + 1) : NULL;
 
     if (!table || qemu_qcow2_be32(head + 60) ||
-        !read_at(pieces, qemu_qcow2_be64(head + 40), table, count * sizeof *table))
+        !qemu_qcow2_read(fd, qemu_qcow2_be64(head + 40), table, count * sizeof *table))
         return FALSE;
     for (guint32 i = 0; i < count; i++)
         if (table[i])
@@ -232,6 +232,6 @@ QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshot
         return NULL;
     if (snapshots && !read_snapshots(&pieces, head, info, shown, error))
         return NULL;
-    info->is_empty = snapshots && is_empty(&pieces, head);
+    info->is_empty = snapshots && is_empty(fd, head);
     return g_steal_pointer(&info);
 }
