@@ -166,10 +166,8 @@ static JsonObject *ask(Talk *talk, const char *text, GError **error)
 
 /* ---- the channel --------------------------------------------------------------- */
 
-static char *channel_path(QemuDomain *dom, GError **error)
+static const VireoDomainChardev *find_channel(QemuDomain *dom, const QemuDef *live, GError **error)
 {
-    g_autoptr(QemuDef) live = qemu_domain_live(dom);
-
     if (!live) {
         qemu_error(error, VIREO_ERR_OPERATION_INVALID, "domain '%s' is not running", dom->name);
         return NULL;
@@ -180,11 +178,37 @@ static char *channel_path(QemuDomain *dom, GError **error)
 
         if (channel->type == VIREO_DOMAIN_CHARDEV_TYPE_UNIX && channel->target &&
             !g_strcmp0(channel->target->name, QEMU_AGENT_CHANNEL) && channel->sources.n)
-            return g_strdup(channel->sources.items[0]->path);
+            return channel;
     }
     qemu_error(error, VIREO_ERR_ARGUMENT_UNSUPPORTED,
                "domain '%s' has no channel '" QEMU_AGENT_CHANNEL "' for an agent", dom->name);
     return NULL;
+}
+
+static char *channel_path(QemuDomain *dom, GError **error)
+{
+    g_autoptr(QemuDef) live = qemu_domain_live(dom);
+    const VireoDomainChardev *channel = find_channel(dom, live, error);
+
+    return channel ? g_strdup(channel->sources.items[0]->path) : NULL;
+}
+
+gboolean qemu_agent_connected(QemuDomain *dom, GError **error)
+{
+    g_autoptr(QemuDef) live = qemu_domain_live(dom);
+    const VireoDomainChardev *channel = find_channel(dom, live, error);
+
+    if (!channel)
+        return FALSE;
+    g_mutex_lock(&dom->lock);
+    gboolean changes = !g_queue_is_empty(&dom->ports);
+    g_mutex_unlock(&dom->lock);
+    if (channel->target->state != VIREO_DOMAIN_CHANNEL_STATE_DISCONNECTED || changes ||
+        channel->sources.items[0]->mode == VIREO_DOMAIN_CHARDEV_MODE_CONNECT) /* it need not be in the guest */
+        return TRUE;
+    qemu_error(error, VIREO_ERR_AGENT_UNRESPONSIVE,
+               "the agent in guest '%s' is not connected (is it installed and running?)", dom->name);
+    return FALSE;
 }
 
 static gboolean open_channel(Talk *talk, GError **error)

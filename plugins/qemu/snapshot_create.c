@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "agent.h"
 #include "engine.h"
 #include "firmware.h"
 #include "machine.h"
@@ -119,7 +120,7 @@ static gboolean check_flags(QemuDomain *dom, guint flags, gboolean active, GErro
                    dom->name);
         return FALSE;
     }
-    return TRUE;
+    return !(flags & quiesce) || qemu_agent_connected(dom, error);
 }
 
 /* A guest with a 'manual' disk stands still until its owner has copied that. */

@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "engine.h"
 #include "images.h"
@@ -167,13 +168,28 @@ static char *words_of(const QemuStep *step)
     }
 }
 
+/* How little there is; empty: enough. It is an estimate, so nothing is refused for it. */
+static char *room_for(const char *path, guint64 bytes)
+{
+    g_autofree char *dir = g_path_get_dirname(path);
+    struct statvfs fs;
+
+    if (!bytes || statvfs(dir, &fs) != 0 || (guint64)fs.f_bavail * fs.f_frsize >= bytes)
+        return g_strdup("");
+    return g_strdup_printf(" (%s has only %" G_GUINT64_FORMAT " KiB left: it may fail)", dir,
+                           (guint64)fs.f_bavail * fs.f_frsize / 1024);
+}
+
 static void tell_one(QemuTell *tell, const QemuStep *step, gboolean later)
 {
     g_autofree char *words = words_of(step);
     guint64 bytes = step->kind == QEMU_STEP_STATE ? qemu_tell_memory(tell->dom) : step->bytes;
+    guint effect = effect_of(step);
+    gboolean grows = effect == VIREO_PLAN_WRITES || step->kind == QEMU_STEP_PULL || step->kind == QEMU_STEP_COMMIT;
+    g_autofree char *room = grows ? room_for(step->image, bytes) : g_strdup("");
 
-    qemu_tell_step(tell, qemu_step_kind_name(step->kind), effect_of(step) | (later ? VIREO_PLAN_LATER : 0u),
-                   step->image, step->other, bytes, "%s", words);
+    qemu_tell_step(tell, qemu_step_kind_name(step->kind), effect | (later ? VIREO_PLAN_LATER : 0u), step->image,
+                   step->other, bytes, "%s%s", words, room);
 }
 
 static void tell_kept_files(QemuTell *tell, const QemuGraph *after)

@@ -6,9 +6,11 @@ VIREO_TEST_STEPS and VIREO_TEST_SEED make the walk longer, or repeat one."""
 import json
 import os
 import random
+import time
 
 import qemutest
 from plantest import REVERT_OPTIONS, PlanCase
+from test_agent import CHANNEL
 
 STEPS = int(os.environ.get("VIREO_TEST_STEPS", "30"))
 SEED = int(os.environ.get("VIREO_TEST_SEED", "4"))
@@ -139,6 +141,28 @@ class Plans(PlanCase):
                       ["snapshot-create-as", "a", "s2", "--disk-only", "--diskspec", "vdx"],
                       ["snapshot-revert", "a", "s1", "--running", "--paused"]):
             self.assertEqual(self.refusal("plan", *words), self.refusal(*words))
+
+    def test_foreseen_while_it_runs(self):
+        """What would only come out on the way is said before, too."""
+        _, paths = self.nano()
+        for words, text in ((["--quiesce", "--disk-only"], "no channel"),
+                            (["--memspec", paths[0]], "exists already"),
+                            (["--disk-only", "--diskspec", f"vda,file={paths[1]}"], "exists already")):
+            self.assertIn(text, self.refusal("plan", "snapshot-create-as", "a", "s1", *words))
+        plan = self.plan("snapshot-create-as", "a", "s1", "--memspec", "/proc/s1.mem")    # there is never room
+        self.assertIn("/proc has only 0 KiB left",
+                      next(step["text"] for step in plan["steps"] if step["file"] == "/proc/s1.mem"))
+        self.virsh("destroy", "a")
+        channel = CHANNEL.format(source="")
+        self.virsh("define", self.write("agent.xml", self.virsh("dumpxml", "a").replace("</devices>",
+                                                                                          channel + "</devices>")))
+        self.virsh("start", "a")
+        words = ["snapshot-create-as", "a", "s1", "--quiesce", "--disk-only"]
+        begin = time.monotonic()
+        self.assertIn("is not connected", self.refusal("plan", *words))
+        self.assertLess(time.monotonic() - begin, 4, "nobody is waited for")
+        self.assertEqual(self.refusal("plan", *words), self.refusal(*words))
+        self.assertEqual(self.files(), ["one.qcow2", "two.qcow2"])
 
     def test_words(self):
         """Completion and mistakes."""
