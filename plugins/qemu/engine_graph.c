@@ -73,8 +73,8 @@ static const char *backing_of(Build *build, const char *path, const QemuImageInf
     return real;
 }
 
-/* path is real. raw: what is in it says nothing about it. */
-static gboolean add_chain(Build *build, const char *path, gboolean raw, guint depth, GError **error)
+/* path is real. said: its format, by whoever names it. */
+static gboolean add_chain(Build *build, const char *path, const char *said, guint depth, GError **error)
 {
     g_autoptr(GError) failure = NULL;
 
@@ -86,18 +86,17 @@ static gboolean add_chain(Build *build, const char *path, gboolean raw, guint de
                    "with qemu-img rebase", DEPTH_MAX, path);
         return FALSE;
     }
-    g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, TRUE, error);
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect_as(path, said, TRUE, error);
     if (!info)
         return FALSE;
-    raw |= !info->is_qcow2;
+    gboolean raw = !info->is_qcow2;
     const char *backing = raw ? NULL : backing_of(build, path, info, &failure);
     guint64 bytes = used_bytes(path);
     if (failure) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
     }
-    gboolean below_raw = info->backing_format && g_str_equal(info->backing_format, "raw");
-    if (backing && !add_chain(build, backing, below_raw, depth + 1, error))
+    if (backing && !add_chain(build, backing, info->backing_format, depth + 1, error))
         return FALSE;
     if (!qemu_graph_add(build->graph, path, raw ? QEMU_FILE_RAW : QEMU_FILE_QCOW2,
                         flags_of(build, path), bytes, backing, error))
@@ -124,7 +123,7 @@ static gboolean add_disk(Build *build, const VireoDomainDisk *disk, const char *
                    disk->target->dev, path);
         return FALSE;
     }
-    if (add_chain(build, *real, disk->driver->type == VIREO_DOMAIN_STORAGE_FORMAT_RAW, 0, error))
+    if (add_chain(build, *real, vireo_domain_storage_format_to_string(disk->driver->type), 0, error))
         return TRUE;
     g_prefix_error(error, "disk '%s': ", disk->target->dev);
     *real = NULL;
@@ -277,7 +276,7 @@ static void add_files(Build *build, GHashTable *set)
     g_hash_table_iter_init(&iter, set);
     while (g_hash_table_iter_next(&iter, &path, NULL))
         if (!qemu_graph_has(build->graph, path) && g_file_test(path, G_FILE_TEST_IS_REGULAR) &&
-            !add_chain(build, path, FALSE, 0, NULL))
+            !add_chain(build, path, NULL, 0, NULL))
             qemu_graph_set_incomplete(build->graph);
 }
 
@@ -387,7 +386,7 @@ static gboolean scan_dir(Build *build, const char *dir_path)
             g_file_test(path, G_FILE_TEST_IS_SYMLINK) || !is_foreign(build, path))
             continue;
         g_autofree char *name = g_strconcat("file ", path, NULL);
-        if (add_chain(build, path, FALSE, 0, NULL) &&
+        if (add_chain(build, path, NULL, 0, NULL) &&
             qemu_graph_hold(build->graph, QEMU_HOLD_OUTSIDE, name, "", path, NULL, NULL))
             found = TRUE;
     }

@@ -130,10 +130,56 @@ static const char *format_name(const QemuImageInfo *info)
     return info->is_qcow2 ? "qcow2" : "raw";
 }
 
+static const char *said_in(const QemuDef *def, const VireoDomain *doc, const char *path)
+{
+    doc = def ? def->doc : doc;
+    for (guint i = 0; doc && i < doc->devices->disks.n; i++) {
+        const VireoDomainDisk *disk = doc->devices->disks.items[i];
+        g_autofree char *real = qemu_real_path(qemu_disk_path(disk));
+
+        if (!g_strcmp0(real, path))
+            return vireo_domain_storage_format_to_string(disk->driver->type);
+    }
+    return NULL;
+}
+
+/* The format of an image that the definition or a snapshot names; NULL: none of them does. */
+static const char *said_of(QemuDomain *dom, const char *path)
+{
+    g_autoptr(QemuDef) live = qemu_domain_live(dom), config = qemu_domain_config(dom);
+    const char *said = said_in(live, NULL, path);
+
+    if (!said)
+        said = said_in(config, NULL, path);
+    g_autoptr(GPtrArray) snaps = said ? NULL : qemu_tree_all(dom->tree);
+    for (guint i = 0; snaps && !said && i < snaps->len; i++)
+        said = said_in(NULL, ((QemuSnap *)snaps->pdata[i])->doc->domain, path);
+    return said;
+}
+
+/* One of those that image is based on, as the one that names it says. */
+static QemuImageInfo *inspect_below(const char *image, const char *below, GError **error)
+{
+    g_autofree char *at = g_strdup(image);
+
+    for (guint depth = 0; at && depth < DEPTH_MAX; depth++) {
+        g_autoptr(QemuImageInfo) info = qemu_image_inspect(at, FALSE, NULL);
+        char *next = qemu_engine_backing(at);
+
+        g_free(at);
+        at = next;
+        if (at && g_str_equal(at, below))
+            return qemu_image_inspect_as(below, info->backing_format, FALSE, error);
+    }
+    return qemu_image_inspect(below, FALSE, error);
+}
+
 gboolean qemu_engine_make_overlay(QemuDomain *dom, vireo_call *call, const char *path,
                                   const char *backing, GError **error)
 {
-    g_autoptr(QemuImageInfo) info = qemu_image_inspect(backing, FALSE, error);
+    g_autofree char *real = qemu_real_path(backing);
+    g_autoptr(QemuImageInfo) info =
+        qemu_image_inspect_as(backing, said_of(dom, real ? real : backing), FALSE, error);
 
     if (!info || !qemu_engine_make_file(dom, path, backing, error))
         return FALSE;
@@ -175,7 +221,7 @@ char *qemu_engine_backing(const char *path)
 static gboolean extract(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)
 {
     g_autofree char *backing = qemu_engine_backing(step->other);
-    g_autoptr(QemuImageInfo) below = backing ? qemu_image_inspect(backing, FALSE, error) : NULL;
+    g_autoptr(QemuImageInfo) below = backing ? inspect_below(step->other, backing, error) : NULL;
     g_autofree char *tag = g_strconcat("snapshot.name=", step->tag, NULL);
     const char *argv[16] = { IMAGE_TOOL, "convert", "-q", "-U", "-l", tag, "-f", "qcow2", "-O",
                              "qcow2" };
@@ -244,7 +290,7 @@ static gboolean note_pull(QemuDomain *dom, const char *image, const char *aside,
 {
     QemuDriver *driver = dom->space->driver;
     g_autofree char *key = pull_key(dom), *backing = qemu_engine_backing(image);
-    g_autoptr(QemuImageInfo) info = backing ? qemu_image_inspect(backing, FALSE, error) : NULL;
+    g_autoptr(QemuImageInfo) info = backing ? inspect_below(image, backing, error) : NULL;
 
     if (!info)
         return !backing;
@@ -303,7 +349,7 @@ gboolean qemu_engine_mend(QemuDomain *dom, GError **error)
 static gboolean pull(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)
 {
     g_autoptr(QemuImageInfo) info =
-        step->other ? qemu_image_inspect(step->other, FALSE, error) : NULL;
+        step->other ? inspect_below(step->image, step->other, error) : NULL;
     const char *argv[] = { IMAGE_TOOL, "rebase", "-q", "-f", "qcow2", "-b",
                            step->other ? step->other : "", "-F", info ? format_name(info) : NULL,
                            step->image, NULL };

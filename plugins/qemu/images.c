@@ -84,16 +84,42 @@ int qemu_image_open(const char *path, int flags, GError **error)
     return opened;
 }
 
-QemuImageInfo *qemu_image_inspect(const char *path, gboolean snapshots, GError **error)
+static QemuImageInfo *inspect_remote(const char *path, gboolean raw, GError **error)
 {
-    if (qemu_is_remote(path))
+    if (!raw)
         return qemu_remote_inspect(path, NULL, error);
+    g_autoptr(QemuImageInfo) info = qemu_image_info_new();
+    return qemu_remote_size(path, &info->virtual_size, error) ? g_steal_pointer(&info) : NULL;
+}
+
+static QemuImageInfo *inspect_local(const char *path, gboolean raw, gboolean snapshots, GError **error)
+{
     int fd = qemu_image_open(path, O_RDONLY, error);
+
     if (fd < 0)
         return NULL;
-    QemuImageInfo *info = qemu_image_info_read(fd, path, snapshots, error);
+    QemuImageInfo *info = raw ? qemu_image_info_raw(fd, path, error)
+                              : qemu_image_info_read(fd, path, snapshots, error);
     close(fd);
     return info;
+}
+
+QemuImageInfo *qemu_image_inspect_as(const char *path, const char *said, gboolean snapshots, GError **error)
+{
+    gboolean raw = !g_strcmp0(said, "raw");
+    g_autoptr(QemuImageInfo) info = qemu_is_remote(path) ? inspect_remote(path, raw, error)
+                                                         : inspect_local(path, raw, snapshots, error);
+
+    if (!info || info->is_qcow2 || g_strcmp0(said, "qcow2"))
+        return g_steal_pointer(&info);
+    qemu_refuse(error, VIREO_ERR_OPERATION_FAILED, "bring the right one back; 'vireo doctor' tells more",
+                "image %s is not in qcow2 format, as is said of it", path);
+    return NULL;
+}
+
+QemuImageInfo *qemu_image_inspect(const char *path, gboolean snapshots, GError **error)
+{
+    return qemu_image_inspect_as(path, NULL, snapshots, error);
 }
 
 static void image_free(gpointer opaque)
@@ -139,7 +165,8 @@ static QemuImage *image_new(char *path, VireoDomainStorageFormat format, gboolea
 /* The next one below; NULL without error at the end of the chain. */
 static QemuImage *image_below(const QemuImage *image, const char *dev, GError **error)
 {
-    g_autoptr(QemuImageInfo) info = qemu_image_inspect(image->path, FALSE, error);
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect_as(
+        image->path, vireo_domain_storage_format_to_string(image->format), FALSE, error);
 
     if (!info) {
         g_prefix_error(error, "disk '%s': ", dev);
@@ -147,11 +174,6 @@ static QemuImage *image_below(const QemuImage *image, const char *dev, GError **
     }
     if (image->format != VIREO_DOMAIN_STORAGE_FORMAT_QCOW2)
         return NULL;
-    if (!info->is_qcow2) {
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "disk '%s': image %s is not in qcow2 format",
-                   dev, image->path);
-        return NULL;
-    }
     if (!info->backing)
         return NULL;
     VireoDomainStorageFormat format;

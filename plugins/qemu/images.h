@@ -34,6 +34,10 @@ int qemu_image_open(const char *path, int flags, GError **error);
 /* Opens and reads in one go. */
 QemuImageInfo *qemu_image_inspect(const char *path, gboolean snapshots, GError **error);
 
+/* The same of an image that is said to be of a format (NULL: nobody says). Of a raw one nothing is read, since it is the
+ * guest that writes it; one that is no qcow2 although it should be is refused. */
+QemuImageInfo *qemu_image_inspect_as(const char *path, const char *said, gboolean snapshots, GError **error);
+
 /* Makes a file usable by QEMU for a holder (a domain's uuid): gives it to QEMU's user when that user
  * could not use it otherwise. The first owner is recorded on disk before anything is changed. */
 gboolean qemu_image_give(QemuDriver *driver, const char *holder, const QemuImage *image,

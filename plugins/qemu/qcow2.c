@@ -206,20 +206,29 @@ static gboolean is_empty(int fd, const guint8 *head)
     return TRUE;
 }
 
-QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshots, GError **error)
+QemuImageInfo *qemu_image_info_raw(int fd, const char *shown, GError **error)
 {
-    g_auto(Pieces) pieces = { .fd = fd };
-    g_autoptr(QemuImageInfo) info = qemu_image_info_new();
-    guint8 head[104] = { 0 };
     struct stat st;
 
     if (fstat(fd, &st) < 0) {
         qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "image %s: %s", shown, g_strerror(errno));
         return NULL;
     }
+    QemuImageInfo *info = qemu_image_info_new();
     info->virtual_size = (guint64)st.st_size;
     if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, &info->virtual_size) < 0)
         info->virtual_size = 0;
+    return info;
+}
+
+QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshots, GError **error)
+{
+    g_auto(Pieces) pieces = { .fd = fd };
+    g_autoptr(QemuImageInfo) info = qemu_image_info_raw(fd, shown, error);
+    guint8 head[104] = { 0 };
+
+    if (!info)
+        return NULL;
     if (!read_at(&pieces, 0, head, 72) || qemu_qcow2_be32(head) != QCOW2_MAGIC ||
         qemu_qcow2_be32(head + 4) < 2)
         return g_steal_pointer(&info);

@@ -45,6 +45,8 @@ typedef struct {
 QemuImageInfo *qemu_image_info_new(void);
 /* One more internal snapshot in info->snapshots, which owns it. */
 QemuImageSnapshot *qemu_image_info_add(GPtrArray *snapshots, const char *name);
+/* Nothing but its length: what is in a raw image is the guest's word. */
+QemuImageInfo *qemu_image_info_raw(int fd, const char *shown, GError **error);
 /* Reads the header (and, when snapshots is set, the snapshot table and whether there is anything). fd is borrowed. */
 QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshots, GError **error);
 void qemu_image_info_free(QemuImageInfo *info);

@@ -102,9 +102,10 @@ static gboolean top_from_qemu(QemuTop *top, JsonArray *blocks, const VireoDomain
     return FALSE;
 }
 
-static gboolean top_from_file(QemuTop *top, GError **error)
+static gboolean top_from_file(QemuTop *top, const VireoDomainDisk *disk, GError **error)
 {
-    g_autoptr(QemuImageInfo) info = qemu_image_inspect(top->path, TRUE, error);
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect_as(
+        top->path, vireo_domain_storage_format_to_string(disk->driver->type), TRUE, error);
 
     if (!info) {
         g_prefix_error(error, "disk '%s': ", top->dev);
@@ -137,7 +138,7 @@ GPtrArray *qemu_snapshot_tops(QemuDomain *dom, const VireoDomain *doc, VireoQmp 
         QemuTop *top = top_new(disk);
         g_ptr_array_add(tops, top);
         if (qmp ? !top_from_qemu(top, vireo_json_node_array(blocks), disk, error)
-                : !top_from_file(top, error))
+                : !top_from_file(top, disk, error))
             return NULL;
         top->is_qcow2 = top->is_qcow2 && disk->driver->type == VIREO_DOMAIN_STORAGE_FORMAT_QCOW2;
     }

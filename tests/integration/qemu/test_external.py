@@ -94,6 +94,87 @@ class Off(Case):
         self.assertEqual(self.files(), ["one.qcow2", "two.qcow2"])
 
 
+class Format(Case):
+    """What format an image has says the definition, or the image above it; never what is in a raw one, which is the
+    guest's word."""
+
+    def bases(self):
+        """Every image of the domain and what it says it is based on, with the format."""
+        for name in self.files():
+            path = os.path.join(self.dir, name)
+            if name.endswith(".raw"):
+                continue
+            done = subprocess.run(["qemu-img", "info", "-U", "-f", "qcow2", "--output=json", path], check=True,
+                                  stdout=subprocess.PIPE)
+            info = json.loads(done.stdout)
+            self.assertEqual(info["virtual-size"], 4 << 20, name)
+            yield name, os.path.basename(info["full-backing-filename"]), info["backing-filename-format"]
+
+    def all_raw(self):
+        found = list(self.bases())
+        for name, base, kind in found:
+            self.assertEqual(kind, "raw" if base == "one.raw" else "qcow2", name)
+        return {base for _, base, _ in found}
+
+    def lie(self, damage=b""):
+        """A guest writes a qcow2 header to its raw disk, which names a file of the host."""
+        secret, fake = self.write("secret", "of the host"), os.path.join(self.work, "fake.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", secret, "-F", "raw", fake, "1G"], check=True)
+        path = self.image("one.raw")
+        with open(fake, "rb") as source, open(path, "r+b") as target:
+            target.write(source.read())
+            if damage:    # the number of internal snapshots, and where they are
+                target.seek(60)
+                target.write(damage)
+        self.define("a", disks=[disk_xml(path, "vda", "raw")])
+        return path
+
+    def test_guest_lies(self):
+        for damage in b"", b"\xff" * 12:
+            with self.subTest(damage=damage):
+                path = self.lie(damage)
+                self.virsh("snapshot-create-as", "a", "s1", "--disk-only")
+                self.virsh("snapshot-create-as", "a", "s2", "--disk-only")
+                self.assertEqual(self.all_raw(), {"one.raw", "one.s1"})
+                self.virsh("start", "a", "--paused")
+                self.virsh("snapshot-create-as", "a", "s3", "--disk-only")
+                self.virsh("destroy", "a")
+                self.revert("s1")
+                self.assertEqual(self.all_raw(), {"one.raw", "one.s1"})
+                self.revert("s3")
+                self.virsh("snapshot-delete", "a", "s1")
+                self.virsh("snapshot-delete", "a", "s2")    # what is left is pulled down to the raw one
+                self.idle()
+                self.assertIn("one.raw", self.all_raw())
+                self.virsh("snapshot-delete", "a", "s3")
+                self.idle()
+                self.all_raw()
+                self.virsh("undefine", "a")
+                for name in self.files():
+                    os.unlink(os.path.join(self.dir, name))
+
+    def test_running_on_it(self):
+        self.lie()
+        self.virsh("start", "a", "--paused")
+        self.virsh("snapshot-create-as", "a", "s1", "--disk-only")
+        self.assertEqual(self.all_raw(), {"one.raw"})
+
+    def test_not_what_it_should_be(self):
+        """Something else in the place of a qcow2 image is not taken for a raw one."""
+        one, two = self.two()
+        os.rename(one, one + ".aside")
+        with open(one, "wb") as stream:
+            stream.write(b"KDMV" + b"\1\0\0\0" + b"x" * 200000)
+        before = self.files()
+        for words in ("--disk-only",), ("--diskspec", "vda,snapshot=no", "--diskspec", "vdb,snapshot=internal"):
+            message = self.virsh_fails("snapshot-create-as", "a", "s1", *words)
+            self.assertIn(one, message)
+            self.assertIn("qcow2", message)
+        self.assertEqual(self.files(), before)
+        os.rename(one + ".aside", one)
+        self.virsh("snapshot-create-as", "a", "s1", "--disk-only")
+
+
 class Live(Case):
     """The guest runs and goes on running."""
 
