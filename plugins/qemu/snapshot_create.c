@@ -120,7 +120,7 @@ static gboolean check_flags(QemuDomain *dom, guint flags, gboolean active, GErro
                    dom->name);
         return FALSE;
     }
-    return !(flags & quiesce) || qemu_agent_connected(dom, error);
+    return TRUE;
 }
 
 /* A guest with a 'manual' disk stands still until its owner has copied that. */
@@ -260,6 +260,8 @@ static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc
             ? qemu_request_new(dom->space->driver, doc, machine->doc, flags, active, error)
             : NULL;
     if (!request || !check_standing(request, dom->state, flags, error))
+        return FALSE;
+    if ((flags & VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE) && !qemu_agent_connected(dom, error))
         return FALSE;
     describe(dom, doc, machine, request, running);
     if (!doc->domain) {
