@@ -80,6 +80,7 @@ OPERATIONS = [
 
 
 LONG = bool(os.environ.get("VIREO_TEST_LONG"))
+FEW = 0 if LONG else int(os.environ.get("VIREO_TEST_FEW", "0"))
 ONLY = os.environ.get("VIREO_TEST_ONLY", "")
 SANITIZED = "ASAN_OPTIONS" in os.environ
 BEGAN = time.monotonic()
@@ -87,7 +88,9 @@ DICE = random.Random(int(os.environ.get("VIREO_TEST_SEED", "1")))
 
 
 def operations():
-    return [one for one in OPERATIONS if ONLY in one[0]]
+    """VIREO_TEST_FEW: not more than so many, by lot."""
+    found = [one for one in OPERATIONS if ONLY in one[0]]
+    return DICE.sample(found, FEW) if FEW and len(found) > FEW else found
 
 
 def sample(total, count):

@@ -15,7 +15,7 @@ import stoptest
 from imagetest import libvirt
 from treetest import Skip, Wrong
 
-SAMPLES = 1 if stoptest.SANITIZED else 2    # of each operation
+SAMPLES = 1 if stoptest.SANITIZED or stoptest.FEW else 2    # of each operation
 
 
 def away(path):
