@@ -3,15 +3,20 @@
 that could be wanted, and leaves the rest as it was."""
 import json
 import os
+import shutil
 import subprocess
+import tempfile
+import unittest
+from xml.etree import ElementTree
 
 import qemutest
 from plantest import PlanCase
 
 FOUND = 3
+PEER = qemutest.vireotest.PEER
 
 
-class Doctor(PlanCase):
+class DoctorCase(PlanCase):
     def base(self, name):
         return os.path.join(self.dir, name)
 
@@ -40,6 +45,8 @@ class Doctor(PlanCase):
             self.virsh("snapshot-create-as", "a", name, "--disk-only")
             self.fill(len(name))
 
+
+class Doctor(DoctorCase):
     # sound trees
 
     def test_all_is_well(self):
@@ -262,6 +269,123 @@ class Doctor(PlanCase):
             stream.write("<domainsnapshot>")
         told = self.doctor(code=FOUND)
         self.assertEqual([(found["kind"], found["snapshot"]) for found in told["findings"]], [("bad-metadata", "odd")])
+
+
+class Theirs(DoctorCase):
+    """Trees made by libvirtd, whose metadata is redefined here, or is not."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.peer = tempfile.mkdtemp(prefix="vt.", dir="/tmp")
+        done = subprocess.run([PEER, "start", cls.peer], capture_output=True, text=True, check=False)
+        if done.returncode:
+            shutil.rmtree(cls.peer)
+            raise unittest.SkipTest("no libvirtd to compare with: " + done.stderr.strip())
+        cls.their_uri = f"qemu+unix:///system?socket={done.stdout.strip()}"
+
+    @classmethod
+    def tearDownClass(cls):
+        subprocess.run([PEER, "stop", cls.peer], check=True)
+        shutil.rmtree(cls.peer)
+        super().tearDownClass()
+
+    def theirs(self, *args):
+        return self.virsh(*args, uri=self.their_uri)
+
+    def make(self, *steps, running=False):
+        """A domain of libvirtd with two disks; the steps are taken there."""
+        self.two()
+        text = self.virsh("dumpxml", "a")
+        self.virsh("undefine", "a")
+        self.theirs("define", self.write("theirs.xml", text))
+        self.addCleanup(self.virsh_raw, "undefine", "a", "--snapshots-metadata", uri=self.their_uri)
+        self.addCleanup(self.virsh_raw, "destroy", "a", uri=self.their_uri)
+        if running:
+            self.theirs("start", "a", "--paused")
+        for step in steps:
+            self.theirs(*step)
+        if running:
+            self.theirs("destroy", "a")
+
+    def bring(self, *left_out):
+        """The domain and its snapshots are given to us, but for those."""
+        names = self.theirs("snapshot-list", "a", "--topological", "--name").split()
+        texts = [self.theirs("snapshot-dumpxml", "a", name, "--security-info") for name in names if name not in left_out]
+        domain = self.theirs("dumpxml", "a", "--inactive", "--security-info")
+        self.theirs("undefine", "a", "--snapshots-metadata")
+        tree = ElementTree.fromstring(domain)
+        for disk in tree.findall("devices/disk"):    # they are read from the images, and nowhere else
+            for chain in disk.findall("backingStore"):
+                disk.remove(chain)
+        self.virsh("define", self.write("a.xml", ElementTree.tostring(tree, encoding="unicode")))
+        for text in texts:
+            self.virsh("snapshot-create", "a", self.write("s.xml", text), "--redefine")
+
+    def take(self, name, *how):
+        return ("snapshot-create-as", "a", name, *how)
+
+    def test_internal(self):
+        self.make(self.take("i1"), self.take("i2"))
+        self.bring()
+        self.assertEqual(self.doctor()["findings"], [])
+        self.virsh("snapshot-revert", "a", "i1")
+
+    def test_external_and_memory(self):
+        self.make(self.take("s1", "--disk-only"),
+                  self.take("s2", "--memspec", self.base("s2.mem"), "--diskspec", "vda", "--diskspec", "vdb"), running=True)
+        self.bring()
+        self.assertEqual(self.kinds(self.doctor()), [])
+        os.rename(self.base("s2.mem"), self.base("away"))
+        told = self.doctor(code=FOUND)
+        self.assertEqual([(found["kind"], found["snapshot"]) for found in told["findings"]], [("incomplete", "s2")])
+        self.assertIsNone(told["plan"])
+
+    def test_forgotten_points(self):
+        """Their metadata was deleted, or never came here; the points are in the images still."""
+        self.make(self.take("i1"), self.take("i2"), ("snapshot-delete", "a", "i1", "--metadata"))
+        self.bring("i2")
+        told = self.doctor()
+        self.assertEqual((self.kinds(told), set(self.kinds(told, ("note",)))), ([], {"unknown-point"}))
+        texts = " ".join(found["text"] for found in told["findings"])
+        self.assertIn("i1", texts)
+        self.assertIn("i2", texts)
+        self.assertIsNone(told["plan"], "what nobody knows is not removed")
+
+    def test_forgotten_overlays(self):
+        """A chain whose snapshots nobody knows is a chain like any other."""
+        self.make(self.take("s1", "--disk-only"), self.take("s2", "--disk-only"),
+                  ("snapshot-delete", "a", "s1", "--metadata"))
+        self.bring("s2")
+        told = self.doctor()
+        self.assertEqual((self.kinds(told), told["plan"]), ([], None))
+        self.assertEqual(len(self.files()), 6)
+
+    def test_orphaned_overlay(self):
+        """The domain was put back on its base by hand: what it wrote since is in an overlay of nobody."""
+        self.make(self.take("s1", "--disk-only"))
+        back = self.theirs("dumpxml", "a", "--inactive").replace("one.s1", "one.qcow2").replace("two.s1", "two.qcow2")
+        self.theirs("define", self.write("back.xml", back))
+        before = self.files()
+        self.bring("s1")
+        told = self.doctor()
+        self.assertEqual((self.kinds(told), set(self.kinds(told, ("note",)))), ([], {"foreign-reference"}))
+        texts = " ".join(found["text"] for found in told["findings"])
+        self.assertIn("one.s1", texts)
+        self.assertIn("two.s1", texts)
+        self.assertIsNone(told["plan"])
+        self.assertEqual(self.files(), before)
+
+    def test_ghost(self):
+        """Somebody removed the points; the metadata is still told."""
+        self.make(self.take("i1"))
+        for name in "one.qcow2", "two.qcow2":
+            self.qemu_img("snapshot", "-d", "i1", self.base(name))
+        self.bring()
+        told = self.doctor(code=FOUND)
+        self.assertEqual(self.kinds(told), ["ghost"])
+        self.repair(told)
+        self.assertEqual(self.names("snapshot-list", "a", "--name"), [])
 
 
 if __name__ == "__main__":
