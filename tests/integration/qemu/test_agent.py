@@ -2,65 +2,33 @@
 """Talks with the agent in a guest: one that answers, one that babbles, one that is silent."""
 import json
 import os
-import shutil
-import socket
 import subprocess
 import threading
 import time
 
+import linuxtest
 import qemutest
+from agenttest import CHANNEL, Agent
 
-CHANNEL = "<channel type='unix'>{source}<target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
 
+class Babbler(Agent):
+    """What it says comes byte by byte, after the rest of something else."""
 
-class Agent(threading.Thread):
-    """Stands in for a guest's agent on the other side of the channel."""
+    silent = False
 
-    def __init__(self, path):
-        super().__init__(daemon=True)
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(path)
-        os.chmod(path, 0o777)
-        self.listener.listen(8)
-        self.seen = []
-        self.silent = False
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                talk, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.listen, args=(talk,), daemon=True).start()
-
-    def listen(self, talk):
-        with talk:
-            try:
-                self.talk(talk)
-            except OSError:
-                pass    # hung up in the middle, as a daemon that gives up does
-
-    def talk(self, talk):
+    def greet(self, talk):
         talk.sendall(b'{"return": "left over from an earlier talk"}\n{"ret')
-        for line in talk.makefile("rb"):
-            command = json.loads(line.lstrip(b"\xff"))
-            if self.silent:
-                continue
-            if command["execute"] == "guest-sync-delimited":
-                answer = {"return": command["arguments"]["id"]}
-                talk.sendall(b"\xff" + json.dumps(answer).encode() + b"\n")
-                continue
-            self.seen.append(command["execute"])
-            answers = {"guest-ping": {"return": {}}, "guest-get-host-name": {"return": {"host-name": "inside"}},
-                       "guest-get-time": {"return": 86400 * 10 ** 9}}
-            answer = answers.get(command["execute"], {"error": {"class": "CommandNotFound", "desc": "what is that?"}})
-            for byte in json.dumps(answer).encode() + b"\n":
-                talk.sendall(bytes([byte]))
 
-    def stop(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+    def hear(self, talk, command):
+        if not self.silent:
+            super().hear(talk, command)
+
+    def answer(self, talk, name):
+        answers = {"guest-ping": {"return": {}}, "guest-get-host-name": {"return": {"host-name": "inside"}},
+                   "guest-get-time": {"return": 86400 * 10 ** 9}}
+        answer = answers.get(name, {"error": {"class": "CommandNotFound", "desc": "what is that?"}})
+        for byte in json.dumps(answer).encode() + b"\n":
+            talk.sendall(bytes([byte]))
 
 
 class Comes(qemutest.Case):
@@ -76,13 +44,7 @@ class Comes(qemutest.Case):
         return [t.get("state") for t in self.xml("linux").findall("devices/channel/target")]
 
     def test_clients_are_told(self):
-        guest = os.path.join(self.work, "guest")
-        kept = os.path.join(qemutest.vireotest.BUILD, "guest")
-        made = subprocess.run([os.path.join(qemutest.vireotest.TOP, "tests", "guest", "mklinux"), kept], check=False,
-                              capture_output=True, text=True)
-        if made.returncode:
-            self.skipTest("no Linux guest: " + made.stderr.strip())
-        shutil.copytree(kept, guest)
+        guest = linuxtest.copy(self)
         events = subprocess.Popen(["virsh", "-c", self.daemon.uri(), "event", "--event", "agent-lifecycle", "--loop"],
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.addCleanup(events.stdout.close)
@@ -111,7 +73,7 @@ class Answers(qemutest.Case):
     def setUp(self):
         super().setUp()
         path = os.path.join(self.work, "agent.sock")
-        self.agent = Agent(path)
+        self.agent = Babbler(path)
         self.addCleanup(self.agent.stop)
         self.define("a", devices=CHANNEL.format(source=f"<source mode='connect' path='{path}'/>"))
         self.virsh("start", "a")

@@ -2,13 +2,16 @@
 """A Linux guest writes to its file system all the time, each file with its sum, each on disk before it says so. Every
 kind of snapshot is taken of it meanwhile: what it had on disk by then is in the snapshot, and the file system is whole."""
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import time
 
+import linuxtest
 import qemutest
+from agenttest import CHANNEL
 from imagetest import Case
 from qemutest import disk_xml
 
@@ -26,23 +29,19 @@ def tool(*command, codes=(0,)):
     return done.stdout
 
 
-class Load(Case):
+class Linux(Case):
+    agent = False
+
     def setUp(self):
         super().setUp()
-        guest = os.path.join(self.work, "guest")
-        kept = os.path.join(qemutest.vireotest.BUILD, "guest")
-        made = subprocess.run([os.path.join(qemutest.vireotest.TOP, "tests", "guest", "mklinux"), kept], check=False,
-                              capture_output=True, text=True)
-        if made.returncode:
-            self.skipTest("no Linux guest: " + made.stderr.strip())
-        shutil.copytree(kept, guest)
+        guest = linuxtest.copy(self, self.agent)
         raw, disk = os.path.join(self.work, "fs.raw"), os.path.join(self.dir, "one.qcow2")
         with open(raw, "wb") as stream:
             stream.truncate(64 << 20)
         tool("mkfs.ext4", "-q", raw)
         tool("qemu-img", "convert", "-O", "qcow2", raw, disk)
         os.chmod(disk, 0o666)
-        self.virsh("define", self.write("linux.xml", GUEST.format(guest, disk_xml(disk, "vda"))))
+        self.virsh("define", self.write("linux.xml", GUEST.format(guest, disk_xml(disk, "vda") + (CHANNEL.format(source="") if self.agent else ""))))
         self.durable = {}    # snapshot -> the last file on disk before it was taken
 
     # the guest
@@ -96,14 +95,26 @@ class Load(Case):
         os.unlink(raw)
         return last
 
-    def test_every_kind(self):
-        began = time.monotonic()
+    def boot(self):
         self.virsh("start", "a")
         self.guest = Guest(self.xml("a").find("devices/serial/source").get("path"))
-        self.addCleanup(self.guest.close)
+        self.addCleanup(lambda: self.guest.close())
         self.guest.until(rb"READY linux", 120)
-        last = self.checked()[0]
-        self.assertEqual(last, 0)
+        self.assertEqual(self.checked()[0], 0)
+
+    def read_again(self, name):
+        shutil.rmtree(os.path.join(self.work, "tree-" + name))
+        return self.read_files(name)
+
+    def reopen(self):
+        self.guest.close()
+        self.guest = Guest(self.xml("a").find("devices/serial/source").get("path"))
+
+
+class Load(Linux):
+    def test_every_kind(self):
+        began = time.monotonic()
+        self.boot()
         self.follow()
         memory = [("--memspec", os.path.join(self.dir, f"s{number}.mem")) for number in range(5)]
         self.take("s1")
@@ -137,13 +148,59 @@ class Load(Case):
         self.healthy()
         print(f"done after {time.monotonic() - began:.0f} s", flush=True)
 
-    def read_again(self, name):
-        shutil.rmtree(os.path.join(self.work, "tree-" + name))
-        return self.read_files(name)
 
-    def reopen(self):
-        self.guest.close()
-        self.guest = Guest(self.xml("a").find("devices/serial/source").get("path"))
+class Quiesced(Linux):
+    """The agent of the distribution holds the file system while the snapshot is taken."""
+
+    agent = True
+
+    def asks(self, command):
+        return json.loads(self.virsh("qemu-agent-command", "a", json.dumps({"execute": command})))["return"]
+
+    def is_at_rest(self, name):
+        """Nothing has to be replayed: the journal was empty at that moment."""
+        (_, path, inside), = self.snapshot_disks(name)
+        raw = os.path.join(self.work, "rest.raw")
+        inner = ("-l", f"snapshot.name={name}") if inside else ()
+        tool("qemu-img", "convert", "-q", "-U", *inner, "-O", "raw", path, raw)
+        features = re.search(r"Filesystem features:(.*)", tool("dumpe2fs", "-h", raw)).group(1).split()
+        if "needs_recovery" not in features:
+            tool("e2fsck", "-f", "-n", raw)    # whole as it is
+        return "needs_recovery" not in features
+
+    def test_agent(self):
+        self.boot()
+        words = ("snapshot-create-as", "a", "early", "--quiesce", "--disk-only")
+        self.assertIn("is not connected", self.virsh_fails(*words))
+        self.guest.send("agent\n")
+        qemutest.wait_until(lambda: self.xml("a").find("devices/channel/target").get("state") == "connected", 60,
+                            "the agent is there")
+        self.assertEqual(self.asks("guest-fsfreeze-status"), "thawed")
+        self.follow()
+        memory = [("--memspec", os.path.join(self.dir, f"s{number}.mem")) for number in range(5)]
+        self.take("s1", "--disk-only")
+        self.assertFalse(self.is_at_rest("s1"), "it writes all the time")
+        for name, how in (("s2", ("--disk-only",)), ("s3", memory[3]), ("s4", ())):
+            self.follow()
+            self.take(name, "--quiesce", *how)
+            self.assertEqual(self.asks("guest-fsfreeze-status"), "thawed")
+            self.assertTrue(self.is_at_rest(name), name)
+        self.follow()
+        held = {name: self.read_files(name) for name in self.durable}
+        # its memory remembers that it is held
+        self.virsh("snapshot-revert", "a", "s3")
+        self.reopen()
+        self.assertGreater(self.now(), held["s3"])
+        self.assertEqual(self.asks("guest-fsfreeze-status"), "thawed")
+        self.guest.send("check-load\n")
+        self.assertGreater(self.checked()[1], min(held["s3"], 50))
+        self.virsh("snapshot-revert", "a", "s2", "--running")
+        self.reopen()
+        self.assertEqual(self.checked()[0], held["s2"])
+        self.virsh("destroy", "a", "--graceful")
+        for name in self.durable:
+            self.assertEqual(self.read_again(name), held[name])
+        self.healthy()
 
 
 class Guest(qemutest.vireotest.Nano):

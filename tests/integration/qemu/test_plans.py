@@ -9,8 +9,8 @@ import random
 import time
 
 import qemutest
+from agenttest import CHANNEL
 from plantest import REVERT_OPTIONS, PlanCase
-from test_agent import CHANNEL
 
 STEPS = int(os.environ.get("VIREO_TEST_STEPS", "30"))
 SEED = int(os.environ.get("VIREO_TEST_SEED", "4"))

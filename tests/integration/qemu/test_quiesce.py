@@ -1,76 +1,41 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Snapshots with flag QUIESCE: an agent that does as it is told, one that refuses, hangs, dies. The guest is never left
 with its file systems held, nor standing still."""
-import json
 import os
-import socket
 import threading
 import time
 
 import qemutest
+from agenttest import CHANNEL, Agent
 from imagetest import Case
-from test_agent import CHANNEL
 
 FREEZE, THAW = "guest-fsfreeze-freeze", "guest-fsfreeze-thaw"
 
 
-class Agent(threading.Thread):
-    """In the guest's place; how: what it does instead of answering a command."""
+class Holder(Agent):
+    """how: what it does instead of answering a command."""
 
     def __init__(self, path, **how):
-        super().__init__(daemon=True)
-        self.how, self.seen, self.held = how, [], False
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(path)
-        os.chmod(path, 0o777)
-        self.listener.listen(8)
-        self.start()
+        self.how, self.held = how, False
+        super().__init__(path)
 
-    def run(self):
-        while True:
-            try:
-                talk, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.listen, args=(talk,), daemon=True).start()
-
-    def listen(self, talk):
-        with talk:
-            try:
-                for line in talk.makefile("rb"):
-                    if not self.answer(talk, json.loads(line.lstrip(b"\xff"))):
-                        return
-            except OSError:
-                pass
-
-    def answer(self, talk, command):
-        name = command["execute"]
-        if name == "guest-sync-delimited":
-            talk.sendall(b"\xff" + json.dumps({"return": command["arguments"]["id"]}).encode() + b"\n")
-            return True
-        self.seen.append(name)
+    def answer(self, talk, name):
         what = self.how.get(name)
         if what == "refuses":
-            talk.sendall(b'{"error": {"class": "GenericError", "desc": "no, not now"}}\n')
-            return True
+            return self.say(talk, b"", {"error": {"class": "GenericError", "desc": "no, not now"}})
         if name in (FREEZE, THAW) and what != "dies before":
             self.held = name == FREEZE
         if what == "hangs":
             return True
         if what and what.startswith("dies"):
             return False
-        talk.sendall(b'{"return": 1}\n')
-        return True
-
-    def stop(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        return self.say(talk, b"", {"return": 1})
 
 
 class Quiesce(Case):
     def guest(self, **how):
         path = os.path.join(self.work, "agent.sock")
-        self.agent = Agent(path, **how)
+        self.agent = Holder(path, **how)
         self.addCleanup(self.agent.stop)
         _, paths = self.nano()
         self.virsh("destroy", "a")
