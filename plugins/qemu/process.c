@@ -17,6 +17,7 @@
 #include "engine.h"
 #include "events.h"
 #include "firmware.h"
+#include "images.h"
 #include "kit/file.h"
 #include "kit/process.h"
 #include "launch.h"
@@ -222,8 +223,23 @@ gboolean qemu_process_learn(QemuDomain *dom, VireoQmpBatch *batch, guint first, 
     return TRUE;
 }
 
+/* An image that became wrong after it was looked at; QEMU names only its own node. */
+static void explain_images(const VireoDomain *doc, GError **error)
+{
+    VEC_EACH(doc->devices->disks, i)
+    {
+        g_autoptr(GError) failure = NULL;
+        g_autoptr(GPtrArray) chain = qemu_image_chain(doc->devices->disks.items[i], &failure);
+
+        if (chain)
+            continue;
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s", failure->message);
+        return;
+    }
+}
+
 /* The error of a start: what QEMU itself wrote says more than a closed monitor. */
-static void explain(QemuDomain *dom, int pidfd, GError **error)
+static void explain(QemuDomain *dom, int pidfd, const VireoDomain *doc, GError **error)
 {
     gboolean over = vireo_process_wait(pidfd, 200);
     g_autofree char *tail = log_tail(dom);
@@ -231,8 +247,10 @@ static void explain(QemuDomain *dom, int pidfd, GError **error)
     if (!error || !*error || (!over && (*error)->code != VIREO_QMP_ERROR_CLOSED))
         return;
     g_clear_error(error);
-    qemu_error(error, VIREO_ERR_INTERNAL_ERROR, "QEMU ended at once: %s",
-               *tail ? tail : "it left no message");
+    explain_images(doc, error);
+    if (!*error)
+        qemu_error(error, VIREO_ERR_INTERNAL_ERROR, "QEMU ended at once: %s",
+                   *tail ? tail : "it left no message");
 }
 
 static void reap(int pidfd)
@@ -421,7 +439,7 @@ gboolean qemu_process_start(QemuDomain *dom, vireo_call *call, const QemuStart *
     VireoQmp *qmp = qemu_process_connect(dom, path, error);
     const Fresh fresh = { child.pid, flash };
     if (!qmp || !greet(dom, call, qmp, doc, how, &fresh, error)) {
-        explain(dom, child.pidfd, error);
+        explain(dom, child.pidfd, doc, error);
         abandon(dom, qmp, &child);
         vireo_qmp_unref(qmp);
         return FALSE;

@@ -86,6 +86,8 @@ class Behind(stoptest.Case):
                 self.assertRegex(str(error), "/i/|disk '", "it does not say which image")
             elif error and not isinstance(error, (Wrong, Skip, FileNotFoundError)):
                 raise error
+            if step[0] == "start":
+                scene.kill_guests()    # a guest that has opened the wrong one would go on with that
             if reached:
                 self.put_back(path, aside)
             scene.catch_up()
