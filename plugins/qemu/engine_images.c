@@ -169,7 +169,7 @@ static QemuImageInfo *inspect_below(const char *image, const char *below, GError
         g_free(at);
         at = next;
         if (at && g_str_equal(at, below))
-            return qemu_image_inspect_as(below, info->backing_format, FALSE, error);
+            return qemu_image_inspect_as(below, info ? info->backing_format : NULL, FALSE, error);
     }
     return qemu_image_inspect(below, FALSE, error);
 }
