@@ -51,6 +51,17 @@ static gboolean is_pool(VboxConn *conn, vireo_call *call, const vireo_storage_po
     return FALSE;
 }
 
+/* FALSE: it is none of the server's. */
+static gboolean begin_on_pool(VboxTalk *talk, VboxConn *conn, vireo_call *call, const vireo_storage_pool_ref *pool)
+{
+    VireoHttpWait wait = vbox_wait(call);
+
+    if (!is_pool(conn, call, pool))
+        return FALSE;
+    vbox_talk_begin(talk, conn->server, &wait);
+    return TRUE;
+}
+
 static const char *folder_of(VboxTalk *talk)
 {
     return VBOX_GET(talk, i_system_properties_get_default_machine_folder,
@@ -143,12 +154,10 @@ int vbox_storage_pool_num_of_volumes(void *handle, vireo_call *call, const vireo
                                      vireo_storage_pool_num_of_volumes_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    if (!is_pool(conn, call, &args->pool))
+    if (!begin_on_pool(&talk, conn, call, &args->pool))
         return VIREO_FAIL;
-    vbox_talk_begin(&talk, conn->server, &wait);
     g_autoptr(GArray) media = read_media(&talk);
     ret->num = (int)media->len;
     return vbox_talk_finish(&talk, call);
@@ -158,12 +167,10 @@ int vbox_storage_pool_list_volumes(void *handle, vireo_call *call, const vireo_s
                                    vireo_storage_pool_list_volumes_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    if (!is_pool(conn, call, &args->pool))
+    if (!begin_on_pool(&talk, conn, call, &args->pool))
         return VIREO_FAIL;
-    vbox_talk_begin(&talk, conn->server, &wait);
     g_autoptr(GArray) media = read_media(&talk);
     ret->names.len = MIN(media->len, (guint)MAX(args->maxnames, 0));
     ret->names.val = conn->driver->host->alloc(call, sizeof *ret->names.val * (ret->names.len + 1));
@@ -177,12 +184,10 @@ int vbox_storage_pool_list_all_volumes(void *handle, vireo_call *call,
                                        vireo_storage_pool_list_all_volumes_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    if (!is_pool(conn, call, &args->pool))
+    if (!begin_on_pool(&talk, conn, call, &args->pool))
         return VIREO_FAIL;
-    vbox_talk_begin(&talk, conn->server, &wait);
     g_autoptr(GArray) media = read_media(&talk);
     ret->vols.val = conn->driver->host->alloc(call, sizeof *ret->vols.val * (media->len + 1));
     for (guint i = 0; i < media->len; i++)
@@ -208,12 +213,10 @@ int vbox_storage_pool_get_info(void *handle, vireo_call *call, const vireo_stora
                                vireo_storage_pool_get_info_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    if (!is_pool(conn, call, &args->pool))
+    if (!begin_on_pool(&talk, conn, call, &args->pool))
         return VIREO_FAIL;
-    vbox_talk_begin(&talk, conn->server, &wait);
     ret->state = VIREO_STORAGE_POOL_RUNNING;
     add_sizes(&talk, &ret->capacity, &ret->allocation);
     return vbox_talk_finish(&talk, call);
@@ -224,12 +227,10 @@ int vbox_storage_pool_get_xml_desc(void *handle, vireo_call *call, const vireo_s
 {
     VboxConn *conn = handle;
     g_autoptr(VireoStoragePool) doc = g_new0(VireoStoragePool, 1);
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    if (!is_pool(conn, call, &args->pool))
+    if (!begin_on_pool(&talk, conn, call, &args->pool))
         return VIREO_FAIL;
-    vbox_talk_begin(&talk, conn->server, &wait);
     doc->type = VIREO_STORAGE_POOL_KIND_DIR;
     doc->name = g_strdup(POOL);
     doc->has_uuid = TRUE;
@@ -247,12 +248,10 @@ int vbox_storage_pool_get_xml_desc(void *handle, vireo_call *call, const vireo_s
 int vbox_storage_pool_refresh(void *handle, vireo_call *call, const vireo_storage_pool_refresh_args *args)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    if (!is_pool(conn, call, &args->pool))
+    if (!begin_on_pool(&talk, conn, call, &args->pool))
         return VIREO_FAIL;
-    vbox_talk_begin(&talk, conn->server, &wait);
     g_autoptr(GArray) media = read_media(&talk);
     for (guint i = 0; i < media->len && !talk.error; i++)
         VBOX_CALL(&talk, i_medium_refresh_state, ._this = g_array_index(media, Medium, i).ref);
