@@ -6,12 +6,14 @@
 
 #include "engine.h"
 #include "images.h"
+#include "remote.h"
 #include "stats.h"
 
 #define MIB (1024 * 1024)
 
 void qemu_chains_look(QemuDomain *dom, const VireoDomain *doc)
 {
+    qemu_remote_ask_first(dom);
     VEC_EACH(doc->devices->disks, i)
     {
         const VireoDomainDisk *disk = doc->devices->disks.items[i];
@@ -24,6 +26,7 @@ void qemu_chains_look(QemuDomain *dom, const VireoDomain *doc)
             g_hash_table_remove(dom->chains, disk->target->dev);
         g_mutex_unlock(&dom->lock);
     }
+    qemu_remote_ask_first(NULL);
 }
 
 /* Counted from below: an overlay that joins changes no number. */

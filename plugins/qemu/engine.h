@@ -48,6 +48,9 @@ GHashTable *qemu_known_paths(QemuDomain *dom);
 QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable *ignore,
                              GError **error);
 
+/* The domains of all spaces. */
+GPtrArray *qemu_engine_domains(QemuDriver *driver);
+
 /* ---- images (engine_images.c) ------------------------------------------------------------------------ */
 
 /* Says so where a failure may be one of room. */
@@ -96,6 +99,8 @@ void qemu_nodes_forget(QemuDomain *dom);
 
 /* QEMU's node of an image file; NULL: it has not opened it. Caller frees. */
 char *qemu_live_node(VireoQmp *qmp, const char *path, GError **error);
+/* What QEMU says of an image it has open (its ImageInfo); NULL: it has not, or does not answer. */
+JsonObject *qemu_live_image(VireoQmp *qmp, const char *path);
 /* A name no node has, for an image of that disk. Caller frees. */
 char *qemu_live_new_name(VireoQmp *qmp, const char *dev, GError **error);
 /* What QEMU still holds of an image's tables is on disk afterwards. A job that moves data into an image

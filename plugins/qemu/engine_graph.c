@@ -342,9 +342,9 @@ static void add_domain(Build *build, QemuDomain *other)
     }
 }
 
-static void add_domains(Build *build)
+GPtrArray *qemu_engine_domains(QemuDriver *driver)
 {
-    QemuDriver *driver = build->dom->space->driver;
+    GPtrArray *found = g_ptr_array_new_with_free_func((GDestroyNotify)qemu_domain_unref);
     g_autoptr(GPtrArray) spaces = g_ptr_array_new();
     GHashTableIter iter;
     gpointer space;
@@ -358,9 +358,18 @@ static void add_domains(Build *build)
         g_autoptr(GPtrArray) all = qemu_domain_all(spaces->pdata[i]);
 
         for (guint d = 0; d < all->len; d++)
-            if (all->pdata[d] != build->dom)
-                add_domain(build, all->pdata[d]);
+            g_ptr_array_add(found, qemu_domain_ref(all->pdata[d]));
     }
+    return found;
+}
+
+static void add_domains(Build *build)
+{
+    g_autoptr(GPtrArray) all = qemu_engine_domains(build->dom->space->driver);
+
+    for (guint i = 0; i < all->len; i++)
+        if (all->pdata[i] != build->dom)
+            add_domain(build, all->pdata[i]);
 }
 
 static gboolean is_foreign(Build *build, const char *path)

@@ -247,7 +247,8 @@ static gboolean extract(QemuDomain *dom, vireo_call *call, const QemuStep *step,
 static gboolean clone_image(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)
 {
     const char *copy[] = { COPY_TOOL, "--sparse=always", "--reflink=auto", step->other, step->image, NULL };
-    const char *fetch[] = { IMAGE_TOOL, "convert", "-q", "-U", "-f", "raw", "-O", "raw", step->other, step->image, NULL };
+    const char *fetch[] = { IMAGE_TOOL, "convert", "-q", "-U", "-f", "raw", "-O", "raw", step->other, step->image,
+                            NULL };
     const char *const *argv = qemu_is_remote(step->other) ? fetch : copy;
 
     if (!qemu_engine_make_file(dom, step->image, step->other, error) ||

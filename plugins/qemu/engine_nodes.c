@@ -7,6 +7,7 @@
 
 #include "remote.h"
 
+#define IMAGE_MS 5000
 #define STORAGE_SUFFIX "-file" /* see qemu_disk_node_name */
 
 struct QemuNodes {
@@ -80,6 +81,37 @@ QemuNodes *qemu_nodes_of(QemuDomain *dom, VireoQmp *qmp, GError **error)
         dom->nodes = qemu_nodes_ask(qmp, error);
     }
     return dom->nodes;
+}
+
+static JsonObject *node_named(JsonArray *list, const char *name)
+{
+    for (guint i = 0; i < vireo_json_length(list); i++)
+        if (!g_strcmp0(vireo_json_string(vireo_json_element(list, i), "node-name"), name))
+            return vireo_json_element(list, i);
+    return NULL;
+}
+
+JsonObject *qemu_live_image(VireoQmp *qmp, const char *path)
+{
+    VireoQmpWait wait = { .timeout_ms = IMAGE_MS };
+    g_autoptr(JsonNode) answer =
+        vireo_qmp_call(qmp, "query-named-block-nodes", vireo_json_new('b', "flat", TRUE, 0), &wait, NULL);
+    JsonArray *list = vireo_json_node_array(answer);
+
+    for (guint i = 0; i < vireo_json_length(list); i++) {
+        JsonObject *node = vireo_json_element(list, i);
+        const char *name = vireo_json_string(node, "node-name");
+        g_autofree char *real = qemu_real_path(vireo_json_string(node, "file"));
+
+        if (!name || !is_storage(vireo_json_string(node, "drv")) || !g_str_has_suffix(name, STORAGE_SUFFIX) ||
+            g_strcmp0(real, path))
+            continue;
+        g_autofree char *above = g_strndup(name, strlen(name) - strlen(STORAGE_SUFFIX));
+        JsonObject *image = vireo_json_object(node_named(list, above), "image");
+
+        return image ? json_object_ref(image) : NULL;
+    }
+    return NULL;
 }
 
 char *qemu_nodes_find(const QemuNodes *nodes, const char *path, gboolean storage)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "remote.h"
 
+#include <gio/gio.h>
+#include <gio/gunixsocketaddress.h>
 #include <string.h>
 
 /* A server that is started anew is waited for; the monitor may have to wait as long. */
 #define RECONNECT_S 10
+#define CONNECT_S 3
 
 typedef enum {
     TAKES_SOCKET = 1 << 0,
@@ -378,6 +381,25 @@ gboolean qemu_remote_is_readonly(const char *location)
     g_auto(Place) place = { 0 };
 
     return read_text(location, &place) && has(&place, IS_READONLY);
+}
+
+gboolean qemu_remote_reach(const char *location, GError **error)
+{
+    g_auto(Place) place = { 0 };
+    g_autoptr(GError) failure = NULL;
+
+    if (!read_text(location, &place) || has(&place, IS_RBD))
+        return TRUE;
+    g_autoptr(GSocketConnectable) server = place.socket
+                                               ? G_SOCKET_CONNECTABLE(g_unix_socket_address_new(place.socket))
+                                               : g_network_address_new(place.host, (guint16)place.port);
+    g_autoptr(GSocketClient) client = g_socket_client_new();
+    g_socket_client_set_timeout(client, CONNECT_S);
+    g_socket_client_set_enable_proxy(client, FALSE);
+    g_autoptr(GSocketConnection) connection = g_socket_client_connect(client, server, NULL, &failure);
+    if (!connection)
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "cannot open image %s: %s", location, failure->message);
+    return connection != NULL;
 }
 
 static JsonObject *server_options(const Place *place)

@@ -25,9 +25,16 @@ gboolean qemu_is_remote_driver(const char *driver);
 /* Nothing can be written there, whoever asks. */
 gboolean qemu_remote_is_readonly(const char *location);
 
+/* Whether anybody takes connections there. */
+gboolean qemu_remote_reach(const char *location, GError **error);
+
 /* Whose user asks servers; before anything below is called. */
 void qemu_remote_init(QemuDriver *driver);
-/* What is there, asked with qemu-img. bitmaps: filled with those of a qcow2 image (QemuBitmap); NULL: not wanted. */
+/* The guest this thread works for, which is asked first; NULL: none. It must outlive that. */
+void qemu_remote_ask_first(QemuDomain *dom);
+/* What is there. A guest that has it open is asked: many a server takes one client only, and one that does not
+ * answer keeps nobody waiting then. Otherwise qemu-img. bitmaps: filled with those of a qcow2 image
+ * (QemuBitmap); NULL: not wanted. */
 QemuImageInfo *qemu_remote_inspect(const char *location, GPtrArray *bitmaps, GError **error);
 /* The length of what the server has, whatever is in it. */
 gboolean qemu_remote_size(const char *location, guint64 *bytes, GError **error);

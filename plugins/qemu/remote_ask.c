@@ -3,11 +3,15 @@
 #include <string.h>
 
 #include "bitmaps.h"
+#include "engine.h"
+#include "images.h"
 #include "remote.h"
 #include "run.h"
 
 #define IMAGE_TOOL "/usr/bin/qemu-img"
 #define ASK_MS 15000 /* a server that does not answer by then is not there */
+
+#define TRIES 20
 
 static QemuDriver *asker;
 
@@ -15,6 +19,67 @@ void qemu_remote_init(QemuDriver *driver)
 {
     asker = driver;
 }
+
+static GPrivate first;
+
+void qemu_remote_ask_first(QemuDomain *dom)
+{
+    g_private_set(&first, dom);
+}
+
+/* ---- guests --------------------------------------------------------------------- */
+
+/* Nobody knows yet what is below a disk whose chain could not be read. */
+static gboolean may_have_locked(QemuDomain *dom, const char *location)
+{
+    for (guint i = 0; dom->live && i < dom->live->doc->devices->disks.n; i++) {
+        const VireoDomainDisk *disk = dom->live->doc->devices->disks.items[i];
+        GPtrArray *chain = g_hash_table_lookup(dom->chains, disk->target->dev);
+
+        if (!chain)
+            return TRUE;
+        for (guint n = 0; n < chain->len; n++)
+            if (g_str_equal(((QemuImage *)chain->pdata[n])->path, location))
+                return TRUE;
+    }
+    return FALSE;
+}
+
+static JsonObject *ask_guest(QemuDomain *dom, const char *location)
+{
+    g_mutex_lock(&dom->lock);
+    g_autoptr(VireoQmp) qmp =
+        dom->id != -1 && dom->qmp && may_have_locked(dom, location) ? vireo_qmp_ref(dom->qmp) : NULL;
+    g_mutex_unlock(&dom->lock);
+    return qmp ? qemu_live_image(qmp, location) : NULL;
+}
+
+/* Not while this thread, or another one, loads a space: then nobody knows all domains. */
+static gboolean may_ask_all(void)
+{
+    for (guint i = 0; i < TRIES; i++) {
+        if (g_mutex_trylock(&asker->lock)) {
+            g_mutex_unlock(&asker->lock);
+            return TRUE;
+        }
+        g_usleep(5000);
+    }
+    return FALSE;
+}
+
+static JsonObject *ask_guests(const char *location)
+{
+    QemuDomain *mine = g_private_get(&first);
+    JsonObject *answer = mine ? ask_guest(mine, location) : NULL;
+    g_autoptr(GPtrArray) all = !answer && may_ask_all() ? qemu_engine_domains(asker) : NULL;
+
+    for (guint i = 0; all && !answer && i < all->len; i++)
+        if (all->pdata[i] != mine)
+            answer = ask_guest(all->pdata[i], location);
+    return answer;
+}
+
+/* ---- servers -------------------------------------------------------------------- */
 
 /* The last line: what the tool prints before it are warnings of libraries. */
 static const char *reason(const char *output)
@@ -78,9 +143,12 @@ static void read_bitmaps(JsonObject *answer, GPtrArray *bitmaps)
 
 QemuImageInfo *qemu_remote_inspect(const char *location, GPtrArray *bitmaps, GError **error)
 {
-    g_autoptr(JsonObject) answer = ask(location, NULL, error);
+    g_autoptr(JsonObject) answer = ask_guests(location);
 
-    if (!answer)
+    /* What is done next would make the guest stand still until the server is back. */
+    if (answer && !g_private_get(&first) && !qemu_remote_reach(location, error))
+        return NULL;
+    if (!answer && !(answer = ask(location, NULL, error)))
         return NULL;
     QemuImageInfo *info = qemu_image_info_new();
     info->is_qcow2 = !g_strcmp0(vireo_json_string(answer, "format"), "qcow2");

@@ -19,10 +19,10 @@ def free_port():
 class Server:
     """Serves the bytes of a file, whatever is in them, by TCP or a UNIX socket, as export "x"."""
 
-    def __init__(self, path, work, unix=False):
+    def __init__(self, path, work, unix=False, clients=20):
         self.path = path
         self.child = None
-        self.readonly = False
+        self.clients = clients
         self.socket = os.path.join(work, os.path.basename(path) + ".sock") if unix else None
         self.port = None if unix else free_port()
         self.start()
@@ -41,8 +41,8 @@ class Server:
         where = ["-k", self.socket] if self.socket else ["-b", "127.0.0.1", "-p", str(self.port)]
         if self.socket and os.path.exists(self.socket):
             os.unlink(self.socket)
-        self.child = subprocess.Popen(["qemu-nbd", "-t", "-f", "raw", "-x", "x", "-e", "20", *where,
-                                       *(["-r"] if self.readonly else []), self.path], stderr=subprocess.DEVNULL)
+        self.child = subprocess.Popen(["qemu-nbd", "-t", "-f", "raw", "-x", "x", "-e", str(self.clients), *where,
+                                       self.path], stderr=subprocess.DEVNULL)
         qemutest.wait_until(self.answers, 20, "the NBD server answers")
 
     def answers(self):
@@ -62,16 +62,19 @@ class Server:
     def hang(self):
         self.child.send_signal(signal.SIGSTOP)
 
+    def go_on(self):
+        self.child.send_signal(signal.SIGCONT)
+
 
 class Case(bitmaptest.Case):
     kind = "raw"
 
-    def serve(self, kind="raw", unix=False, name="behind", patterns=((1, 0, 2),)):
+    def serve(self, kind="raw", unix=False, name="behind", patterns=((1, 0, 2),), clients=20):
         """8 MiB, 1 in the first two of them; room for what a qcow2 image gets in it."""
         path = self.image(f"{name}.{kind}", kind=kind, patterns=patterns)
         with open(path, "ab") as stream:
             stream.truncate((32 if kind == "qcow2" else 8) * blocktest.MIB)
-        server = Server(path, self.work, unix)
+        server = Server(path, self.work, unix, clients)
         self.addCleanup(self.end, server)
         return server
 
@@ -90,10 +93,10 @@ class Case(bitmaptest.Case):
         os.chmod(self.over, 0o777)
         self.settings(f"[snapshots]\noverlay_dir = {self.over}\n")
 
-    def net_guest(self, kind="raw", start=True, unix=False, more=""):
+    def net_guest(self, kind="raw", start=True, unix=False, more="", clients=20):
         """A guest with a boot disk of its own and one of a server's as vdb."""
         self.kind = kind
-        self.server = self.serve(kind, unix)
+        self.server = self.serve(kind, unix, clients=clients)
         self.define("d", disks=[qemutest.disk_xml(self.nano_disk("boot.qcow2"), "vda", boot=1),
                                 self.disk_of(self.server, kind, more=more)])
         if start:

@@ -253,8 +253,8 @@ class Guests(nettest.Case):
                 server.location, f"nbd:127.0.0.1:{port}:exportname=x",
                 'json:{"driver":"raw","file":{"driver":"nbd","export":"x","server":{"type":"inet","host":"127.0.0.1",'
                 f'"port":"{port}"}}}}}}',
-                'json:{"driver":"raw","file":{"driver":"nbd","export":"x","server.type":"inet","server.host":"127.0.0.1",'
-                f'"server.port":"{port}"}}}}')):
+                'json:{"driver":"raw","file":{"driver":"nbd","export":"x","server.type":"inet",'
+                f'"server.host":"127.0.0.1","server.port":"{port}"}}}}')):
             path = os.path.join(self.work, f"over{number}.qcow2")
             blocktest.tool("qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", base, "-F", "raw", path, "8M")
             os.chmod(path, 0o666)
@@ -272,6 +272,26 @@ class Guests(nettest.Case):
             self.reads(2, number)
             self.reads(1, number + 1)
             self.virsh("undefine", "d", "--snapshots-metadata")
+
+    def test_one_client_only(self):
+        """A server that takes no other connection than QEMU's."""
+        self.net_guest("qcow2", clients=1)
+        begun = time.monotonic()
+        self.virsh("snapshot-create-as", "d", "s1")
+        self.put(2, 0)
+        self.overlay("s2")
+        self.put(3, 1)
+        self.virsh("snapshot-delete", "d", "s1")
+        self.daemon.kill()
+        self.daemon.start_vireod()
+        self.overlay("s3")
+        self.assertEqual(len(self.disk().findall(".//backingStore/source")), 2)
+        self.virsh("snapshot-delete", "d", "s3")
+        self.assertLess(time.monotonic() - begun, 30)
+        self.off()
+        self.assertEqual(self.disk_snapshots(self.server.location), [])
+        self.reads(2, 0)
+        self.reads(3, 1)
 
     def test_plugged_in(self):
         self.server = self.serve()
@@ -322,6 +342,7 @@ class Faults(nettest.Case):
         self.server.stop()
         self.assertIn(self.server.location, self.virsh_fails("snapshot-create-as", "d", "s1", "--disk-only"))
         self.assertEqual(os.listdir(self.over), [])
+        self.assertEqual(self.disk().get("type"), "network")
         self.server.start()
         self.overlay("s1")
         self.put(3, 1)
@@ -343,6 +364,23 @@ class Faults(nettest.Case):
         self.off()
         for number in 1, 2:
             self.reads(1 + number, number)
+
+    def test_no_answer_when_the_daemon_starts(self):
+        """Guests on a server that hangs are found again."""
+        self.net_guest()
+        self.put(2, 0)
+        self.overlay("s1")
+        self.server.hang()
+        self.daemon.kill()
+        begun = time.monotonic()
+        self.daemon.start_vireod()
+        self.assertEqual(self.state("d"), "running")
+        self.assertLess(time.monotonic() - begun, 29)
+        self.server.go_on()
+        self.put(3, 1)
+        self.off()
+        self.reads(2, 0)
+        self.reads(3, 1)
 
     def test_no_answer(self):
         """A server that takes the connection and says nothing keeps nobody else waiting."""
