@@ -73,6 +73,16 @@ typedef struct {
     guint64 seen;               /* number of the request this came from */
 } EsxMachine;
 
+/* things.c: what there is besides machines. Counted, and never changed. */
+typedef enum { ESX_POOLS, ESX_NETWORKS, ESX_CARDS, ESX_THINGS } EsxThings;
+typedef struct {
+    EsxRef *ref; /* of a datastore */
+    char *name;
+    char *key; /* a datastore's path on the host, the server's name for a switch, a card's address */
+    guint8 uuid[16];
+    gboolean active;
+} EsxThing;
+
 struct EsxServer {
     VireoShared shared; /* its secret is the password */
     EsxDriver *driver;
@@ -87,6 +97,8 @@ struct EsxServer {
     GMutex lock; /* of what follows */
     GHashTable *machines; /* ref's value -> EsxMachine */
     guint64 requests;     /* numbers given to them */
+    GPtrArray *things[ESX_THINGS]; /* of EsxThing; replaced, never changed */
+    guint64 things_seen;  /* number of the request they came from */
     GThread *watcher;
     GCancellable *stop;
     EsxRef *collector;  /* the watcher's */
@@ -109,6 +121,18 @@ void esx_inventory_clear(EsxServer *server);
 extern const char *const esx_inventory_paths[];
 extern const guint esx_inventory_n_paths;
 void esx_snapshot_free(gpointer snapshot);
+
+/* ---- things.c ------------------------------------------------------------------------ */
+
+/* Reads and publishes them: two requests. quiet: raises no events. */
+gboolean esx_things_read(EsxServer *server, gboolean quiet, const VireoHttpWait *wait, GError **error);
+/* A reference; NULL: there is none. */
+EsxThing *esx_thing_find(EsxServer *server, EsxThings kind, const char *name);
+EsxThing *esx_thing_with_key(EsxServer *server, EsxThings kind, const char *key);
+void esx_thing_unref(EsxThing *thing);
+/* All leave the space. */
+void esx_things_clear(EsxServer *server);
+void esx_things_free(EsxServer *server);
 
 /* ---- server.c ------------------------------------------------------------------------ */
 
@@ -134,8 +158,13 @@ VimObjectContent *esx_properties_of(EsxServer *server, const EsxRef *ref, const 
 const VireoSoapValue *esx_property(const VimObjectContent *object, const char *path);
 EsxRef *esx_property_ref(const VimObjectContent *object, const char *path);
 
-/* ---- datastore.c: VimDatastoreSummary of those the host can see; NULL: failed ------------ */
+/* ---- datastore.c: those the host can see; NULL: failed ----------------------------------- */
 
+/* host: with its property "datastore". */
+VimRetrievePropertiesRet *esx_datastore_properties(EsxServer *server, const VimObjectContent *host,
+                                                   const char *const *paths, guint n_paths, const VireoHttpWait *wait,
+                                                   VireoArena *arena, GError **error);
+/* VimDatastoreSummary of each. */
 GPtrArray *esx_datastores(EsxServer *server, const VireoHttpWait *wait, VireoArena *arena, GError **error);
 
 /* ---- place.c: the datacenter and host a URI means ------------------------------------- */
@@ -184,6 +213,9 @@ int esx_machine_reconfigure(EsxConn *conn, vireo_call *call, const vireo_domain_
 int esx_task_wait(EsxConn *conn, vireo_call *call, const EsxRef *task, EsxRef *machine, GError *error);
 /* The waiting alone. */
 gboolean esx_task_end(EsxConn *conn, vireo_call *call, const EsxRef *task, GError **error);
+/* Its result, in arena; NULL: failed. */
+const VireoSoapValue *esx_task_value(EsxConn *conn, vireo_call *call, const EsxRef *task, VireoArena *arena,
+                                     GError **error);
 /* The object a task has made; NULL: failed. */
 EsxRef *esx_task_result(EsxConn *conn, vireo_call *call, const EsxRef *task, VireoArena *arena, GError **error);
 
@@ -201,3 +233,4 @@ int esx_machine_state(const EsxMachine *machine);
 gboolean esx_machine_has_name(EsxServer *server, const char *name);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EsxUri, esx_uri_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(EsxThing, esx_thing_unref)

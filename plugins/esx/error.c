@@ -18,6 +18,8 @@ static const struct {
     { "ConcurrentAccess", VIREO_ERR_RESOURCE_BUSY },
     { "RequestCanceled", VIREO_ERR_OPERATION_ABORTED },
     { "ManagedObjectNotFound", VIREO_ERR_OPERATION_FAILED },
+    { "FileNotFound", VIREO_ERR_NO_STORAGE_VOL },
+    { "FileAlreadyExists", VIREO_ERR_STORAGE_VOL_EXIST },
     { "NotSupported", VIREO_ERR_OPERATION_UNSUPPORTED },
     { "MethodNotFound", VIREO_ERR_OPERATION_UNSUPPORTED },
     { "RestrictedVersion", VIREO_ERR_OPERATION_DENIED },

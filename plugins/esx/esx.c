@@ -106,6 +106,36 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
       VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING, VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE, 0, 0)              \
     X(domain_snapshot_delete, esx_domain_snapshot_delete,                                          \
       VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY,          \
-      VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY, 0, 0)
+      VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY, 0, 0)                                            \
+    X(storage_pool_get_info, esx_storage_pool_get_info, 0, 0, 0, 0)                                \
+    X(storage_pool_get_xml_desc, esx_storage_pool_get_xml_desc, VIREO_STORAGE_XML_INACTIVE, 0,     \
+      0, 0)                                                                                        \
+    X(storage_pool_refresh, esx_storage_pool_refresh, 0, 0, 0, 0)                                  \
+    X(storage_pool_set_autostart, esx_storage_pool_set_autostart, 0, 0, 0, 0)                      \
+    X(storage_pool_lookup_by_volume, esx_storage_pool_lookup_by_volume, 0, 0, 0, 0)                \
+    X(storage_pool_lookup_by_target_path, esx_storage_pool_lookup_by_target_path, 0, 0, 0, 0)      \
+    X(storage_pool_num_of_volumes, esx_storage_pool_num_of_volumes, 0, 0, 0, 0)                    \
+    X(storage_pool_list_volumes, esx_storage_pool_list_volumes, 0, 0, 0, 0)                        \
+    X(storage_pool_list_all_volumes, esx_storage_pool_list_all_volumes, 0, 0, 0, 0)                \
+    X(storage_vol_lookup_by_name, esx_storage_vol_lookup_by_name, 0, 0, 0, 0)                      \
+    X(storage_vol_lookup_by_key, esx_storage_vol_lookup_by_key, 0, 0, 0, 0)                        \
+    X(storage_vol_lookup_by_path, esx_storage_vol_lookup_by_path, 0, 0, 0, 0)                      \
+    X(storage_vol_get_info, esx_storage_vol_get_info, 0, 0, 0, 0)                                  \
+    X(storage_vol_get_info_flags, esx_storage_vol_get_info_flags, 0, VIREO_STORAGE_VOL_GET_PHYSICAL, \
+      0, 0)                                                                                        \
+    X(storage_vol_get_path, esx_storage_vol_get_path, 0, 0, 0, 0)                                  \
+    X(storage_vol_get_xml_desc, esx_storage_vol_get_xml_desc, 0, 0, 0, 0)                          \
+    X(storage_vol_create_xml, esx_storage_vol_create_xml, VIREO_STORAGE_VOL_CREATE_VALIDATE, 0,    \
+      0, 0)                                                                                        \
+    X(storage_vol_create_xml_from, esx_storage_vol_create_xml_from, VIREO_STORAGE_VOL_CREATE_VALIDATE, 0, \
+      0, 0)                                                                                        \
+    X(storage_vol_download, esx_storage_vol_download, VIREO_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM,     \
+      0, 0, 0)                                                                                     \
+    X(storage_vol_delete, esx_storage_vol_delete, 0, 0, 0, 0)                                      \
+    X(network_get_xml_desc, esx_network_get_xml_desc, 0, VIREO_NETWORK_XML_INACTIVE, 0, 0)         \
+    X(network_set_autostart, esx_network_set_autostart, 0, 0, 0, 0)                                \
+    X(network_define_xml_flags, esx_network_define_xml_flags, VIREO_NETWORK_DEFINE_VALIDATE, 0, 0, 0) \
+    X(network_undefine, esx_network_undefine, 0, 0, 0, 0)                                          \
+    X(interface_get_xml_desc, esx_interface_get_xml_desc, VIREO_INTERFACE_XML_INACTIVE, 0, 0, 0)
 
 VIREO_DRIVER(esx, "0.1.0", "esx vpx", VIREO_PARALLEL, ESX_OPS, esx_init, esx_fini)

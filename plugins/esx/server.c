@@ -50,8 +50,11 @@ static void server_free(VireoShared *shared)
     esx_watch_stop(server);
     if (shared->ready)
         log_out(server);
-    if (!vireo_shared_has_twin(shared)) /* what is published is that one's as well */
+    if (!vireo_shared_has_twin(shared)) { /* what is published is that one's as well */
         esx_inventory_clear(server);
+        esx_things_clear(server);
+    }
+    esx_things_free(server);
     vireo_soap_free(server->soap);
     vireo_arena_free(server->arena);
     g_clear_pointer(&server->watch_arena, vireo_arena_free);
@@ -108,7 +111,8 @@ static gboolean bring_up(EsxServer *server, const VireoHttpWait *wait, GError **
 
     server->soap = vireo_soap_new(&options, error);
     return server->soap && ask_what_it_is(server, wait, error) && vireo_soap_login(server->soap, wait, error) &&
-           esx_place_find(server, wait, error) && esx_watch_begin(server, TRUE, wait, error);
+           esx_place_find(server, wait, error) && esx_watch_begin(server, TRUE, wait, error) &&
+           esx_things_read(server, TRUE, wait, error);
 }
 
 EsxServer *esx_server_open(EsxDriver *driver, EsxUri *given, const VireoHttpWait *wait, GError **error)

@@ -86,6 +86,16 @@ int esx_task_wait(EsxConn *conn, vireo_call *call, const EsxRef *task, EsxRef *m
     return good ? VIREO_OK : esx_fail(conn->driver, call, error);
 }
 
+const VireoSoapValue *esx_task_value(EsxConn *conn, vireo_call *call, const EsxRef *task, VireoArena *arena,
+                                     GError **error)
+{
+    VimTaskInfo *info = follow(conn, call, task, arena, error);
+
+    if (info && !info->result)
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED, "the server does not say what it has found");
+    return info ? info->result : NULL;
+}
+
 EsxRef *esx_task_result(EsxConn *conn, vireo_call *call, const EsxRef *task, VireoArena *arena, GError **error)
 {
     VimTaskInfo *info = follow(conn, call, task, arena, error);

@@ -34,6 +34,26 @@ static gboolean make_filter(EsxServer *server, EsxRef *collector, EsxRef *view, 
     return vim_create_filter(server->soap, &args, wait, arena, error) != NULL;
 }
 
+/* Of the host and its datastores, whatever says that esx_things_read() would tell something else. */
+static gboolean make_host_filter(EsxServer *server, EsxRef *collector, const VireoHttpWait *wait, VireoArena *arena,
+                                 GError **error)
+{
+    const char *host_paths[] = { "datastore", "config.network.vswitch", "config.network.pnic" };
+    const char *store_paths[] = { "summary.name", "summary.accessible" };
+    VimTraversalSpec traversal = { .base = { .soap.type = &vim_traversal_spec_type, .name = "stores" },
+                                   .type = "HostSystem", .path = "datastore" };
+    VimSelectionSpec *select[] = { &traversal.base };
+    VimObjectSpec object = { .obj = server->host, .select_set = { 1, select } };
+    VimObjectSpec *objects[] = { &object };
+    VimPropertySpec host = { .type = "HostSystem", .path_set = { G_N_ELEMENTS(host_paths), host_paths } };
+    VimPropertySpec store = { .type = "Datastore", .path_set = { G_N_ELEMENTS(store_paths), store_paths } };
+    VimPropertySpec *properties[] = { &host, &store };
+    VimPropertyFilterSpec spec = { .prop_set = { 2, properties }, .object_set = { 1, objects } };
+    VimCreateFilterArgs args = { ._this = collector, .spec = &spec };
+
+    return vim_create_filter(server->soap, &args, wait, arena, error) != NULL;
+}
+
 /* What has changed since `version`; *set is NULL when nothing has. */
 static gboolean ask(EsxServer *server, EsxRef *collector, const char *version, const VireoHttpWait *wait,
                     VireoArena *arena, VimUpdateSet **set, GError **error)
@@ -46,6 +66,11 @@ static gboolean ask(EsxServer *server, EsxRef *collector, const char *version, c
     return ret != NULL;
 }
 
+static gboolean is_machine(const VimObjectUpdate *update)
+{
+    return g_str_equal(update->obj->type, "VirtualMachine");
+}
+
 static void collect(GPtrArray *objects, const VimUpdateSet *set, VireoArena *arena)
 {
     for (guint i = 0; i < set->filter_set.n; i++)
@@ -54,7 +79,7 @@ static void collect(GPtrArray *objects, const VimUpdateSet *set, VireoArena *are
             VimObjectContent *content = vireo_arena_alloc(arena, sizeof *content);
             guint n = update->change_set.n;
 
-            if (update->kind != VIM_OBJECT_UPDATE_KIND_ENTER)
+            if (update->kind != VIM_OBJECT_UPDATE_KIND_ENTER || !is_machine(update))
                 continue;
             content->obj = update->obj;
             content->prop_set.items = vireo_arena_alloc(arena, sizeof *content->prop_set.items * (n + 1));
@@ -112,7 +137,8 @@ gboolean esx_watch_begin(EsxServer *server, gboolean quiet, const VireoHttpWait 
     forget(server);
     VimCreatePropertyCollectorRet *made = vim_create_property_collector(server->soap, &args, wait, arena, error);
     EsxRef *view = made ? make_view(server, wait, arena, error) : NULL;
-    if (!view || !make_filter(server, made->returnval, view, wait, arena, error))
+    if (!view || !make_filter(server, made->returnval, view, wait, arena, error) ||
+        !make_host_filter(server, made->returnval, wait, arena, error))
         return FALSE;
     server->collector = made->returnval;
     server->watch_arena = g_steal_pointer(&arena);
@@ -131,12 +157,15 @@ gboolean esx_watch_begin(EsxServer *server, gboolean quiet, const VireoHttpWait 
 static gboolean handle(EsxServer *server, const VimUpdateSet *set, const VireoHttpWait *wait, GError **error)
 {
     g_autoptr(GHashTable) changed = g_hash_table_new(g_str_hash, g_str_equal);
+    gboolean others = FALSE;
 
     for (guint i = 0; i < set->filter_set.n; i++)
         for (guint j = 0; j < set->filter_set.items[i]->object_set.n; j++) {
             const VimObjectUpdate *update = set->filter_set.items[i]->object_set.items[j];
 
-            if (update->kind == VIM_OBJECT_UPDATE_KIND_LEAVE) {
+            if (!is_machine(update))
+                others = TRUE;
+            else if (update->kind == VIM_OBJECT_UPDATE_KIND_LEAVE) {
                 g_hash_table_remove(changed, update->obj->value);
                 esx_inventory_gone(server, update->obj->value);
             } else
@@ -149,7 +178,8 @@ static gboolean handle(EsxServer *server, const VimUpdateSet *set, const VireoHt
     g_hash_table_iter_init(&iter, changed);
     while (g_hash_table_iter_next(&iter, NULL, &ref))
         refs[n++] = ref;
-    return n == 0 || esx_inventory_read(server, refs, n, wait, error);
+    return (n == 0 || esx_inventory_read(server, refs, n, wait, error)) &&
+           (!others || esx_things_read(server, FALSE, wait, error));
 }
 
 static gboolean watch_once(EsxServer *server, GError **error)
@@ -158,7 +188,8 @@ static gboolean watch_once(EsxServer *server, GError **error)
     g_autoptr(VireoArena) arena = vireo_arena_new();
     VimUpdateSet *set;
 
-    if (!server->collector && !esx_watch_begin(server, FALSE, &wait, error))
+    if (!server->collector &&
+        (!esx_watch_begin(server, FALSE, &wait, error) || !esx_things_read(server, FALSE, &wait, error)))
         return FALSE;
     if (!ask(server, server->collector, server->version, &wait, arena, &set, error))
         return FALSE;

@@ -418,7 +418,7 @@ static gboolean check(const VireoStorageVol *doc, gboolean clone, GError **error
 {
     if (doc->type && doc->type != VIREO_STORAGE_VOL_KIND_FILE)
         return refuse(error, doc->line, "a volume is of type file", vireo_storage_vol_kind_to_string(doc->type));
-    if (strchr(doc->name, '\\'))
+    if (strpbrk(doc->name, "/\\") || g_str_equal(doc->name, ".") || g_str_equal(doc->name, ".."))
         return refuse(error, doc->line, "the name is that of a file in the folder of the pool", doc->name);
     if (!format_of(doc))
         return refuse(error, doc->line, "the formats are vdi, vmdk and vpc", doc->target->format);

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import urllib.parse
 from pathlib import Path
 
 from simulator import PASSWORD, USER, Simulator
@@ -36,7 +37,7 @@ class Witness:
     def __init__(self, server):
         # The certificate is the simulator's own.
         self.connection = http.client.HTTPSConnection(server, context=ssl._create_unverified_context(), timeout=30)
-        self.cookie = None
+        self.cookie = self.host_ref = None
         self.call("Login", "SessionManager", "SessionManager" if CENTER else "ha-sessionmgr",
                   f"<userName>{USER}</userName><password>{PASSWORD}</password>")
 
@@ -51,12 +52,42 @@ class Witness:
         self.cookie = self.cookie or answer.getheader("Set-Cookie").split(";")[0]
         return text
 
+    def file(self, store, path):
+        """What is in a datastore's file; None: there is no such file."""
+        query = urllib.parse.urlencode({"dcPath": "DC0" if CENTER else "ha-datacenter", "dsName": store})
+        self.connection.request("GET", f"/folder/{urllib.parse.quote(path)}?{query}", headers={"Cookie": self.cookie})
+        answer = self.connection.getresponse()
+        data = answer.read()
+        assert answer.status in (200, 404), answer.status
+        return data if answer.status == 200 else None
+
+    def put(self, store, path, data):
+        query = urllib.parse.urlencode({"dcPath": "DC0" if CENTER else "ha-datacenter", "dsName": store})
+        self.connection.request("PUT", f"/folder/{urllib.parse.quote(path)}?{query}", data, {"Cookie": self.cookie})
+        answer = self.connection.getresponse()
+        answer.read()
+        assert answer.status == 200, answer.status
+
     def machine(self, machine, path):
         """A property of a machine, as XML."""
-        return self.call("RetrieveProperties", "PropertyCollector", "propertyCollector" if CENTER else "ha-property-collector",
-                         f"<specSet><propSet><type>VirtualMachine</type><pathSet>{path}</pathSet></propSet>"
-                         f'<objectSet><obj type="VirtualMachine">{machine}</obj></objectSet></specSet>')
+        return self.property("VirtualMachine", machine, path)
 
+    def host(self, path):
+        if not self.host_ref:
+            found = self.call("FindChild", "SearchIndex", "SearchIndex", f'<entity type="Datacenter">{self.datacenter()}</entity>'
+                              "<name>host</name>") if CENTER else ""
+            folder = re.search(r'<returnval type="Folder">(.*?)<', found)
+            found = self.call("FindChild", "SearchIndex", "SearchIndex",
+                              f'<entity type="Folder">{folder[1]}</entity><name>{HOST}</name>') if folder else ""
+            compute = re.search(r'<returnval type="ComputeResource">(.*?)<', found)
+            found = self.property("ComputeResource", compute[1], "host") if compute else ""
+            self.host_ref = re.search(r'type="HostSystem"[^>]*>(.*?)<', found)[1] if CENTER else "ha-host"
+        return self.property("HostSystem", self.host_ref, path)
+
+    def property(self, kind, this, path):
+        return self.call("RetrieveProperties", "PropertyCollector", "propertyCollector" if CENTER else "ha-property-collector",
+                         f"<specSet><propSet><type>{kind}</type><pathSet>{path}</pathSet></propSet>"
+                         f'<objectSet><obj type="{kind}">{this}</obj></objectSet></specSet>')
 
     def make_disk(self, folder, disk):
         center = f'<datacenter type="Datacenter">{self.datacenter()}</datacenter>'
