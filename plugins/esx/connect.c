@@ -210,3 +210,43 @@ int esx_connect_get_capabilities(void *handle, vireo_call *call, vireo_connect_g
     ret->capabilities = conn->driver->host->strdup(call, text->str);
     return VIREO_OK;
 }
+
+/* What a definition may ask for, of spec.c. */
+static const char domain_devices[] =
+    "  <devices>\n"
+    "    <disk supported='yes'>\n"
+    "      <enum name='diskDevice'>\n        <value>disk</value>\n        <value>cdrom</value>\n      </enum>\n"
+    "      <enum name='bus'>\n        <value>ide</value>\n        <value>scsi</value>\n        <value>sata</value>\n"
+    "      </enum>\n    </disk>\n"
+    "    <video supported='yes'>\n"
+    "      <enum name='modelType'>\n        <value>vmvga</value>\n      </enum>\n    </video>\n"
+    "    <hostdev supported='no'/>\n"
+    "  </devices>\n";
+
+int esx_connect_get_domain_capabilities(void *handle, vireo_call *call, const vireo_connect_get_domain_capabilities_args *args,
+                                        vireo_connect_get_domain_capabilities_ret *ret)
+{
+    EsxConn *conn = handle;
+    const struct vireo_host *host = conn->driver->host;
+    const char *arch = args->arch ? args->arch : "x86_64";
+    vireo_connect_get_max_vcpus_args any = { .type = NULL };
+    vireo_connect_get_max_vcpus_ret most = { 0 };
+    g_autoptr(GString) text = g_string_new("<domainCapabilities>\n  <domain>vmware</domain>\n");
+
+    if (args->virttype && g_ascii_strcasecmp(args->virttype, "vmware") != 0)
+        return host->fail(call, VIREO_ERR_INVALID_ARG, "virttype '%s': there is vmware", args->virttype);
+    if (!g_str_equal(arch, "x86_64") && !g_str_equal(arch, "i686"))
+        return host->fail(call, VIREO_ERR_INVALID_ARG, "arch '%s': there are i686 and x86_64", arch);
+    if (args->emulatorbin || args->machine)
+        return host->fail(call, VIREO_ERR_INVALID_ARG, "%s '%s': machines here have none",
+                          args->emulatorbin ? "emulator" : "machine type",
+                          args->emulatorbin ? args->emulatorbin : args->machine);
+    if (esx_connect_get_max_vcpus(conn, call, &any, &most) != VIREO_OK)
+        return VIREO_FAIL;
+    g_string_append_printf(text,
+                           "  <arch>%s</arch>\n  <vcpu max='%d'/>\n  <os supported='yes'>\n    <enum name='firmware'>\n"
+                           "      <value>bios</value>\n      <value>efi</value>\n    </enum>\n  </os>\n%s</domainCapabilities>\n",
+                           arch, most.max_vcpus, domain_devices);
+    ret->capabilities = host->strdup(call, text->str);
+    return VIREO_OK;
+}

@@ -83,20 +83,33 @@ static void set_source(VireoDomainDisk *disk, VimVirtualDevice *device)
     }
 }
 
-static void describe_disk(VireoDomainDevices *devices, const VimVirtualHardware *hardware, VimVirtualDevice *device)
+/* NULL: it is no disk, or on something that is not described. */
+static VireoDomainDisk *disk_of(const VimVirtualHardware *hardware, VimVirtualDevice *device)
 {
+    VireoDomainDiskDevice kind = vireo_soap_cast(device, &vim_virtual_disk_type)     ? VIREO_DOMAIN_DISK_DEVICE_DISK
+                                 : vireo_soap_cast(device, &vim_virtual_cdrom_type)  ? VIREO_DOMAIN_DISK_DEVICE_CDROM
+                                 : vireo_soap_cast(device, &vim_virtual_floppy_type) ? VIREO_DOMAIN_DISK_DEVICE_FLOPPY
+                                                                                     : VIREO_DOMAIN_DISK_DEVICE_UNSET;
+    if (!kind)
+        return NULL;
     VireoDomainDisk *disk = g_new0(VireoDomainDisk, 1);
-
-    disk->device = vireo_soap_cast(device, &vim_virtual_cdrom_type)    ? VIREO_DOMAIN_DISK_DEVICE_CDROM
-                   : vireo_soap_cast(device, &vim_virtual_floppy_type) ? VIREO_DOMAIN_DISK_DEVICE_FLOPPY
-                                                                       : VIREO_DOMAIN_DISK_DEVICE_DISK;
+    disk->device = kind;
     set_source(disk, device);
     if (disk->device == VIREO_DOMAIN_DISK_DEVICE_CDROM)
         disk->readonly = TRUE;
     if (place_disk(disk, controller_of(hardware, device), device->has_unit_number ? (guint)device->unit_number : 0))
-        vireo_list_append(&devices->disks, disk);
-    else
-        vireo_model_free(&vireo_domain_disk_type, disk);
+        return disk;
+    vireo_model_free(&vireo_domain_disk_type, disk);
+    return NULL;
+}
+
+char *esx_describe_target(const VimVirtualHardware *hardware, VimVirtualDevice *device)
+{
+    VireoDomainDisk *disk = disk_of(hardware, device);
+    char *name = disk ? g_strdup(disk->target->dev) : NULL;
+
+    vireo_model_free(&vireo_domain_disk_type, disk);
+    return name;
 }
 
 /* ---- the other devices --------------------------------------------------------------- */
@@ -178,11 +191,11 @@ static void describe_video(VireoDomainDevices *devices, const VimVirtualMachineV
 
 static void describe_device(VireoDomainDevices *devices, const VimVirtualHardware *hardware, VimVirtualDevice *device)
 {
+    VireoDomainDisk *disk = disk_of(hardware, device);
     gpointer as;
 
-    if (vireo_soap_cast(device, &vim_virtual_disk_type) || vireo_soap_cast(device, &vim_virtual_cdrom_type) ||
-        vireo_soap_cast(device, &vim_virtual_floppy_type))
-        describe_disk(devices, hardware, device);
+    if (disk)
+        vireo_list_append(&devices->disks, disk);
     else if ((as = vireo_soap_cast(device, &vim_virtual_controller_type)))
         describe_controller(devices, hardware, as);
     else if ((as = vireo_soap_cast(device, &vim_virtual_ethernet_card_type)))

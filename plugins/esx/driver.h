@@ -221,6 +221,8 @@ EsxRef *esx_task_result(EsxConn *conn, vireo_call *call, const EsxRef *task, Vir
 
 /* describe.c: a domain document of a machine; object: its properties esx_describe_paths. */
 VireoDomain *esx_describe(EsxServer *server, const EsxMachine *machine, const VimObjectContent *object);
+/* The name of a disk's target; NULL: it is no disk. Caller frees. */
+char *esx_describe_target(const VimVirtualHardware *hardware, VimVirtualDevice *device);
 extern const char *const esx_describe_paths[];
 extern const guint esx_describe_n_paths;
 /* A copy of what is known of a machine; NULL: there is none. Free with esx_machine_free(). */

@@ -59,6 +59,7 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
     X(connect_is_secure, esx_connect_is_secure, 0, 0, 0, 0)                                        \
     X(connect_get_max_vcpus, esx_connect_get_max_vcpus, 0, 0, 0, 0)                                \
     X(connect_get_capabilities, esx_connect_get_capabilities, 0, 0, 0, 0)                          \
+    X(connect_get_domain_capabilities, esx_connect_get_domain_capabilities, 0, 0, 0, 0)            \
     X(connect_domain_xml_from_native, esx_connect_domain_xml_from_native, 0, 0, 0, 0)              \
     X(connect_domain_xml_to_native, esx_connect_domain_xml_to_native, 0, 0, 0, 0)                  \
     X(node_get_info, esx_node_get_info, 0, 0, 0, 0)                                                \
@@ -136,6 +137,12 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
     X(network_set_autostart, esx_network_set_autostart, 0, 0, 0, 0)                                \
     X(network_define_xml_flags, esx_network_define_xml_flags, VIREO_NETWORK_DEFINE_VALIDATE, 0, 0, 0) \
     X(network_undefine, esx_network_undefine, 0, 0, 0, 0)                                          \
-    X(interface_get_xml_desc, esx_interface_get_xml_desc, VIREO_INTERFACE_XML_INACTIVE, 0, 0, 0)
+    X(interface_get_xml_desc, esx_interface_get_xml_desc, VIREO_INTERFACE_XML_INACTIVE, 0, 0, 0)   \
+    X(domain_attach_device_flags, esx_domain_attach_device_flags, VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, \
+      0, VIREO_DOMAIN_AFFECT_LIVE, 0)                                                              \
+    X(domain_detach_device_flags, esx_domain_detach_device_flags, VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, \
+      0, VIREO_DOMAIN_AFFECT_LIVE, 0)                                                              \
+    X(domain_update_device_flags, esx_domain_update_device_flags, VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, \
+      0, VIREO_DOMAIN_AFFECT_LIVE, 0)
 
 VIREO_DRIVER(esx, "0.1.0", "esx vpx", VIREO_PARALLEL, ESX_OPS, esx_init, esx_fini)

@@ -326,6 +326,31 @@ gboolean esx_spec_make(EsxSpec *spec, const VireoDomain *domain, gboolean device
     return TRUE;
 }
 
+/* Those controllers that need not be made. */
+static void take_controllers(EsxSpec *spec, const VimVirtualHardware *hardware)
+{
+    for (guint i = 0; hardware && i < hardware->device.n; i++) {
+        const VimVirtualController *one = vireo_soap_cast(hardware->device.items[i], &vim_virtual_controller_type);
+        gboolean scsi = vireo_soap_cast((gpointer)one, &vim_virtual_scsi_controller_type) != NULL;
+
+        if ((scsi || vireo_soap_cast((gpointer)one, &vim_virtual_sata_controller_type)) && one->bus_number >= 0 &&
+            one->bus_number < 4)
+            spec->controllers[scsi][one->bus_number] = one->base.key;
+    }
+}
+
+gboolean esx_spec_add(EsxSpec *spec, const VireoDomain *domain, const VimVirtualHardware *hardware, VireoArena *arena,
+                      GError **error)
+{
+    *spec = (EsxSpec){ .domain = domain, .arena = arena, .changes = g_ptr_array_new() };
+    take_controllers(spec, hardware);
+    if (!add_devices(spec, error))
+        return FALSE;
+    spec->config.device_change.n = spec->changes->len;
+    spec->config.device_change.items = (VimVirtualDeviceConfigSpec **)spec->changes->pdata;
+    return TRUE;
+}
+
 void esx_spec_clear(EsxSpec *spec)
 {
     g_clear_pointer(&spec->changes, g_ptr_array_unref);

@@ -17,6 +17,9 @@ typedef struct {
 
 /* devices: those of a new machine, too. FALSE: something the document asks for cannot be had; clear it all the same. */
 gboolean esx_spec_make(EsxSpec *spec, const VireoDomain *domain, gboolean devices, VireoArena *arena, GError **error);
+/* The devices of a document alone, for a machine that has those of hardware (NULL: it does not matter). */
+gboolean esx_spec_add(EsxSpec *spec, const VireoDomain *domain, const VimVirtualHardware *hardware, VireoArena *arena,
+                      GError **error);
 void esx_spec_clear(EsxSpec *spec);
 
 VireoModelPathSet *esx_honoured_paths(GError **error);

@@ -144,6 +144,61 @@ class Define(ChangeCase):
         self.virsh("undefine", "big")
 
 
+class Devices(ChangeCase):
+    def hardware(self):
+        return self.witness.machine(self.machine, "config.hardware.device")
+
+    def setUp(self):
+        super().setUp()
+        self.machine = self.define("devices", DEVICES)
+        self.addCleanup(self.virsh, "undefine", "devices")
+
+    def test_disk(self):
+        disk = "[LocalDS_0] attached/data.vmdk"
+        self.witness.make_disk("[LocalDS_0] attached", disk)
+        self.virsh("attach-disk", "devices", disk, "sdb", "--sourcetype", "file", "--config")
+        self.assertIn(disk, self.hardware())
+        self.assertEqual(self.hardware().count("VirtualLsiLogicSASController"), 1)  # on the one it has
+        self.assertIn("has a disk 'sdb' already",
+                      self.virsh_fails("attach-disk", "devices", disk, "sdb", "--sourcetype", "file", "--config"))
+        self.assertIn("no disk 'sdc'", self.detach_disk("sdc"))
+        self.virsh("detach-disk", "devices", "sdb", "--config")
+        self.assertNotIn(disk, self.hardware())
+        self.assertIsNotNone(self.witness.file("LocalDS_0", "attached/data.vmdk"))  # the file stays
+
+    def detach_disk(self, target):
+        path = self.work / "disk.xml"
+        path.write_text(f"<disk type='file'><source file='[a] b'/><target dev='{target}'/></disk>")
+        return self.virsh_fails("detach-device", "devices", str(path), "--config")
+
+    def test_interface(self):
+        self.virsh("attach-interface", "devices", "bridge", "VM Network", "--mac", "00:50:56:0a:0b:0c", "--model", "e1000e",
+                   "--config")
+        self.assertIn("00:50:56:0a:0b:0c", self.hardware())
+        self.assertIn("VirtualE1000e", self.hardware())
+        self.virsh("detach-interface", "devices", "bridge", "--mac", "00:50:56:0a:0b:0c", "--config")
+        self.assertNotIn("00:50:56:0a:0b:0c", self.hardware())
+        self.assertIn("00:50:56:01:02:03", self.hardware())
+
+    def test_media(self):
+        self.virsh("change-media", "devices", "hda", "[LocalDS_0] images/other.iso", "--update", "--config")
+        self.assertIn("[LocalDS_0] images/other.iso", self.hardware())
+        self.assertNotIn("images/x.iso", self.hardware())
+
+    def test_of_a_running_machine(self):
+        self.virsh("start", "devices")
+        self.addCleanup(self.virsh, "destroy", "devices")
+        self.assertIn("ask for both, LIVE and CONFIG", self.virsh_fails(
+            "attach-interface", "devices", "bridge", "VM Network", "--mac", "00:50:56:0a:0b:0c", "--config"))
+        self.virsh("attach-interface", "devices", "bridge", "VM Network", "--mac", "00:50:56:0a:0b:0c", "--live", "--config")
+        self.assertIn("00:50:56:0a:0b:0c", self.hardware())
+        self.virsh("detach-interface", "devices", "bridge", "--mac", "00:50:56:0a:0b:0c", "--live")
+        self.assertNotIn("00:50:56:0a:0b:0c", self.hardware())
+        path = self.work / "sound.xml"
+        path.write_text("<sound model='ich6'/>")
+        self.assertIn("disks and interfaces can be attached", self.virsh_fails("attach-device", "devices", str(path)))
+
+
 class Guest(ChangeCase):
     def tell(self, name, key, value):
         """As the tools in the guest would."""

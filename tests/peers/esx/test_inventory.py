@@ -130,6 +130,11 @@ class Inventory(EsxCase):
         self.assertIn("<domain type='vmware'/>", self.virsh("capabilities"))
         if MODE != "host-raw":
             self.assertEqual(self.virsh("maxvcpus"), "128")
+            caps = ElementTree.fromstring(self.virsh("domcapabilities"))
+            self.assertEqual((caps.findtext("domain"), caps.findtext("arch"), caps.find("vcpu").get("max")),
+                             ("vmware", "x86_64", "128"))
+            self.assertIn("scsi", [one.text for one in caps.findall("devices/disk/enum[@name='bus']/value")])
+            self.assertIn("there is vmware", self.virsh_fails("domcapabilities", "--virttype", "kvm"))
 
 
 class Power(EsxCase):
