@@ -35,6 +35,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         target = http.client.HTTPSConnection(self.server.target, context=ssl._create_unverified_context(), timeout=90)
         target.request("POST", self.path, body, kept)
         answer = target.getresponse()
+        self.connection.settimeout(60)
         data, cookie = answer.read(), answer.getheader("Set-Cookie")
         harm = self.server.harm if re.fullmatch(self.server.to, method) else None
         if harm:
@@ -48,11 +49,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.wfile.write(data[i:i + 1])
                 time.sleep(1)
             self.close_connection = True
-        elif harm == "huge":
-            middle = data.index(b"<soapenv:Body>") if b"<soapenv:Body>" in data else data.index(b"Body>") - 5
-            self.send(answer.status, data[:middle] + b"<!--" + b"x" * (50 << 20) + b"-->" + data[middle:], cookie)
-        elif harm == "endless":
-            self.send(answer.status, data + b" " * (100 << 20), cookie)
+        elif harm in ("huge", "endless"):
+            end = data.index(b"</" + method.encode() + b"Response>")
+            more = b"<more>" + b"x" * 1011 + b"</more>"  # 1 KiB
+            self.send(answer.status, data[:end] + more * ((50 if harm == "huge" else 100) << 10) + data[end:], cookie)
         elif harm == "garbage":
             self.send(200, bytes(range(256)) * 16, None)
         elif harm == "page":

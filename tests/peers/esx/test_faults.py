@@ -62,6 +62,7 @@ class Faults(EsxCase):
         self.assertGreater(self.between.seen.count("Login"), logins)
         self.virsh("suspend", self.first)
         self.assertEqual(self.state(self.first), "paused")
+        self.virsh("resume", self.first)
 
     def test_one_byte_a_second(self):
         """Who waits for it is told in the end; nobody else waits."""
