@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Stands between the driver and the simulator: sees what is asked, and can harm what is answered."""
+import contextlib
 import http.client
 import http.server
 import re
@@ -32,11 +33,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         method = re.search(rb"<(?:\w+:)?Body>\s*<(?:\w+:)?(\w+)", body)[1].decode()
         self.server.seen.append(method)
         kept = {key: self.headers[key] for key in ("Content-Type", "SOAPAction", "Cookie") if self.headers[key]}
-        target = http.client.HTTPSConnection(self.server.target, context=ssl._create_unverified_context(), timeout=90)
-        target.request("POST", self.path, body, kept)
-        answer = target.getresponse()
+        with contextlib.closing(http.client.HTTPSConnection(
+                self.server.target, context=ssl._create_unverified_context(), timeout=90)) as target:
+            target.request("POST", self.path, body, kept)
+            answer = target.getresponse()
+            data, cookie = answer.read(), answer.getheader("Set-Cookie")
         self.connection.settimeout(60)
-        data, cookie = answer.read(), answer.getheader("Set-Cookie")
         harm = self.server.harm if re.fullmatch(self.server.to, method) else None
         if harm:
             self.server.harmed += 1
@@ -59,7 +61,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send(502, b"<html>Bad gateway</html>", None)
         else:
             self.send(answer.status, data, cookie)
-        target.close()
 
     def send(self, status, data, cookie, length=None):
         self.send_response(status)
