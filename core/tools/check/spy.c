@@ -87,6 +87,7 @@ static int spied_init(const struct vireo_host *host, vireo_core *core, void **se
     publish_domain(spy_seen.space, "off", spy_off_uuid, FALSE);
     publish_other(spy_seen.space, VIREO_CLASS_NETWORK);
     publish_other(spy_seen.space, VIREO_CLASS_STORAGE_POOL);
+    publish_other(spy_seen.space, VIREO_CLASS_INTERFACE);
     return VIREO_OK;
 }
 
