@@ -34,10 +34,9 @@ static gboolean is_storage(const char *driver)
            qemu_is_remote_driver(driver);
 }
 
-/* An image's own idea of its file name is of no use: it is JSON as soon as anything about it was said explicitly. */
-static void take(QemuNodes *nodes, JsonObject *node)
+static void take_name(QemuNodes *nodes, JsonObject *node)
 {
-    const char *name = vireo_json_string(node, "node-name"), *file = vireo_json_string(node, "file");
+    const char *name = vireo_json_string(node, "node-name");
     JsonArray *bitmaps = vireo_json_array(node, "dirty-bitmaps");
 
     if (!name)
@@ -45,7 +44,14 @@ static void take(QemuNodes *nodes, JsonObject *node)
     g_hash_table_add(nodes->names, g_strdup(name));
     if (vireo_json_length(bitmaps))
         g_hash_table_insert(nodes->bitmaps, g_strdup(name), json_array_ref(bitmaps));
-    if (!is_storage(vireo_json_string(node, "drv")) || !g_str_has_suffix(name, STORAGE_SUFFIX))
+}
+
+/* An image's own idea of its file name is of no use: it is JSON as soon as anything about it was said explicitly. */
+static void take_file(QemuNodes *nodes, JsonObject *node)
+{
+    const char *name = vireo_json_string(node, "node-name"), *file = vireo_json_string(node, "file");
+
+    if (!is_storage(vireo_json_string(node, "drv")) || !name || !g_str_has_suffix(name, STORAGE_SUFFIX))
         return;
     char *real = qemu_real_path(file);
     if (real && !g_hash_table_contains(nodes->by_path, real))
@@ -70,7 +76,9 @@ QemuNodes *qemu_nodes_ask(VireoQmp *qmp, GError **error)
     nodes->bitmaps =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_array_unref);
     for (guint i = 0; i < vireo_json_length(list); i++)
-        take(nodes, vireo_json_element(list, i));
+        take_name(nodes, vireo_json_element(list, i));
+    for (guint i = 0; i < vireo_json_length(list); i++)
+        take_file(nodes, vireo_json_element(list, i));
     return nodes;
 }
 
