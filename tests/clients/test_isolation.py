@@ -46,6 +46,13 @@ def is_alive(pid):
         return False
 
 
+def is_stopped(pid):
+    def state(task):
+        with open(f"/proc/{pid}/task/{task}/stat", encoding="utf-8") as stream:
+            return stream.read().rpartition(")")[2].split()[0]
+    return all(state(task) == "T" for task in os.listdir(f"/proc/{pid}/task"))
+
+
 def status(pid):
     with open(f"/proc/{pid}/status", encoding="utf-8") as stream:
         return dict(line.rstrip("\n").split(":\t", 1) for line in stream if ":\t" in line)
@@ -409,6 +416,7 @@ class Silence(IsolationCase):
         """A call to it fails in time, and says why; it is started again."""
         guest = self.open().lookupByName("test")
         os.kill(self.before["pid"], signal.SIGSTOP)
+        vireotest.wait_until(lambda: is_stopped(self.before["pid"]), 10, "it stands still")
         began = time.monotonic()
         with self.assertRaises(libvirt.libvirtError) as raised:
             guest.suspend()
