@@ -202,6 +202,8 @@ gboolean qemu_snapshot_job(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, con
 {
     g_autofree char *id = g_strdup_printf("vireo-%s", command);
 
+    /* One that ended while no daemon was there is still in the way. */
+    vireo_qmp_run(qmp, "job-dismiss", vireo_json_new('s', "id", id, 0), NULL, NULL);
     qemu_job_forget(dom, id);
     if (!vireo_qmp_run(qmp, command,
                        vireo_json_new('s', "job-id", id, 's', "tag", tag, 's', "vmstate", memory,
