@@ -28,14 +28,6 @@ typedef struct {
     gboolean reuse;
 } Begin;
 
-static const VireoDomainDisk *disk_named(const VireoDomain *doc, const char *dev)
-{
-    VEC_EACH(doc->devices->disks, i)
-    if (g_str_equal(doc->devices->disks.items[i]->target->dev, dev))
-        return doc->devices->disks.items[i];
-    return NULL;
-}
-
 /* ---- the document --------------------------------------------------------------------------------------- */
 
 static gboolean may_use_tls(const QemuDriver *driver, const VireoDomainBackupServer *server,
@@ -166,7 +158,7 @@ static gboolean complete(Begin *begin, VireoDomainBackup *doc, GError **error)
     }
     for (guint i = 0; i < doc->disks->disks.n; i++) {
         VireoDomainBackupDisk *entry = doc->disks->disks.items[i];
-        const VireoDomainDisk *disk = disk_named(begin->machine, entry->name);
+        const VireoDomainDisk *disk = qemu_disk_named(begin->machine, entry->name);
 
         if (entry->backup == VIREO_TRISTATE_NO)
             continue;
@@ -283,7 +275,7 @@ static gboolean export_disk(Begin *begin, const QemuBackupDisk *disk,
 static gboolean open_file(Begin *begin, QemuBackup *backup, VireoDomainBackupDisk *entry,
                           GError **error)
 {
-    const VireoDomainDisk *disk = disk_named(begin->machine, entry->name);
+    const VireoDomainDisk *disk = qemu_disk_named(begin->machine, entry->name);
     const VireoDomainDiskSource *file = *file_of(backup->doc, entry);
     g_autoptr(GPtrArray) layers = qemu_bitmap_layers(begin->qmp, disk, error);
 
@@ -306,7 +298,7 @@ static gboolean open_file(Begin *begin, QemuBackup *backup, VireoDomainBackupDis
 static gboolean add_actions(Begin *begin, QemuBackup *backup, QemuBackupDisk *one,
                             const VireoDomainBackupDisk *entry, JsonArray *actions, GError **error)
 {
-    const VireoDomainDisk *disk = disk_named(begin->machine, one->dev);
+    const VireoDomainDisk *disk = qemu_disk_named(begin->machine, one->dev);
     g_autofree char *id = g_strdup_printf("backup-%s", one->dev);
     gboolean some = entry->backupmode == VIREO_DOMAIN_BACKUP_DISK_MODE_INCREMENTAL;
 
@@ -362,7 +354,7 @@ static gboolean enter_jobs(Begin *begin, QemuBackup *backup, GError **error)
 {
     for (guint i = 0; i < backup->disks->len; i++) {
         QemuBackupDisk *one = backup->disks->pdata[i];
-        const VireoDomainDisk *disk = disk_named(begin->machine, one->dev);
+        const VireoDomainDisk *disk = qemu_disk_named(begin->machine, one->dev);
         g_autoptr(QemuBlockJob) job = qemu_blockjob_new(VIREO_DOMAIN_BLOCK_JOB_TYPE_BACKUP, one->dev,
                                                         qemu_disk_path(disk), NULL);
 

@@ -113,18 +113,10 @@ static gboolean has_worked(const QemuBlockJob *job)
     return job->succeeded && (!moves(job) || job->pivot);
 }
 
-static VireoDomainDisk *disk_of(VireoDomain *doc, const char *dev)
-{
-    VEC_EACH(doc->devices->disks, i)
-    if (g_str_equal(doc->devices->disks.items[i]->target->dev, dev))
-        return doc->devices->disks.items[i];
-    return NULL;
-}
-
 static gboolean chain_changed(QemuDomain *dom, const QemuBlockJob *job)
 {
     g_autoptr(QemuDef) live = qemu_domain_live(dom);
-    const VireoDomainDisk *disk = live ? disk_of(live->doc, job->dev) : NULL;
+    const VireoDomainDisk *disk = live ? qemu_disk_named(live->doc, job->dev) : NULL;
     g_autoptr(GPtrArray) chain = disk ? qemu_image_chain(disk, NULL) : NULL;
 
     return job->type != VIREO_DOMAIN_BLOCK_JOB_TYPE_BACKUP && chain &&
@@ -222,7 +214,7 @@ static void guess(QemuDomain *dom, QemuBlockJob *job)
 static gboolean change_disk(VireoDomain *doc, const void *opaque, GError **error)
 {
     const QemuBlockJob *job = opaque;
-    VireoDomainDisk *disk = disk_of(doc, job->dev);
+    VireoDomainDisk *disk = qemu_disk_named(doc, job->dev);
 
     if (!disk || g_strcmp0(qemu_disk_path(disk), job->path))
         return TRUE; /* a stored definition that names another image is left as it is */

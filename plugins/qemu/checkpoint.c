@@ -14,14 +14,6 @@
 #define FREEZE_S 30
 #define SIZE_BITMAP "vireo-size"
 
-static const VireoDomainDisk *disk_named(const VireoDomain *doc, const char *dev)
-{
-    VEC_EACH(doc->devices->disks, i)
-    if (g_str_equal(doc->devices->disks.items[i]->target->dev, dev))
-        return doc->devices->disks.items[i];
-    return NULL;
-}
-
 /* ---- creating --------------------------------------------------------------------------------------- */
 
 static gboolean check_name(QemuDomain *dom, VireoDomainCheckpoint *doc, GError **error)
@@ -47,7 +39,7 @@ static gboolean check_name(QemuDomain *dom, VireoDomainCheckpoint *doc, GError *
 static gboolean check_disk(const VireoDomain *machine, const VireoDomainCheckpoint *doc,
                            VireoDomainCheckpointDisk *entry, GError **error)
 {
-    const VireoDomainDisk *disk = disk_named(machine, entry->name);
+    const VireoDomainDisk *disk = qemu_disk_named(machine, entry->name);
 
     if (entry->checkpoint == VIREO_DOMAIN_CHECKPOINT_KIND_UNSET)
         entry->checkpoint = VIREO_DOMAIN_CHECKPOINT_KIND_BITMAP;
@@ -173,7 +165,7 @@ JsonArray *qemu_checkpoint_actions(QemuDomain *dom, VireoQmp *qmp, const VireoDo
 
         if (!qemu_checkpoint_has(doc, dev))
             continue;
-        g_autoptr(GPtrArray) layers = qemu_bitmap_layers(qmp, disk_named(machine, dev), error);
+        g_autoptr(GPtrArray) layers = qemu_bitmap_layers(qmp, qemu_disk_named(machine, dev), error);
         if (!layers)
             return NULL;
         const QemuLayer *top = layers->pdata[0];
@@ -256,7 +248,7 @@ static gboolean bitmaps_there(QemuDomain *dom, const VireoDomainCheckpoint *doc,
         return FALSE;
     for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++) {
         const char *dev = doc->disks->disks.items[i]->name;
-        const VireoDomainDisk *disk = disk_named(machine->doc, dev);
+        const VireoDomainDisk *disk = qemu_disk_named(machine->doc, dev);
         gboolean found = FALSE;
 
         if (!qemu_checkpoint_has(doc, dev))
@@ -371,7 +363,7 @@ static gboolean fill_sizes(QemuDomain *dom, VireoDomainCheckpoint *doc, GError *
 
     for (guint i = 0; live && doc->disks && i < doc->disks->disks.n; i++) {
         VireoDomainCheckpointDisk *entry = doc->disks->disks.items[i];
-        const VireoDomainDisk *disk = disk_named(live->doc, entry->name);
+        const VireoDomainDisk *disk = qemu_disk_named(live->doc, entry->name);
 
         if (!disk || !qemu_checkpoint_has(doc, entry->name))
             continue;

@@ -9,17 +9,9 @@
 
 #define SHARED "" /* in place of a disk: more than one has it */
 
-static const VireoDomainDisk *disk_named(const VireoDomain *doc, const char *dev)
-{
-    VEC_EACH(doc->devices->disks, i)
-    if (g_str_equal(doc->devices->disks.items[i]->target->dev, dev))
-        return doc->devices->disks.items[i];
-    return NULL;
-}
-
 static char *top_of(const VireoDomain *machine, const char *dev)
 {
-    const VireoDomainDisk *disk = disk_named(machine, dev);
+    const VireoDomainDisk *disk = qemu_disk_named(machine, dev);
 
     return disk && disk->driver->type == VIREO_DOMAIN_STORAGE_FORMAT_QCOW2
                ? qemu_real_path(qemu_disk_path(disk)) : NULL;

@@ -14,14 +14,17 @@ typedef struct {
     GHashTable *kept; /* of these: the present that the last revert left */
     GHashTable *bases; /* what images were put on: QEMU may read it, although only a header names it later */
     GHashTable *points; /* internal snapshots that are to go, see qemu_point_note */
+    GHashTable *given; /* notes of snapshots without metadata, the images they are in: the user's */
 } QemuFiles;
 QemuFiles *qemu_files_load(QemuDomain *dom);
 gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error);
 /* An internal snapshot in an image as one text, and back: path points into the note. Caller frees. */
 char *qemu_point_note(const char *image, const char *tag);
 char *qemu_point_read(const char *note, const char **image);
-/* What the snapshot says it made is its owner's from now on: never unlinked. */
+/* What the snapshot says it made, and the images it is in, are their owner's from now on: never unlinked. */
 gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error);
+/* A snapshot of that name has metadata again. */
+gboolean qemu_files_take_back(QemuDomain *dom, const char *name, GError **error);
 /* The domain goes. The files stay; those that were to be merged or removed, and have not been yet, stay noted
  * down under its name, for a domain of the same uuid or for whoever looks after them. */
 void qemu_files_leave(QemuDomain *dom);
@@ -153,6 +156,7 @@ typedef struct QemuWork {
     gboolean before_by_hand;   /* the steps before no_return are done by middle */
     struct QemuTell *tell;     /* nothing is done: the plan is told; NULL: carried out */
     gboolean goes_on;          /* the guest writes to new images before no_return */
+    const char *given;         /* the name of the snapshot taken without metadata */
     gboolean stops, freezes;   /* meanwhile the guest stands still; its file systems are held */
 } QemuWork;
 

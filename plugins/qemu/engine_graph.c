@@ -130,14 +130,6 @@ static gboolean add_disk(Build *build, const VireoDomainDisk *disk, const char *
     return FALSE;
 }
 
-static const VireoDomainDisk *disk_named(const VireoDomain *doc, const char *dev)
-{
-    VEC_EACH(doc->devices->disks, i)
-    if (g_str_equal(doc->devices->disks.items[i]->target->dev, dev))
-        return doc->devices->disks.items[i];
-    return NULL;
-}
-
 /* ---- ours ------------------------------------------------------------------------- */
 
 static gboolean add_definition(Build *build, const VireoDomain *doc, GError **error)
@@ -168,7 +160,7 @@ static void add_stored(Build *build, const VireoDomain *doc)
     VEC_EACH(config->doc->devices->disks, i)
     {
         const VireoDomainDisk *disk = config->doc->devices->disks.items[i];
-        const VireoDomainDisk *now = disk_named(doc, disk->target->dev);
+        const VireoDomainDisk *now = qemu_disk_named(doc, disk->target->dev);
         const char *path = NULL;
 
         if (now && !g_strcmp0(qemu_disk_path(now), qemu_disk_path(disk)))
@@ -278,6 +270,21 @@ static void add_files(Build *build, GHashTable *set)
         if (!qemu_graph_has(build->graph, path) && g_file_test(path, G_FILE_TEST_IS_REGULAR) &&
             !add_chain(build, path, NULL, 0, NULL))
             qemu_graph_set_incomplete(build->graph);
+}
+
+static void give(Build *build)
+{
+    GHashTableIter iter;
+    gpointer note;
+    const char *image;
+
+    g_hash_table_iter_init(&iter, build->files->given);
+    while (g_hash_table_iter_next(&iter, &note, NULL)) {
+        g_autofree char *tag = qemu_point_read(note, &image);
+
+        if (tag)
+            qemu_graph_give(build->graph, image, tag);
+    }
 }
 
 /* Internal snapshots that are to go, whoever the image belongs to. */
@@ -447,6 +454,7 @@ QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable
         add_snapshot(&build, snaps->pdata[i]);
     add_files(&build, build.files->owned);
     add_files(&build, build.files->released);
+    give(&build);
     add_points(&build);
     scan_dirs(&build);
     add_domains(&build);

@@ -32,6 +32,7 @@ void qemu_files_free(QemuFiles *files)
     g_hash_table_unref(files->kept);
     g_hash_table_unref(files->bases);
     g_hash_table_unref(files->points);
+    g_hash_table_unref(files->given);
     g_free(files);
 }
 
@@ -51,6 +52,7 @@ static void files_read(const char *key, const void *data, size_t len, void *opaq
     read_set(vireo_json_array(saved, "kept"), files->kept);
     read_set(vireo_json_array(saved, "bases"), files->bases);
     read_set(vireo_json_array(saved, "points"), files->points);
+    read_set(vireo_json_array(saved, "given"), files->given);
 }
 
 QemuFiles *qemu_files_load(QemuDomain *dom)
@@ -63,6 +65,7 @@ QemuFiles *qemu_files_load(QemuDomain *dom)
     files->kept = path_set();
     files->bases = path_set();
     files->points = path_set();
+    files->given = path_set();
     dom->space->driver->host->state_each(dom->space->driver->core, key, files_read, files);
     return files;
 }
@@ -85,14 +88,15 @@ gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error
     g_autofree char *key = files_key(dom);
 
     if (!g_hash_table_size(files->owned) && !g_hash_table_size(files->released) &&
-        !g_hash_table_size(files->points)) {
+        !g_hash_table_size(files->points) && !g_hash_table_size(files->given)) {
         driver->host->state_drop(driver->core, key);
         return TRUE;
     }
     g_autoptr(JsonObject) object =
         vireo_json_new('s', "domain", dom->name, 'a', "owned", set_array(files->owned), 'a', "released",
                        set_array(files->released), 'a', "kept", set_array(files->kept), 'a', "bases",
-                       set_array(files->bases), 'a', "points", set_array(files->points), 0);
+                       set_array(files->bases), 'a', "points", set_array(files->points), 'a', "given",
+                       set_array(files->given), 0);
     g_autofree char *text = vireo_json_text(object);
     if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
         return TRUE;
@@ -125,19 +129,41 @@ static void disown(QemuFiles *files, const char *path)
     g_hash_table_remove(files->released, real);
 }
 
-static void disown_points(QemuFiles *files, const char *name)
+/* All of one snapshot. */
+static void forget_notes(GHashTable *notes, const char *name)
 {
     GHashTableIter iter;
     gpointer note;
     const char *image;
 
-    g_hash_table_iter_init(&iter, files->points);
+    g_hash_table_iter_init(&iter, notes);
     while (g_hash_table_iter_next(&iter, &note, NULL)) {
         g_autofree char *tag = qemu_point_read(note, &image);
 
         if (!g_strcmp0(tag, name))
             g_hash_table_iter_remove(&iter);
     }
+}
+
+static void give(QemuFiles *files, const VireoDomainSnapshot *doc)
+{
+    for (guint i = 0; doc->domain && doc->disks && i < doc->disks->disks.n; i++) {
+        const VireoDomainSnapshotDisk *disk = doc->disks->disks.items[i];
+        const VireoDomainDisk *was = qemu_disk_named(doc->domain, disk->name);
+        g_autofree char *real = was ? qemu_real_path(qemu_disk_path(was)) : NULL;
+
+        if (real && disk->snapshot != VIREO_DOMAIN_SNAPSHOT_LOCATION_NO)
+            g_hash_table_add(files->given, qemu_point_note(real, doc->name));
+    }
+}
+
+gboolean qemu_files_take_back(QemuDomain *dom, const char *name, GError **error)
+{
+    g_autoptr(QemuFiles) files = qemu_files_load(dom);
+    guint before = g_hash_table_size(files->given);
+
+    forget_notes(files->given, name);
+    return g_hash_table_size(files->given) == before || qemu_files_save(dom, files, error);
 }
 
 gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error)
@@ -153,7 +179,8 @@ gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error
     for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++)
         if (doc->disks->disks.items[i]->source)
             disown(files, doc->disks->disks.items[i]->source->file);
-    disown_points(files, doc->name);
+    forget_notes(files->points, doc->name);
+    give(files, doc);
     return qemu_files_save(dom, files, error);
 }
 
@@ -191,6 +218,7 @@ void qemu_files_leave(QemuDomain *dom)
     g_hash_table_remove_all(files->owned);
     g_hash_table_remove_all(files->kept);
     g_hash_table_remove_all(files->bases);
+    g_hash_table_remove_all(files->given);
     keep_left(files->released);
     left = g_hash_table_size(files->released);
     if (!qemu_files_save(dom, files, NULL) || !left)

@@ -8,6 +8,7 @@
 #include "change.h"
 #include "coalesce.h"
 #include "images.h"
+#include "remote.h"
 #include "sidefile.h"
 #include "take.h"
 #include "tell.h"
@@ -102,10 +103,9 @@ static gboolean point_disk_at(VireoDomain *doc, const QemuStep *step)
 
 static const char *disk_path(const VireoDomain *doc, const char *dev)
 {
-    VEC_EACH(doc->devices->disks, i)
-    if (g_str_equal(doc->devices->disks.items[i]->target->dev, dev))
-        return qemu_disk_path(doc->devices->disks.items[i]);
-    return NULL;
+    const VireoDomainDisk *disk = qemu_disk_named(doc, dev);
+
+    return disk ? qemu_disk_path(disk) : NULL;
 }
 
 static gboolean switch_disk(QemuWork *work, const QemuStep *step, GError **error)
@@ -216,6 +216,32 @@ static void note_points(const QemuPlan *plan, const QemuGraph *after, QemuFiles 
     }
 }
 
+/* What is taken without metadata is the user's. Of what is gone, or was written to since, nothing is said any more. */
+static void note_given(const QemuWork *work, QemuFiles *files)
+{
+    GHashTableIter iter;
+    gpointer known;
+    const char *image;
+
+    for (guint i = 0; work->given && i < work->plan->no_return; i++) {
+        const QemuStep *step = qemu_plan_step(work->plan, i);
+
+        if (step->kind == QEMU_STEP_POINT)
+            g_hash_table_add(files->given, qemu_point_note(step->image, work->given));
+        else if (step->kind == QEMU_STEP_OVERLAY || step->kind == QEMU_STEP_ADOPT)
+            g_hash_table_add(files->given, qemu_point_note(step->other, work->given));
+    }
+    g_hash_table_iter_init(&iter, files->given);
+    while (g_hash_table_iter_next(&iter, &known, NULL)) {
+        g_autofree char *tag = qemu_point_read(known, &image);
+
+        if (!tag || (qemu_graph_has(work->after, image) ? !qemu_graph_give(work->after, image, tag)
+                                                        : !qemu_is_remote(image) &&
+                                                              !g_file_test(image, G_FILE_TEST_EXISTS)))
+            g_hash_table_iter_remove(&iter);
+    }
+}
+
 /* What can be collected is on disk before the first reference goes. */
 static gboolean note_files(const QemuWork *work, GError **error)
 {
@@ -224,6 +250,7 @@ static gboolean note_files(const QemuWork *work, GError **error)
     if (!work->after)
         return TRUE;
     g_hash_table_remove_all(files->released);
+    note_given(work, files);
     add_all(files->owned, work->after, QEMU_FILE_OWNED);
     for (guint i = 0; i < work->plan->no_return; i++) {
         const QemuStep *step = qemu_plan_step(work->plan, i);

@@ -24,6 +24,14 @@ const char *qemu_disk_path(const VireoDomainDisk *disk)
     return g_intern_string(location); /* one for each place there is: as few as there are definitions */
 }
 
+VireoDomainDisk *qemu_disk_named(const VireoDomain *doc, const char *dev)
+{
+    VEC_EACH(doc->devices->disks, i)
+    if (g_str_equal(doc->devices->disks.items[i]->target->dev, dev))
+        return doc->devices->disks.items[i];
+    return NULL;
+}
+
 VireoDomainDiskSource *qemu_image_source(const char *path, gboolean block, VireoDomainDiskType *type)
 {
     VireoDomainDiskSource *source = g_new0(VireoDomainDiskSource, 1);

@@ -14,6 +14,8 @@ typedef struct {
 
 /* The image of a disk, NULL for an empty drive. */
 const char *qemu_disk_path(const VireoDomainDisk *disk);
+/* By its target; NULL: there is none. */
+VireoDomainDisk *qemu_disk_named(const VireoDomain *doc, const char *dev);
 gboolean qemu_is_block(const char *path);
 /* How a document names an image; caller frees. block: it is a block device. */
 VireoDomainDiskSource *qemu_image_source(const char *path, gboolean block, VireoDomainDiskType *type);

@@ -9,14 +9,6 @@
 #include "process.h"
 #include "sidefile.h"
 
-static VireoDomainDisk *disk_of(const VireoDomain *doc, const char *dev)
-{
-    VEC_EACH(doc->devices->disks, i)
-    if (g_str_equal(doc->devices->disks.items[i]->target->dev, dev))
-        return doc->devices->disks.items[i];
-    return NULL;
-}
-
 static gboolean is_in(const QemuSnap *snap, const char *dev)
 {
     const VireoDomainSnapshotDisks *disks = snap->doc->disks;
@@ -38,7 +30,7 @@ gboolean qemu_revert_keep_disks(QemuRevert *revert, VireoDomain *doc, GError **e
     VEC_EACH(doc->devices->disks, i)
     {
         VireoDomainDisk *disk = doc->devices->disks.items[i];
-        const VireoDomainDisk *present = disk_of(now->doc, disk->target->dev);
+        const VireoDomainDisk *present = qemu_disk_named(now->doc, disk->target->dev);
 
         if (is_in(revert->snap, disk->target->dev) || disk->readonly || !present ||
             !present->source)
@@ -73,7 +65,7 @@ static char *stem_of(const QemuRevert *revert, const VireoDomainDisk *disk)
 static char *new_image(const char *slot, void *opaque)
 {
     const QemuRevert *revert = opaque;
-    const VireoDomainDisk *disk = disk_of(revert->def->doc, slot);
+    const VireoDomainDisk *disk = qemu_disk_named(revert->def->doc, slot);
     g_autofree char *stem = disk ? stem_of(revert, disk) : NULL;
     g_autofree char *seed = g_strdup_printf(
         "%s/%s/%s/%s", revert->dom->uuid_text, revert->snap->doc->name, slot,
@@ -227,7 +219,7 @@ static void set_images(const QemuRevert *revert, VireoDomain *doc)
 {
     for (guint i = 0; i < revert->plan->steps->len; i++) {
         const QemuStep *step = qemu_plan_step(revert->plan, i);
-        VireoDomainDisk *disk = step->kind == QEMU_STEP_SWITCH ? disk_of(doc, step->slot) : NULL;
+        VireoDomainDisk *disk = step->kind == QEMU_STEP_SWITCH ? qemu_disk_named(doc, step->slot) : NULL;
 
         if (disk)
             qemu_disk_set_image(disk, step->image, FALSE, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2);

@@ -198,6 +198,7 @@ static gboolean carry_out(QemuWork *work, const QemuRequest *request, const Vire
                       .quiesce = (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE) != 0,
                       .live = (flags & VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE) != 0 };
 
+    work->given = forget ? request->name : NULL;
     if (!qemu_plan_create(work->after, work->plan, &ask, error))
         return FALSE;
     if (work->qmp) {
@@ -302,7 +303,7 @@ static gboolean redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags,
     }
     g_autofree char *name = snap ? g_strdup(snap->doc->name) : NULL;
 
-    return snap && qemu_tree_put(dom, snap, error) &&
+    return snap && qemu_tree_put(dom, snap, error) && qemu_files_take_back(dom, name, error) &&
            (!(flags & VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT) ||
             qemu_tree_set_current(dom, name, error));
 }

@@ -6,14 +6,6 @@
 #include "sidefile.h"
 #include "take.h"
 
-static const VireoDomainDisk *disk_of(const QemuTake *take, const char *dev)
-{
-    VEC_EACH(take->machine->devices->disks, i)
-    if (g_str_equal(take->machine->devices->disks.items[i]->target->dev, dev))
-        return take->machine->devices->disks.items[i];
-    return NULL;
-}
-
 /* ---- overlays ----------------------------------------------------------------------- */
 
 static gboolean open_overlay(QemuTake *take, const QemuStep *step, GError **error)
@@ -30,7 +22,7 @@ static gboolean open_overlay(QemuTake *take, const QemuStep *step, GError **erro
     if (step->kind == QEMU_STEP_OVERLAY &&
         !qemu_engine_make_overlay(dom, work->call, step->image, step->other, error))
         return FALSE;
-    gboolean opened = qemu_live_open(dom, work->qmp, disk_of(take, step->slot), step->image, error);
+    gboolean opened = qemu_live_open(dom, work->qmp, qemu_disk_named(take->machine, step->slot), step->image, error);
     if (step->kind == QEMU_STEP_ADOPT)
         qemu_nodes_forget(dom);
     if (opened)

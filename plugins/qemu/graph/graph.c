@@ -340,7 +340,7 @@ gboolean qemu_node_has_held_points(const QemuNode *node)
 
     g_hash_table_iter_init(&iter, node->points);
     while (g_hash_table_iter_next(&iter, NULL, &point))
-        if (((QemuPoint *)point)->holds)
+        if (((QemuPoint *)point)->holds || ((QemuPoint *)point)->given)
             return TRUE;
     return FALSE;
 }
@@ -355,9 +355,34 @@ gboolean qemu_graph_release_point(QemuGraph *graph, const char *path, const char
     const QemuNode *node = qemu_graph_node(graph, path);
     QemuPoint *point = node ? g_hash_table_lookup(node->points, tag) : NULL;
 
-    if (!point || point->holds)
+    if (!point || point->holds || point->given)
         return FALSE;
     qemu_graph_mark_point(graph, point);
+    return TRUE;
+}
+
+/* Written to by the domain itself, so that what it held has gone. */
+static gboolean is_active(const QemuGraph *graph, const QemuNode *node)
+{
+    const QemuHolder *active = qemu_graph_holder(graph, QEMU_HOLD_ACTIVE, "");
+
+    for (guint i = 0; active && i < active->refs->len; i++)
+        if (((const QemuRef *)active->refs->pdata[i])->node == node)
+            return TRUE;
+    return FALSE;
+}
+
+gboolean qemu_graph_give(QemuGraph *graph, const char *path, const char *tag)
+{
+    QemuNode *node = qemu_graph_node(graph, path);
+    QemuPoint *point = node ? g_hash_table_lookup(node->points, tag) : NULL;
+
+    if (!node || (!point && is_active(graph, node)))
+        return FALSE;
+    if (point)
+        point->given = TRUE;
+    node->given = TRUE;
+    node->flags &= ~(guint)(QEMU_FILE_OWNED | QEMU_FILE_RELEASED);
     return TRUE;
 }
 

@@ -64,6 +64,9 @@ gboolean qemu_graph_is_shared(const QemuGraph *graph, const char *path);
 char *qemu_graph_kept(const QemuGraph *graph, const char *path);
 /* A snapshot gave the point up: it may be collected. FALSE: it is not there, or is referred to again. */
 gboolean qemu_graph_release_point(QemuGraph *graph, const char *path, const char *tag);
+/* What snapshot tag found in the image is the user's now: its point there, or else the present content. The image
+ * is never collected. FALSE: it is not there, or no longer what it was. */
+gboolean qemu_graph_give(QemuGraph *graph, const char *path, const char *tag);
 typedef void QemuReleased(const char *path, const char *tag, void *opaque);
 void qemu_graph_each_released_point(const QemuGraph *graph, QemuReleased *tell, void *opaque);
 /* Who is not ours and refers to images; backing: what the image is based on, NULL: nothing. */

@@ -15,6 +15,7 @@ typedef struct {
     guint64 bytes;
     guint holds;
     gboolean released; /* given up by a snapshot: may be collected */
+    gboolean given;    /* a snapshot without metadata: the user's */
 } QemuPoint;
 
 struct QemuNode {
@@ -28,6 +29,7 @@ struct QemuNode {
     guint holds;        /* of the present content */
     guint outside;      /* how many of these, and of those of its points, are not ours */
     guint running;      /* and have it open */
+    gboolean given;     /* it, or a point in it, is a snapshot without metadata */
 };
 
 typedef struct {

@@ -71,6 +71,8 @@ char *qemu_graph_kept(const QemuGraph *graph, const char *path)
         return reason;
     if ((reason = referred_to(graph, node, FALSE)))
         return reason;
+    if (node->given)
+        return g_strdup("a snapshot without metadata is in it, which is yours");
     if (!(node->flags & QEMU_FILE_OWNED))
         return g_strdup("it was not made by a snapshot: such images are never removed");
     if (node->flags & QEMU_FILE_READONLY)

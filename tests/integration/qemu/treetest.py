@@ -102,6 +102,7 @@ class World:
         if mount:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mount},mode=755", "images", self.dir], check=True)
         self.kept, self.others = set(), {}    # files of the user's; images by hand on ours -> contents
+        self.given = {}    # internal snapshots that are the user's: (image, tag) -> whose images, contents
         self.by_hand = set()    # points that nobody knows of any more
         self.checked, self.leaky, self.refusals = {}, False, {}
         self.domains, self.conn = {}, None
@@ -318,6 +319,10 @@ class World:
             for path in self.known(dom).get("kept", ()):
                 if os.path.exists(path):
                     chain(path, False)
+        for (path, tag), (_, content) in self.given.items():
+            chain(path, False)
+            needed.add(f"{tag} in {os.path.basename(path)}")
+            same(self.content(reader, path, tag), content, f"snapshot {tag} in {path}, which is the user's")
         for path, content in self.others.items():
             same(self.content(reader, path), content, f"the image {path} that was made by hand")
         return reader, needed
@@ -612,8 +617,9 @@ class World:
     def keep_by_hand(self, dom, snap, tops, disks, new):
         """A snapshot without metadata: its images belong to the user, and stay as they are."""
         self.kept |= new
-        self.by_hand |= {f"{snap} in {os.path.basename(path)}" for _, path, _ in tops}
         for target, path, kind in tops:
+            if disks[target] == "internal":
+                self.given[path, snap] = dom.uuid, dom.disks[target].content
             if disks[target] == "external" and kind != "raw":
                 self.others[path] = dom.disks[target].content
 
@@ -651,11 +657,12 @@ class World:
             return
         tree = ElementTree.fromstring(xml)
         for target, path, kind, where in self.sources_of(tree)[0]:
-            self.kept.add(os.path.basename(path))
-            self.by_hand.add(f"{snap} in {os.path.basename(path)}")
+            if where == "internal":
+                self.given[path, snap] = dom.uuid, dom.snapshots[snap].contents[target]
             if where == "external" and kind != "raw":
                 self.others[path] = dom.snapshots[snap].contents[target]
         files = [source.get("file") for source in tree.findall("disks/disk/source")]
+        files += [path for _, path, _, where in self.sources_of(tree)[0] if where == "external"]
         if tree.find("memory") is not None:
             files.append(tree.find("memory").get("file"))
         self.kept |= {os.path.basename(path) for path in files if path}
@@ -686,6 +693,9 @@ class World:
         self.lv(dom).undefineFlags(META)
         self.handles.clear()
         self.kept |= set(os.listdir(self.dir))    # nobody knows any more whose they are
+        for path, tag in [key for key, (uuid, _) in self.given.items() if uuid == dom.uuid]:
+            del self.given[path, tag]
+            self.by_hand.add(f"{tag} in {os.path.basename(path)}")
         self.conn.defineXML(xml)
         for snap, text in zip(order, texts):
             current = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT if snap == dom.current else 0

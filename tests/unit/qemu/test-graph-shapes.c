@@ -443,6 +443,40 @@ static void test_points_of_open(void)
     }
 }
 
+/* The image of a snapshot without metadata, below the one in use. */
+static QemuGraph *with_frozen(void)
+{
+    QemuGraph *graph = qemu_graph_new();
+
+    g_assert_true(qemu_graph_add(graph, "/vm/a", QEMU_FILE_QCOW2, 0, 1, NULL, NULL));
+    g_assert_true(qemu_graph_add(graph, "/vm/b", QEMU_FILE_QCOW2, QEMU_FILE_OWNED | QEMU_FILE_RELEASED, 1, "/vm/a",
+                                 NULL));
+    g_assert_true(qemu_graph_add(graph, "/vm/c", QEMU_FILE_QCOW2, QEMU_FILE_OWNED, 1, "/vm/b", NULL));
+    g_assert_true(qemu_graph_hold(graph, QEMU_HOLD_ACTIVE, "", "vda", "/vm/c", NULL, NULL));
+    return graph;
+}
+
+/* What is the user's stays, until it is written to again. */
+static void test_given(void)
+{
+    g_autoptr(QemuGraph) ours = with_frozen(), given = with_frozen(), inside = with_frozen();
+    g_autoptr(QemuPlan) merged = qemu_plan_new(), kept = qemu_plan_new();
+
+    qemu_plan_collect(ours, merged, 0);
+    g_assert_cmpuint(count(merged, QEMU_STEP_UNLINK), ==, 1);
+    g_assert_true(qemu_graph_give(given, "/vm/b", "e"));
+    g_autofree char *why = qemu_graph_kept(given, "/vm/b");
+    g_assert_nonnull(strstr(why, "yours"));
+    qemu_plan_collect(given, kept, 0);
+    g_assert_cmpuint(kept->steps->len, ==, 0);
+    g_assert_false(qemu_graph_give(given, "/vm/c", "e"));
+    g_assert_false(qemu_graph_give(given, "/vm/none", "e"));
+    /* A point may be in the image in use. */
+    g_assert_true(qemu_graph_add_point(inside, "/vm/c", "i", 1, NULL));
+    g_assert_true(qemu_graph_give(inside, "/vm/c", "i"));
+    g_assert_false(qemu_graph_release_point(inside, "/vm/c", "i"));
+}
+
 /* Deleting costs the same however many there are. */
 static void test_many(void)
 {
@@ -542,6 +576,7 @@ int main(int argc, char **argv)
     g_test_add_func("/graph/every-step", test_every_step);
     g_test_add_func("/graph/points-of-shared", test_points_of_shared);
     g_test_add_func("/graph/points-of-open", test_points_of_open);
+    g_test_add_func("/graph/given", test_given);
     g_test_add_func("/graph/elsewhere", test_metadata_from_elsewhere);
     g_test_add_func("/graph/many", test_many);
     return g_test_run();
