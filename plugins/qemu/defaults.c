@@ -238,7 +238,7 @@ static gboolean complete_disk(VireoDomain *doc, VireoDomainDisk *disk, GError **
     if (disk->type == VIREO_DOMAIN_DISK_TYPE_NETWORK)
         return complete_remote(disk, error);
     if (disk->source && (disk->source->file || disk->source->dev))
-        return TRUE;
+        return qemu_backing_check(disk, error);
     if (disk->device == VIREO_DOMAIN_DISK_DEVICE_CDROM ||
         disk->device == VIREO_DOMAIN_DISK_DEVICE_FLOPPY)
         return TRUE;

@@ -30,6 +30,8 @@ char *qemu_image_below(const char *image, const QemuImageInfo *info, VireoDomain
 GPtrArray *qemu_image_chain(const VireoDomainDisk *disk, GError **error);
 /* The same without looking at anything. */
 GPtrArray *qemu_image_alone(const VireoDomainDisk *disk);
+/* Whether what the document says of the chain is what the images say, as far as they can be read; then it is dropped. */
+gboolean qemu_backing_check(VireoDomainDisk *disk, GError **error);
 /* Opens a file an image or a directory owner may have a hand in; only regular files and block
  * devices. Returns a descriptor or -1. */
 int qemu_image_open(const char *path, int flags, GError **error);

@@ -314,11 +314,7 @@ class Theirs(DoctorCase):
         texts = [self.theirs("snapshot-dumpxml", "a", name, "--security-info") for name in names if name not in left_out]
         domain = self.theirs("dumpxml", "a", "--inactive", "--security-info")
         self.theirs("undefine", "a", "--snapshots-metadata")
-        tree = ElementTree.fromstring(domain)
-        for disk in tree.findall("devices/disk"):    # they are read from the images, and nowhere else
-            for chain in disk.findall("backingStore"):
-                disk.remove(chain)
-        self.virsh("define", self.write("a.xml", ElementTree.tostring(tree, encoding="unicode")))
+        self.virsh("define", self.write("a.xml", domain))
         for text in texts:
             self.virsh("snapshot-create", "a", self.write("s.xml", text), "--redefine")
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Bad input: a clear error, nothing lost, the daemon alive."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -66,6 +67,23 @@ class Images(qemutest.Case):
         if b"base.qcow2" not in subprocess.run(["qemu-img", "info", top], stdout=subprocess.PIPE, check=True).stdout:
             patch_backing(top, base)
         self.assertIn("raw or qcow2", self.start_fails(top))
+
+    def test_chain_in_the_definition(self):
+        """The document of a running guest may be defined; one that says something else of an image may not."""
+        base, top = self.empty_disk("base.qcow2"), os.path.join(self.work, "top.qcow2")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", top], check=True)
+        self.define("a", disks=[disk_xml(top, "vda")])
+        self.virsh("start", "a", "--paused")
+        running = self.virsh("dumpxml", "a")
+        self.assertRegex(running, rf"(?s)<backingStore type='file'.*{base}.*<backingStore/>")
+        self.virsh("define", self.write("a.xml", running))
+        for other, said in ((running.replace(base, base + "2"), f"'{base}2'"),
+                            (re.sub("(?s)<backingStore type='file'.*</backingStore>", "<backingStore/>", running), "''")):
+            message = self.virsh_fails("define", self.write("b.xml", other))
+            self.assertIn(f"disk 'vda': backingStore says {said} where image {top} is based on '{base}'", message)
+        self.virsh("destroy", "a")
+        self.assertNotIn("backingStore", self.virsh("dumpxml", "a"))
+        self.virsh("start", "a")
 
     def test_qemu_that_ends_at_once_says_why(self):
         """The image is locked by the first guest: what the second QEMU wrote is in the error."""
