@@ -9,6 +9,7 @@
 """
 import ast
 import concurrent.futures
+import itertools
 import os
 import sys
 import time
@@ -34,6 +35,7 @@ PEER = "9.0.0"
 # guests take longer, and each call is made in many cells.
 STEP = 12 if vireotest.USE_LIBVIRTD else 3 if "ASAN_OPTIONS" in os.environ else 1
 STEP = 1 if os.environ.get("VIREO_TEST_LONG") else STEP
+TRIES = itertools.count()
 THREADS = int(os.environ.get("VIREO_TEST_THREADS", "4"))
 
 
@@ -46,7 +48,8 @@ def measure(conn, number, section, line, column):
 def measure_once(conn, number, section, line, column):
     state = column if column in matrixcells.STATES else line.words.rpartition(" now ")[2]
     call = line.call if column in matrixcells.STATES else f"{line.call} {column}"
-    bench = matrixbench.Bench(vireotest.daemon(), conn, f"m{number}", line.kinds, state)
+    # Another name each time: not all that was left of a try before can be taken away.
+    bench = matrixbench.Bench(vireotest.daemon(), conn, f"m{number}-{next(TRIES)}", line.kinds, state)
     try:
         bench.prepare(line.steps, state)
         return bench.carry_out(call, column in line.pointless)

@@ -6,8 +6,9 @@ import subprocess
 import time
 
 import qemutest
+from agenttest import CHANNEL
 from imagetest import Case, libvirt
-from test_quiesce import CHANNEL, FREEZE, THAW, Agent
+from test_quiesce import FREEZE, THAW, Holder
 
 DISK_ONLY = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY
 HALT = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_HALT
@@ -65,7 +66,7 @@ class States(Case):
         self.conn = libvirt.open(self.daemon.uri())
         self.addCleanup(self.conn.close)
         path = os.path.join(self.work, "agent.sock")
-        self.agent = Agent(path)
+        self.agent = Holder(path)
         self.addCleanup(self.agent.stop)
         self.devices = CHANNEL.format(source=f"<source mode='connect' path='{path}'/>") + "<panic model='isa'/>"
 
