@@ -518,7 +518,7 @@ class World:
         dom = self.domains[name]
         need(dom.state == "off")
         self.lv(dom).createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED if paused else 0)
-        dom.state, dom.letter, dom.merges = "paused" if paused else "running", None, True
+        dom.state, dom.letter = "paused" if paused else "running", None
         if not paused and dom.boots:
             self.think(dom, "a")
 
