@@ -7,6 +7,7 @@ gets a system with a layer of its own on top (overlayfs), in name spaces of its 
 network: nothing it does is seen outside, and everything is gone with it. There is no network in it. What apt needs
 beyond the layers, it finds in a folder of .debs."""
 import atexit
+import fcntl
 import hashlib
 import os
 import re
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 import unittest
+from contextlib import contextmanager
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -217,13 +219,27 @@ def make_base(path):
     os.chmod(os.path.join(path, "usr/sbin/policy-rc.d"), 0o755)
 
 
+@contextmanager
+def only_one(path):
+    """Of the tests that make this at once, the first does and the others wait."""
+    with open(path + ".lock", "w", encoding="ascii") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 def layer(name):
     """The directories of a layer and what lies below it, the top first; made when they are not there."""
-    below, install, download = LAYERS[name]
+    below = LAYERS[name][0]
     lower = layer(below) if below else []
     path = layer_path(name)
-    if os.path.isdir(path):
-        return [path, *lower]
+    with only_one(path):
+        if not os.path.isdir(path):
+            make_layer(name, path, lower)
+    return [path, *lower]
+
+
+def make_layer(name, path, lower):
+    below, install, download = LAYERS[name]
     print(f"making the layer '{name}', once", flush=True)
     half = path + ".half"
     shutil.rmtree(half, ignore_errors=True)
@@ -251,7 +267,6 @@ def layer(name):
             run("cp", "-a", extra + "/.", half)
         shutil.rmtree(extra, ignore_errors=True)
     os.rename(half, path)
-    return [path, *lower]
 
 
 def stop_at_once(*_):

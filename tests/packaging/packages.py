@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The Debian and RPM packages of this tree: built when it has changed, and kept below BUILD/packaging."""
-import fcntl
 import glob
 import hashlib
 import os
@@ -8,7 +7,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import chroot
@@ -22,12 +20,9 @@ BUILD_DEBS = os.path.join(chroot.TOP, "packaging", "build-debs")
 BUILD_RPMS = os.path.join(chroot.TOP, "packaging", "build-rpms")
 
 
-@contextmanager
 def locked():
     os.makedirs(chroot.PLACE, exist_ok=True)
-    with open(os.path.join(chroot.PLACE, "lock"), "w", encoding="ascii") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+    return chroot.only_one(os.path.join(chroot.PLACE, "packages"))
 
 
 def fingerprint():
