@@ -81,7 +81,8 @@ class Storage(VboxCase):
         self.assertEqual(medium("/root/VirtualBox VMs/b.vdi")["Capacity"], "40 MBytes")
 
     def test_refusals(self):
-        for arguments, words in (({"name": "../x"}, "volume.name"), ({"name": "x\\y"}, "a file in the folder"), ({"name": "x", "capacity": ""}, "needs a <capacity>"),
+        for arguments, words in (({"name": "../x"}, "a file in the folder"), ({"name": "x\\y"}, "a file in the folder"),
+                                 ({"name": "x", "capacity": ""}, "needs a <capacity>"),
                                  ({"name": "x", "target": "<format type='qcow2'/>"}, "formats are vdi, vmdk and vpc"),
                                  ({"name": "x", "more": "<backingStore><path>/b</path></backingStore>"}, "volume.backingStore")):
             self.assertIn(words, self.virsh_fails("vol-create", "default-pool", self.write(**arguments)))
