@@ -58,7 +58,7 @@ GPtrArray *qemu_engine_domains(QemuDriver *driver);
 
 /* Says so where a failure may be one of room. */
 void qemu_error_add_room(GError **error, const char *path);
-/* Makes an empty file that QEMU's user may write, owned like the file `like`. */
+/* Makes an empty file that QEMU's user may write, owned like the file `like`; NULL: like no other. */
 gboolean qemu_engine_make_file(QemuDomain *dom, const char *path, const char *like, GError **error);
 /* An overlay of backing. */
 gboolean qemu_engine_make_overlay(QemuDomain *dom, vireo_call *call, const char *path,

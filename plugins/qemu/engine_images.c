@@ -113,7 +113,7 @@ gboolean qemu_engine_make_file(QemuDomain *dom, const char *path, const char *li
         return FALSE;
     }
     gboolean made = TRUE;
-    if (driver->privileged && qemu_image_first_owner(driver, like, &uid, &gid, &mode))
+    if (driver->privileged && like && qemu_image_first_owner(driver, like, &uid, &gid, &mode))
         made = fchown(fd, uid, gid) == 0 && fchmod(fd, mode & 0666) == 0;
     close(fd);
     if (!made)
