@@ -349,7 +349,8 @@ class World:
 
     def theirs(self, needed):
         """Files that others read, as far as the daemon can tell."""
-        return {os.path.basename(path) for path in self.others} | self.kept - needed
+        given = {os.path.basename(path) for path, _ in self.given}
+        return {os.path.basename(path) for path in self.others} | given | self.kept - needed
 
     def read_by_others(self, reader, needed):
         found = set()
