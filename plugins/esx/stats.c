@@ -4,24 +4,12 @@
 
 #include <string.h>
 
+#include "kit/stats.h"
+
 #define SERVED (VIREO_DOMAIN_STATS_STATE | VIREO_DOMAIN_STATS_BALLOON | VIREO_DOMAIN_STATS_VCPU)
 #define MOST   6
 
 #define FLAG(name) VIREO_CONNECT_GET_ALL_DOMAINS_STATS_##name
-
-static gboolean wanted(const EsxMachine *machine, guint flags)
-{
-    gboolean off = machine->power == VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_OFF;
-    guint life = flags & (FLAG(ACTIVE) | FLAG(INACTIVE)), kept = flags & (FLAG(PERSISTENT) | FLAG(TRANSIENT));
-    guint states = flags & (FLAG(RUNNING) | FLAG(PAUSED) | FLAG(SHUTOFF) | FLAG(OTHER));
-    guint state = off                                                               ? FLAG(SHUTOFF)
-                  : machine->power == VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_ON ? FLAG(RUNNING)
-                  : machine->power == VIM_VIRTUAL_MACHINE_POWER_STATE_SUSPENDED  ? FLAG(PAUSED)
-                                                                                 : FLAG(OTHER);
-
-    return (!life || (life & (off ? FLAG(INACTIVE) : FLAG(ACTIVE)))) && (!kept || (kept & FLAG(PERSISTENT))) &&
-           (!states || (states & state));
-}
 
 static void add(vireo_domain_stats_record *record, const struct vireo_host *host, vireo_call *call, const char *name,
                 int type, guint64 value)
@@ -79,8 +67,12 @@ int esx_connect_get_all_domain_stats(void *handle, vireo_call *call, const vireo
                           args->stats & ~(guint)SERVED);
     g_autoptr(GPtrArray) machines = esx_machine_all(conn->server);
     ret->retStats.val = host->alloc(call, sizeof *ret->retStats.val * (machines->len + 1));
-    for (guint i = 0; i < machines->len; i++)
-        if (is_asked_for(args, machines->pdata[i]) && wanted(machines->pdata[i], args->flags))
-            fill(&ret->retStats.val[ret->retStats.len++], host, call, machines->pdata[i], groups);
+    for (guint i = 0; i < machines->len; i++) {
+        const EsxMachine *machine = machines->pdata[i];
+        gboolean active = machine->power != VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_OFF;
+
+        if (is_asked_for(args, machine) && vireo_stats_chosen(args->flags, active, TRUE, esx_machine_state(machine)))
+            fill(&ret->retStats.val[ret->retStats.len++], host, call, machine, groups);
+    }
     return VIREO_OK;
 }

@@ -9,6 +9,7 @@
 #include "images.h"
 #include "kit/file.h"
 #include "kit/process.h"
+#include "kit/stats.h"
 #include "params.h"
 #include "remote.h"
 #include "stats.h"
@@ -35,34 +36,6 @@ static void subject_free(gpointer opaque)
     g_free(subject);
 }
 
-static gboolean wanted(const QemuDomain *dom, guint flags)
-{
-    gboolean active = dom->id != -1, running = dom->state == VIREO_DOMAIN_RUNNING,
-             paused = dom->state == VIREO_DOMAIN_PAUSED, off = dom->state == VIREO_DOMAIN_SHUTOFF;
-    const guint on = VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE,
-                in = VIREO_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE,
-                per = VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT,
-                tra = VIREO_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT;
-    const guint states = VIREO_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING |
-                         VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED |
-                         VIREO_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF |
-                         VIREO_CONNECT_GET_ALL_DOMAINS_STATS_OTHER;
-
-    if ((flags & (on | in)) && !(flags & (active ? on : in)))
-        return FALSE;
-    if ((flags & (per | tra)) && !(flags & (dom->config ? per : tra)))
-        return FALSE;
-    if (!(flags & states))
-        return TRUE;
-    if (running)
-        return (flags & VIREO_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING) != 0;
-    if (paused)
-        return (flags & VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED) != 0;
-    if (off)
-        return (flags & VIREO_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF) != 0;
-    return (flags & VIREO_CONNECT_GET_ALL_DOMAINS_STATS_OTHER) != 0;
-}
-
 static GPtrArray *choose(QemuConn *conn, const vireo_connect_get_all_domain_stats_args *args)
 {
     GPtrArray *subjects = g_ptr_array_new_with_free_func(subject_free);
@@ -83,7 +56,7 @@ static GPtrArray *choose(QemuConn *conn, const vireo_connect_get_all_domain_stat
         QemuDomain *dom = all->pdata[i];
 
         g_mutex_lock(&dom->lock);
-        gboolean take = wanted(dom, args->flags), active = dom->id != -1;
+        gboolean active = dom->id != -1, take = vireo_stats_chosen(args->flags, active, dom->config != NULL, dom->state);
         g_mutex_unlock(&dom->lock);
         QemuDef *def = take ? qemu_domain_current(dom) : NULL;
         if (!def)

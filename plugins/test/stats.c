@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "kit/stats.h"
 #include "params.h"
 
 #define SECOND G_GUINT64_CONSTANT(1000000000)
@@ -359,38 +360,9 @@ static void add_record(vireo_call *call, TestDomain *dom, guint stats,
     TEST_PARAMS_GIVE(&params, record->params);
 }
 
-static gboolean group_passes(guint flags, guint group, guint have)
+static gboolean is_chosen(const TestDomain *dom, guint flags)
 {
-    return !(flags & group) || (flags & group & have);
-}
-
-static guint state_filter(const TestDomain *dom)
-{
-    switch (dom->state) {
-    case VIREO_DOMAIN_RUNNING:
-        return VIREO_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING;
-    case VIREO_DOMAIN_PAUSED:
-        return VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED;
-    case VIREO_DOMAIN_SHUTOFF:
-        return VIREO_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF;
-    default:
-        return VIREO_CONNECT_GET_ALL_DOMAINS_STATS_OTHER;
-    }
-}
-
-static gboolean wanted(const TestDomain *dom, guint flags)
-{
-    const guint running = VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE;
-    const guint off = VIREO_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE;
-    const guint kept = VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT;
-    const guint passing = VIREO_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT;
-    const guint states =
-        VIREO_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED |
-        VIREO_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_OTHER;
-
-    return group_passes(flags, running | off, test_domain_active(dom) ? running : off) &&
-           group_passes(flags, kept | passing, dom->config ? kept : passing) &&
-           group_passes(flags, states, state_filter(dom));
+    return vireo_stats_chosen(flags, test_domain_active(dom), dom->config != NULL, dom->state);
 }
 
 static GPtrArray *chosen(TestNode *node, const vireo_connect_get_all_domain_stats_args *args)
@@ -409,7 +381,7 @@ static GPtrArray *chosen(TestNode *node, const vireo_connect_get_all_domain_stat
         return doms;
     g_hash_table_iter_init(&iter, node->by_uuid);
     while (g_hash_table_iter_next(&iter, NULL, &value))
-        if (wanted(value, args->flags))
+        if (is_chosen(value, args->flags))
             g_ptr_array_add(doms, value);
     return doms;
 }

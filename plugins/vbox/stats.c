@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "kit/stats.h"
 #include "spec.h"
 
 #define PATTERN "/Public/*|/TM/CPU/*/cNs*"
@@ -208,20 +209,6 @@ int vbox_domain_memory_stats(void *handle, vireo_call *call, const vireo_domain_
 
 #define FLAG(name) VIREO_CONNECT_GET_ALL_DOMAINS_STATS_##name
 
-static gboolean wanted(const VboxMachine *machine, guint flags)
-{
-    int state = vbox_state_of(machine->state);
-    guint life = flags & (FLAG(ACTIVE) | FLAG(INACTIVE)), kept = flags & (FLAG(PERSISTENT) | FLAG(TRANSIENT));
-    guint states = flags & (FLAG(RUNNING) | FLAG(PAUSED) | FLAG(SHUTOFF) | FLAG(OTHER));
-    guint shown = state == VIREO_DOMAIN_SHUTOFF   ? FLAG(SHUTOFF)
-                  : state == VIREO_DOMAIN_RUNNING ? FLAG(RUNNING)
-                  : state == VIREO_DOMAIN_PAUSED  ? FLAG(PAUSED)
-                                                  : FLAG(OTHER);
-
-    return (!life || (life & (vbox_state_is_active(machine->state) ? FLAG(ACTIVE) : FLAG(INACTIVE)))) &&
-           (!kept || (kept & FLAG(PERSISTENT))) && (!states || (states & shown));
-}
-
 typedef struct {
     const struct vireo_host *host;
     vireo_call *call;
@@ -354,8 +341,12 @@ int vbox_connect_get_all_domain_stats(void *handle, vireo_call *call,
         g_autoptr(GArray) array = g_array_new(FALSE, TRUE, sizeof(vireo_typed_param));
         Params params = {host, call, array};
 
-        if (is_asked_for(args, machines->pdata[i]) && wanted(machines->pdata[i], args->flags))
-            fill(&ret->retStats.val[ret->retStats.len++], &talk, &params, machines->pdata[i], groups);
+        const VboxMachine *machine = machines->pdata[i];
+        gboolean active = vbox_state_is_active(machine->state);
+
+        if (is_asked_for(args, machine) &&
+            vireo_stats_chosen(args->flags, active, TRUE, vbox_state_of(machine->state)))
+            fill(&ret->retStats.val[ret->retStats.len++], &talk, &params, machine, groups);
     }
     return vbox_talk_finish(&talk, call);
 }
