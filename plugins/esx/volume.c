@@ -435,25 +435,6 @@ static gboolean create(EsxConn *conn, vireo_call *call, const EsxThing *pool, co
     return ret && esx_task_end(conn, call, ret->returnval, error);
 }
 
-int esx_storage_vol_create_xml(void *handle, vireo_call *call, const vireo_storage_vol_create_xml_args *args,
-                               vireo_storage_vol_create_xml_ret *ret)
-{
-    EsxConn *conn = handle;
-    g_autoptr(VireoArena) arena = vireo_arena_new();
-    g_autoptr(EsxThing) pool = esx_pool_find(conn, call, args->pool.name);
-    GError *error = NULL;
-
-    if (!pool)
-        return VIREO_FAIL;
-    VireoStorageVol *doc = has_managers(conn->server, &error)
-                               ? read_new(conn, call, pool, args->xml, args->flags, arena, &error) : NULL;
-    gboolean good = doc && create(conn, call, pool, doc, arena, &error);
-    if (good)
-        ret->vol = reference(conn, call, pool, doc->name);
-    vireo_storage_vol_free(doc);
-    return good ? VIREO_OK : esx_fail(conn->driver, call, error);
-}
-
 /* The copy is what the original is. */
 static gboolean copy(EsxConn *conn, vireo_call *call, const EsxThing *pool, const VireoStorageVol *doc,
                      const vireo_storage_vol_ref *original, VireoArena *arena, GError **error)
@@ -484,23 +465,36 @@ static gboolean copy(EsxConn *conn, vireo_call *call, const EsxThing *pool, cons
     return ret && esx_task_end(conn, call, ret->returnval, error);
 }
 
-int esx_storage_vol_create_xml_from(void *handle, vireo_call *call, const vireo_storage_vol_create_xml_from_args *args,
-                                    vireo_storage_vol_create_xml_from_ret *ret)
+/* original: what it is a copy of; NULL: of nothing. */
+static int make(EsxConn *conn, vireo_call *call, const char *pool_name, const char *xml, guint flags,
+                const vireo_storage_vol_ref *original, vireo_storage_vol_ref *made)
 {
-    EsxConn *conn = handle;
     g_autoptr(VireoArena) arena = vireo_arena_new();
-    g_autoptr(EsxThing) pool = esx_pool_find(conn, call, args->pool.name);
+    g_autoptr(EsxThing) pool = esx_pool_find(conn, call, pool_name);
     GError *error = NULL;
 
     if (!pool)
         return VIREO_FAIL;
     VireoStorageVol *doc = has_managers(conn->server, &error)
-                               ? read_new(conn, call, pool, args->xml, args->flags, arena, &error) : NULL;
-    gboolean good = doc && copy(conn, call, pool, doc, &args->clonevol, arena, &error);
+                               ? read_new(conn, call, pool, xml, flags, arena, &error) : NULL;
+    gboolean good = doc && (original ? copy(conn, call, pool, doc, original, arena, &error)
+                                     : create(conn, call, pool, doc, arena, &error));
     if (good)
-        ret->vol = reference(conn, call, pool, doc->name);
+        *made = reference(conn, call, pool, doc->name);
     vireo_storage_vol_free(doc);
     return good ? VIREO_OK : esx_fail(conn->driver, call, error);
+}
+
+int esx_storage_vol_create_xml(void *handle, vireo_call *call, const vireo_storage_vol_create_xml_args *args,
+                               vireo_storage_vol_create_xml_ret *ret)
+{
+    return make(handle, call, args->pool.name, args->xml, args->flags, NULL, &ret->vol);
+}
+
+int esx_storage_vol_create_xml_from(void *handle, vireo_call *call, const vireo_storage_vol_create_xml_from_args *args,
+                                    vireo_storage_vol_create_xml_from_ret *ret)
+{
+    return make(handle, call, args->pool.name, args->xml, args->flags, &args->clonevol, &ret->vol);
 }
 
 /* A disk's own files go with it. */
