@@ -82,14 +82,17 @@ OPERATIONS = [
 LONG = bool(os.environ.get("VIREO_TEST_LONG"))
 FEW = 0 if LONG else int(os.environ.get("VIREO_TEST_FEW", "0"))
 ONLY = os.environ.get("VIREO_TEST_ONLY", "")
+FROM, TO = os.environ.get("VIREO_TEST_FROM"), os.environ.get("VIREO_TEST_TO")
 SANITIZED = "ASAN_OPTIONS" in os.environ
 BEGAN = time.monotonic()
 DICE = random.Random(int(os.environ.get("VIREO_TEST_SEED", "1")))
 
 
 def operations():
-    """VIREO_TEST_FEW: not more than so many, by lot."""
-    found = [one for one in OPERATIONS if ONLY in one[0]]
+    """VIREO_TEST_FEW: not more than so many, by lot. VIREO_TEST_FROM, VIREO_TEST_TO: the first and the last of them."""
+    names = [one[0] for one in OPERATIONS]
+    first, last = names.index(FROM) if FROM else 0, names.index(TO) if TO else len(names)
+    found = [one for one in OPERATIONS[first:last + 1] if ONLY in one[0]]
     return DICE.sample(found, FEW) if FEW and len(found) > FEW else found
 
 
@@ -370,6 +373,18 @@ class Case(unittest.TestCase):
     def tearDownClass(cls):
         cls.scene.close()
         print(f"{cls.done} accidents")
+
+    def each_operation(self, test, more=()):
+        """test(name, before, step) of each; the next one, too, when it failed."""
+        for name, before, step in [*operations(), *more]:
+            done = type(self).done
+            with self.subTest(operation=name):
+                try:
+                    test(name, before, step)
+                except Exception as problem:
+                    progress(f"'{name}': {problem}")
+                    raise
+            progress(f"'{name}' is over: {type(self).done - done} accidents went well")
 
     def prepare(self, before, kinds, at=0, failure=0):
         scene = self.scene

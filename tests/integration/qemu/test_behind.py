@@ -3,7 +3,8 @@
 another format, based on themselves, replaced. The call does what was asked for or says which image is wrong; put back
 as it was, everything is there.
 
-VIREO_TEST_LONG=1: each operation with each image and each damage. VIREO_TEST_ONLY=WORD: operations with that word."""
+VIREO_TEST_LONG=1: each operation with each image and each damage. VIREO_TEST_ONLY=WORD: operations with that word;
+VIREO_TEST_FROM=NAME, VIREO_TEST_TO=NAME: from that one to that."""
 import itertools
 import os
 import subprocess
@@ -49,10 +50,9 @@ START = ("start", stoptest.OFF, ["start", "a", True])
 
 class Behind(stoptest.Case):
     def test_images(self):
-        operations = [*stoptest.operations(), START]
-        for name, before, step in operations:
+        def one(name, before, step):
             if step[0] in ("define", "rename", "commit", "copy", "pull"):
-                continue
+                return
             total, _, after = self.count(before, step, stoptest.STEPS)
             cases = [(damage, image, at) for damage, image, at in
                      itertools.product(DAMAGES, IMAGES, (0, 1, max(1, total // 2))) if (damage, image) != (replaced, 0)]
@@ -61,6 +61,7 @@ class Behind(stoptest.Case):
             for damage, image, at in cases:
                 with self.subTest(operation=name, damage=damage.__name__, image=image, step=at):
                     self.one(before, step, after, damage, image, at)
+        self.each_operation(one, [START])
 
     def one(self, before, step, after, damage, image, at):
         scene = self.scene

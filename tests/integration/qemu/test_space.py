@@ -2,7 +2,8 @@
 """No space, and a disk that fails, at every step of every operation: an error that says what could not be written, nothing
 lost, nothing left, the daemon alive; once there is room the same call works.
 
-VIREO_TEST_LONG=1: at all of the steps. VIREO_TEST_ONLY=WORD: operations with that word."""
+VIREO_TEST_LONG=1: at all of the steps. VIREO_TEST_ONLY=WORD: operations with that word; VIREO_TEST_FROM=NAME,
+VIREO_TEST_TO=NAME: from that one to that."""
 import errno
 import os
 import subprocess
@@ -21,11 +22,12 @@ class Space(stoptest.Case):
     """What the daemon itself writes fails; what it starts is not told."""
 
     def failing(self, failure):
-        for name, before, step in stoptest.operations():
+        def one(name, before, step):
             total, _, after = self.count(before, step, stoptest.WRITES)
             for at in stoptest.sample(total, SAMPLES):
                 with self.subTest(operation=name, step=at, of=total):
                     self.one(before, step, at, failure, after)
+        self.each_operation(one)
 
     def one(self, before, step, at, failure, after):
         scene = self.scene
@@ -83,10 +85,9 @@ class Full(stoptest.Case):
         os.unlink(os.path.join(self.scene.dir, "ballast"))
 
     def test_full(self):
-        scene = self.scene
-        for name, before, step in stoptest.operations():
+        def one(name, before, step):
             if step[0] in ("define", "rename", "redefine"):
-                continue
+                return
             _, _, after = self.count(before, step, stoptest.STEPS)
             free, room = 0, False
             while not room:
@@ -94,6 +95,7 @@ class Full(stoptest.Case):
                     room = self.with_room(before, step, free, after)
                 free += PAGE if stoptest.LONG else (20 if stoptest.FEW else 5) * PAGE
                 self.assertLess(free, ROOM, name)
+        self.each_operation(one)
 
     def with_room(self, before, step, free, after):
         """Whether it was enough."""
