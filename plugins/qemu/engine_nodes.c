@@ -13,6 +13,7 @@
 struct QemuNodes {
     guint64 changes;      /* vireo_qmp_changes when this was right */
     GHashTable *by_path;  /* real path -> node of the image */
+    GHashTable *let_go;   /* the same, where only the node of the file is left */
     GHashTable *names;    /* of all nodes */
     GHashTable *bitmaps;  /* node -> JsonArray, where there are any */
     guint last_number;    /* see qemu_nodes_new_name */
@@ -23,6 +24,7 @@ void qemu_nodes_free(QemuNodes *nodes)
     if (!nodes)
         return;
     g_hash_table_unref(nodes->by_path);
+    g_hash_table_unref(nodes->let_go);
     g_hash_table_unref(nodes->names);
     g_hash_table_unref(nodes->bitmaps);
     g_free(nodes);
@@ -53,11 +55,11 @@ static void take_file(QemuNodes *nodes, JsonObject *node)
 
     if (!is_storage(vireo_json_string(node, "drv")) || !name || !g_str_has_suffix(name, STORAGE_SUFFIX))
         return;
-    char *real = qemu_real_path(file);
-    if (real && !g_hash_table_contains(nodes->by_path, real))
-        g_hash_table_insert(nodes->by_path, real, g_strndup(name, strlen(name) - strlen(STORAGE_SUFFIX)));
-    else
-        g_free(real);
+    g_autofree char *real = qemu_real_path(file);
+    g_autofree char *image = g_strndup(name, strlen(name) - strlen(STORAGE_SUFFIX));
+    GHashTable *set = g_hash_table_contains(nodes->names, image) ? nodes->by_path : nodes->let_go;
+    if (real && !g_hash_table_contains(set, real))
+        g_hash_table_insert(set, g_steal_pointer(&real), g_steal_pointer(&image));
 }
 
 QemuNodes *qemu_nodes_ask(VireoQmp *qmp, GError **error)
@@ -72,6 +74,7 @@ QemuNodes *qemu_nodes_ask(VireoQmp *qmp, GError **error)
     QemuNodes *nodes = g_new0(QemuNodes, 1);
     nodes->changes = changes;
     nodes->by_path = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    nodes->let_go = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     nodes->names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     nodes->bitmaps =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_array_unref);
@@ -126,6 +129,8 @@ char *qemu_nodes_find(const QemuNodes *nodes, const char *path, gboolean storage
 {
     const char *name = path ? g_hash_table_lookup(nodes->by_path, path) : NULL;
 
+    if (path && storage && !name)
+        name = g_hash_table_lookup(nodes->let_go, path);
     return storage && name ? g_strconcat(name, STORAGE_SUFFIX, NULL) : g_strdup(name);
 }
 
@@ -139,8 +144,9 @@ char *qemu_nodes_new_name(QemuNodes *nodes, const char *dev)
 {
     for (;;) {
         g_autofree char *name = g_strdup_printf("%s-over%u", dev, ++nodes->last_number);
+        g_autofree char *storage = g_strconcat(name, STORAGE_SUFFIX, NULL);
 
-        if (!g_hash_table_contains(nodes->names, name))
+        if (!g_hash_table_contains(nodes->names, name) && !g_hash_table_contains(nodes->names, storage))
             return g_steal_pointer(&name);
     }
 }

@@ -264,6 +264,21 @@ class Live(Case):
         self.write_both(line, "A")
         self.sector("A", one)
 
+    def test_file_that_qemu_has_open_besides(self):
+        """What is left of a node, or made by hand, is not taken for the image."""
+        one = self.image("one.qcow2")
+        top = self.image("top.qcow2", "-b", one, "-F", "qcow2")
+        self.define("a", disks=[disk_xml(one, "vda")])
+        self.virsh("start", "a", "--paused")
+        for number in 1, 7:
+            self.virsh("qemu-monitor-command", "a", json.dumps({"execute": "blockdev-add", "arguments": {
+                "driver": "file", "node-name": f"vda-over{number}-file", "filename": top, "read-only": True}}))
+        self.virsh("snapshot-create-as", "a", "s1", "--disk-only", "--diskspec", f"vda,file={top}", "--reuse-external")
+        self.assertEqual(self.targets("a")["vda"], top)
+        self.virsh("snapshot-delete", "a", "s1")
+        self.idle()
+        self.healthy()
+
     def test_manual_waits(self):
         self.nano()
         self.virsh("snapshot-create-as", "a", "s1", "--disk-only", "--diskspec", "vda,snapshot=manual")
