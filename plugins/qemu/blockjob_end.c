@@ -262,26 +262,34 @@ static GHashTable *used_paths(const VireoDomain *doc)
     return g_steal_pointer(&set);
 }
 
+static void image_goes(QemuDomain *dom, const QemuBlockJob *job, const char *path, gboolean emptied)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autoptr(GError) error = NULL;
+
+    if (job->remove ? !qemu_engine_unlink(dom, path, &error) : emptied && !qemu_files_empty(dom, path, &error))
+        driver->host->log(driver->core, VIREO_LOG_WARNING, dom->space->uri, "domain '%s': %s", dom->name,
+                          error->message);
+}
+
 /* What the disk does not consist of any more. */
 static void let_go(QemuDomain *dom, const QemuBlockJob *job, VireoQmp *qmp)
 {
     QemuDriver *driver = dom->space->driver;
     g_autoptr(QemuDef) def = qemu_domain_current(dom);
     g_autoptr(GHashTable) used = def ? used_paths(def->doc) : NULL;
-    gboolean remove = job->remove && has_worked(job);
+    gboolean emptied = qmp && job->base;
 
     for (guint i = 0; used && job->images[i]; i++) {
         g_autofree char *real = qemu_real_path(job->images[i]);
-        g_autoptr(GError) error = NULL;
 
         if (!real || g_hash_table_contains(used, real))
             continue;
         if (qmp)
             qemu_live_close(qmp, real);
         qemu_image_take_back_one(driver, dom->uuid_text, job->images[i]);
-        if (remove && !qemu_engine_unlink(dom, real, &error))
-            driver->host->log(driver->core, VIREO_LOG_WARNING, dom->space->uri,
-                              "domain '%s': %s", dom->name, error->message);
+        if (has_worked(job))
+            image_goes(dom, job, real, emptied);
     }
 }
 
@@ -307,12 +315,12 @@ static void settle(QemuDomain *dom, QemuBlockJob *job)
     gboolean backup = job->type == VIREO_DOMAIN_BLOCK_JOB_TYPE_BACKUP;
     if (has_worked(job) && !backup)
         change_definitions(dom, job);
-    if (!backup)
-        let_go(dom, job, qmp);
-    if (qmp)
+    if (qmp) /* until then it keeps images open */
         vireo_qmp_run(qmp, "job-dismiss", vireo_json_new('s', "id", job->id, 0), NULL, NULL);
     if (backup)
         qemu_backup_job_dismissed(dom, qmp, job);
+    else
+        let_go(dom, job, qmp);
     int status = outcome(job);
     gboolean moved = moves(job) && status == VIREO_DOMAIN_BLOCK_JOB_COMPLETED;
     g_mutex_lock(&dom->lock);

@@ -249,6 +249,8 @@ static gboolean may_commit(QemuDomain *dom, const VireoDomain *doc, const Commit
     g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, doc, NULL, error);
     QemuImage base = *(QemuImage *)commit->chain->pdata[commit->base];
 
+    if (graph)
+        qemu_files_leave_out_emptied(dom, graph);
     for (guint i = commit->top; graph && i <= commit->base; i++)
         if (!belongs(dom, graph, commit, i, error))
             return FALSE;

@@ -15,6 +15,7 @@ typedef struct {
     GHashTable *bases; /* what images were put on: QEMU may read it, although only a header names it later */
     GHashTable *points; /* internal snapshots that are to go, see qemu_point_note */
     GHashTable *given; /* notes of snapshots without metadata, the images they are in: the user's */
+    GHashTable *emptied; /* notes of files that a commit left where they were, see qemu_files_empty */
 } QemuFiles;
 QemuFiles *qemu_files_load(QemuDomain *dom);
 gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error);
@@ -25,6 +26,11 @@ char *qemu_point_read(const char *note, const char **image);
 gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error);
 /* A snapshot of that name has metadata again. */
 gboolean qemu_files_take_back(QemuDomain *dom, const char *name, GError **error);
+/* A commit moved away what the file held, and leaves it: it is based on an image of the domain still, but as long
+ * as it is as it is now nobody reads it. */
+gboolean qemu_files_empty(QemuDomain *dom, const char *path, GError **error);
+/* Those that are as they were then are left out of the graph, unless something in it refers to them. */
+void qemu_files_leave_out_emptied(QemuDomain *dom, QemuGraph *graph);
 /* The domain goes. The files stay; those that were to be merged or removed, and have not been yet, stay noted
  * down under its name, for a domain of the same uuid or for whoever looks after them. */
 void qemu_files_leave(QemuDomain *dom);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "images.h"
@@ -33,6 +34,7 @@ void qemu_files_free(QemuFiles *files)
     g_hash_table_unref(files->bases);
     g_hash_table_unref(files->points);
     g_hash_table_unref(files->given);
+    g_hash_table_unref(files->emptied);
     g_free(files);
 }
 
@@ -53,6 +55,7 @@ static void files_read(const char *key, const void *data, size_t len, void *opaq
     read_set(vireo_json_array(saved, "bases"), files->bases);
     read_set(vireo_json_array(saved, "points"), files->points);
     read_set(vireo_json_array(saved, "given"), files->given);
+    read_set(vireo_json_array(saved, "emptied"), files->emptied);
 }
 
 QemuFiles *qemu_files_load(QemuDomain *dom)
@@ -66,6 +69,7 @@ QemuFiles *qemu_files_load(QemuDomain *dom)
     files->bases = path_set();
     files->points = path_set();
     files->given = path_set();
+    files->emptied = path_set();
     dom->space->driver->host->state_each(dom->space->driver->core, key, files_read, files);
     return files;
 }
@@ -88,7 +92,8 @@ gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error
     g_autofree char *key = files_key(dom);
 
     if (!g_hash_table_size(files->owned) && !g_hash_table_size(files->released) &&
-        !g_hash_table_size(files->points) && !g_hash_table_size(files->given)) {
+        !g_hash_table_size(files->points) && !g_hash_table_size(files->given) &&
+        !g_hash_table_size(files->emptied)) {
         driver->host->state_drop(driver->core, key);
         return TRUE;
     }
@@ -96,7 +101,7 @@ gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error
         vireo_json_new('s', "domain", dom->name, 'a', "owned", set_array(files->owned), 'a', "released",
                        set_array(files->released), 'a', "kept", set_array(files->kept), 'a', "bases",
                        set_array(files->bases), 'a', "points", set_array(files->points), 'a', "given",
-                       set_array(files->given), 0);
+                       set_array(files->given), 'a', "emptied", set_array(files->emptied), 0);
     g_autofree char *text = vireo_json_text(object);
     if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
         return TRUE;
@@ -184,6 +189,64 @@ gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error
     return qemu_files_save(dom, files, error);
 }
 
+/* ---- emptied by a commit --------------------------------------------------------------- */
+
+/* Nobody has written to the file since when the note is the same. NULL: not a file. Caller frees. */
+static char *emptied_note(const char *path)
+{
+    struct stat st;
+
+    if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
+        return NULL;
+    return g_strdup_printf("%" G_GUINT64_FORMAT " %" G_GINT64_FORMAT ".%09ld %s", (guint64)st.st_ino,
+                           (gint64)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, path);
+}
+
+/* NULL: the file is another one now. */
+static const char *emptied_path(const char *note)
+{
+    const char *path = strchr(note, '/');
+    g_autofree char *now = path ? emptied_note(path) : NULL;
+
+    return g_strcmp0(now, note) ? NULL : path;
+}
+
+static gboolean is_void(gpointer note, gpointer value, gpointer opaque)
+{
+    return !emptied_path(note);
+}
+
+gboolean qemu_files_empty(QemuDomain *dom, const char *path, GError **error)
+{
+    g_autoptr(QemuFiles) files = qemu_files_load(dom);
+    char *note = emptied_note(path);
+
+    if (!note)
+        return TRUE;
+    g_hash_table_foreach_remove(files->emptied, is_void, NULL);
+    g_hash_table_add(files->emptied, note);
+    return qemu_files_save(dom, files, error);
+}
+
+void qemu_files_leave_out_emptied(QemuDomain *dom, QemuGraph *graph)
+{
+    g_autoptr(QemuFiles) files = qemu_files_load(dom);
+    gboolean again = TRUE;
+
+    while (again) { /* those above make way for those below */
+        GHashTableIter iter;
+        gpointer note;
+
+        again = FALSE;
+        g_hash_table_iter_init(&iter, files->emptied);
+        while (g_hash_table_iter_next(&iter, &note, NULL)) {
+            const char *path = emptied_path(note);
+
+            again |= path && qemu_graph_leave_out(graph, path);
+        }
+    }
+}
+
 /* ---- of domains that have gone ------------------------------------------------------------ */
 
 /* Points in it are those of the snapshots that go with the domain, and may come back by REDEFINE. */
@@ -219,6 +282,7 @@ void qemu_files_leave(QemuDomain *dom)
     g_hash_table_remove_all(files->kept);
     g_hash_table_remove_all(files->bases);
     g_hash_table_remove_all(files->given);
+    g_hash_table_remove_all(files->emptied);
     keep_left(files->released);
     left = g_hash_table_size(files->released);
     if (!qemu_files_save(dom, files, NULL) || !left)

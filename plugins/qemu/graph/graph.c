@@ -256,6 +256,19 @@ void qemu_graph_drop(QemuGraph *graph, QemuHoldKind kind, const char *name, gboo
     g_hash_table_remove(graph->holders, key);
 }
 
+gboolean qemu_graph_leave_out(QemuGraph *graph, const char *path)
+{
+    QemuNode *node = qemu_graph_node(graph, path);
+    g_autofree char *name = g_strconcat("file ", path, NULL);
+    gboolean found = qemu_graph_holder(graph, QEMU_HOLD_OUTSIDE, name) != NULL;
+
+    if (!node || node->children->len || node->holds > found || qemu_node_has_held_points(node))
+        return FALSE;
+    qemu_graph_drop(graph, QEMU_HOLD_OUTSIDE, name, FALSE);
+    qemu_graph_remove(graph, node);
+    return TRUE;
+}
+
 /* ---- looking ------------------------------------------------------------------- */
 
 guint qemu_graph_holds(const QemuGraph *graph, const char *path, const char *tag)

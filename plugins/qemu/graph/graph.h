@@ -37,6 +37,8 @@ gboolean qemu_graph_has(const QemuGraph *graph, const char *path);
 /* More flags for a file that is known. */
 void qemu_graph_mark(QemuGraph *graph, const char *path, guint flags);
 void qemu_graph_unmark(QemuGraph *graph, const char *path, guint flags);
+/* FALSE: something is based on the file, or refers to it; "file PATH", that it was found, does not count. */
+gboolean qemu_graph_leave_out(QemuGraph *graph, const char *path);
 gboolean qemu_graph_add_point(QemuGraph *graph, const char *path, const char *tag, guint64 bytes,
                               GError **error);
 /* name: of the snapshot, domain or file that refers; "" for the active definition. slot: the disk.

@@ -99,12 +99,17 @@ class Pull(blocktest.Case):
 
 
 class Commit(blocktest.Case):
+    def has_open(self, name):
+        where = f"/proc/{self.pid('d')}/fd"
+        return any(name in os.readlink(os.path.join(where, number)) for number in os.listdir(where))
+
     def test_middle_with_delete(self):
         base, mid, top = self.chain("base", "mid", "top")
         self.guest(top)
         self.virsh("blockcommit", "d", "vdb", "--top", mid, "--base", base, "--delete", "--wait")
         self.assertEqual(self.images(), ["top", "base"])
         self.assertFalse(os.path.exists(mid))
+        self.assertFalse(self.has_open("mid"), "its space is not given back")
         self.off()
         self.assertEqual(self.backing(top), base)
         self.assert_bytes(top, (1, 0, 1), (2, 1, 1), (3, 2, 1))
@@ -165,6 +170,29 @@ class Commit(blocktest.Case):
         os.unlink(other)
         self.virsh("blockcommit", "d", "vdb", "--top", mid, "--wait")
         self.assert_bytes(base, (1, 0, 1), (2, 1, 1))
+
+    @vireo_only("libvirtd asks nobody")
+    def test_what_a_commit_left_reads_nothing(self):
+        """Until somebody uses it."""
+        base, mid, low, top = self.chain("base", "mid", "low", "top")
+        self.guest(top)
+        self.virsh("blockcommit", "d", "vdb", "--top", low, "--base", base, "--wait")
+        other = self.image("other", backing="mid")
+        self.assertIn("is read by others", self.virsh_fails("blockcommit", "d", "vdb", "--active", "--pivot"))
+        os.unlink(other)
+        self.virsh("blockcommit", "d", "vdb", "--active", "--pivot")
+        self.virsh("snapshot-create-as", "d", "s1", "--disk-only", "--no-metadata", "--diskspec", "vda,snapshot=no")
+        self.daemon.kill()
+        self.daemon.start_vireod()
+        self.virsh("blockcommit", "d", "vdb", "--active", "--pivot")
+        self.assertEqual(self.images(), ["base"])
+        self.assertEqual([name for name in ("mid", "low", "top", "base.s1")
+                          if not os.path.exists(os.path.join(self.work, name))], [])
+        self.virsh("snapshot-create-as", "d", "s2", "--disk-only", "--no-metadata", "--diskspec", "vda,snapshot=no")
+        blocktest.tool("qemu-io", "-f", "qcow2", "-c", "write 0 512", mid)
+        self.assertIn("is read by others", self.virsh_fails("blockcommit", "d", "vdb", "--active", "--pivot"))
+        self.off()
+        self.assert_bytes(base, (1, 0, 1), (2, 1, 1), (3, 2, 1), (4, 3, 1))
 
     @vireo_only("libvirtd changes what the snapshot consists of")
     def test_not_into_what_a_snapshot_consists_of(self):
