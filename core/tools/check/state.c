@@ -163,8 +163,8 @@ typedef enum { END_FINI, END_KILL } Ending;
 typedef struct {
     const CheckTask *task;
     const char *folder;
-    gboolean defines; /* and starts one */
-    Ending ending;
+    gboolean defines;
+    Ending ending; /* by a kill: one is started before */
 } Phase;
 
 /* What a phase tells the process that forked it, in a file of its directory. */
@@ -191,7 +191,8 @@ static void be_phase(const Phase *phase, const char *path)
             check_skip("a definition of the document failed: %s", outcome.message ? outcome.message : "no error");
             _exit(3);
         }
-        session_start_domain(session, RUNS_ON, NULL);
+        if (phase->ending == END_KILL)
+            session_start_domain(session, RUNS_ON, NULL);
     }
     tell(session, path);
     if (phase->ending == END_KILL)
