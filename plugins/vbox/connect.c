@@ -4,15 +4,22 @@
 
 #include <string.h>
 
-VireoHttpWait vbox_wait(vireo_call *call)
+static VireoHttpWait wait_of(vireo_call *call)
 {
     return (VireoHttpWait){.cancelled = vbox_call_cancelled, .opaque = call};
+}
+
+void vbox_begin(VboxTalk *talk, VboxConn *conn, vireo_call *call)
+{
+    VireoHttpWait wait = wait_of(call);
+
+    vbox_talk_begin(talk, conn->server, &wait);
 }
 
 int vbox_conn_open(void *self, vireo_call *call, const vireo_conn_open_args *args, vireo_conn_open_ret *ret)
 {
     VboxDriver *driver = self;
-    VireoHttpWait wait = vbox_wait(call);
+    VireoHttpWait wait = wait_of(call);
     GError *error = NULL;
     VboxUri *uri = vbox_uri_parse(driver, args->uri, &error);
     VboxServer *server = NULL;
@@ -84,13 +91,12 @@ int vbox_connect_get_max_vcpus(void *handle, vireo_call *call, const vireo_conne
                                vireo_connect_get_max_vcpus_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
     if (args->type && g_ascii_strcasecmp(args->type, "vbox") != 0)
         return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "unknown domain type '%s': there is vbox",
                                         args->type);
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const char *properties = VBOX_GET(&talk, i_virtual_box_get_system_properties, talk.web);
     ret->max_vcpus = (int)VBOX_GET(&talk, i_system_properties_get_max_guest_cpu_count, properties);
     return vbox_talk_finish(&talk, call);
@@ -111,10 +117,9 @@ static void shorten(const char *model, char *into, gsize size)
 int vbox_node_get_info(void *handle, vireo_call *call, vireo_node_get_info_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const char *host = VBOX_GET(&talk, i_virtual_box_get_host, talk.web);
     guint cpus = VBOX_GET(&talk, i_host_get_processor_online_count, host);
     guint cores = VBOX_GET(&talk, i_host_get_processor_online_core_count, host);
@@ -129,16 +134,61 @@ int vbox_node_get_info(void *handle, vireo_call *call, vireo_node_get_info_ret *
     return vbox_talk_finish(&talk, call);
 }
 
-int vbox_node_get_free_memory(void *handle, vireo_call *call, vireo_node_get_free_memory_ret *ret)
+/* The host's memory, in MiB. */
+static int read_memory(VboxConn *conn, vireo_call *call, guint64 *total, guint64 *free)
 {
-    VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const char *host = VBOX_GET(&talk, i_virtual_box_get_host, talk.web);
-    ret->freeMem = (guint64)VBOX_GET(&talk, i_host_get_memory_available, host) * 1024 * 1024;
+    *total = VBOX_GET(&talk, i_host_get_memory_size, host);
+    *free = VBOX_GET(&talk, i_host_get_memory_available, host);
     return vbox_talk_finish(&talk, call);
+}
+
+int vbox_node_get_free_memory(void *handle, vireo_call *call, vireo_node_get_free_memory_ret *ret)
+{
+    guint64 total, free;
+    int status = read_memory(handle, call, &total, &free);
+
+    ret->freeMem = free << 20;
+    return status;
+}
+
+/* VirtualBox tells of no cells: all is one. */
+int vbox_node_get_cells_free_memory(void *handle, vireo_call *call, const vireo_node_get_cells_free_memory_args *args,
+                                    vireo_node_get_cells_free_memory_ret *ret)
+{
+    VboxConn *conn = handle;
+    guint64 total, free;
+
+    if (args->startCell != 0 || args->maxcells < 1)
+        return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "there is one cell, 0, and not %d", args->startCell);
+    int status = read_memory(conn, call, &total, &free);
+    ret->cells.val = conn->driver->host->alloc(call, sizeof *ret->cells.val);
+    ret->cells.val[0] = free << 20;
+    ret->cells.len = 1;
+    return status;
+}
+
+int vbox_node_get_memory_stats(void *handle, vireo_call *call, const vireo_node_get_memory_stats_args *args,
+                               vireo_node_get_memory_stats_ret *ret)
+{
+    VboxConn *conn = handle;
+    const struct vireo_host *host = conn->driver->host;
+    guint64 total, free;
+
+    if (args->cellNum > 0)
+        return host->fail(call, VIREO_ERR_INVALID_ARG, "there is one cell, 0, and not %d", args->cellNum);
+    ret->nparams = 2;
+    if (args->nparams == 0)
+        return VIREO_OK;
+    int status = read_memory(conn, call, &total, &free);
+    ret->params.len = (guint)CLAMP(args->nparams, 0, 2);
+    ret->params.val = host->alloc(call, sizeof *ret->params.val * 2);
+    ret->params.val[0] = (vireo_node_get_memory_stats){.field = host->strdup(call, "total"), .value = total << 10};
+    ret->params.val[1] = (vireo_node_get_memory_stats){.field = host->strdup(call, "free"), .value = free << 10};
+    return status;
 }
 
 int vbox_connect_get_capabilities(void *handle, vireo_call *call, vireo_connect_get_capabilities_ret *ret)
@@ -155,5 +205,40 @@ int vbox_connect_get_capabilities(void *handle, vireo_call *call, vireo_connect_
                                i ? "x86_64" : "i686", i ? 64 : 32);
     g_string_append(text, "</capabilities>\n");
     ret->capabilities = conn->driver->host->strdup(call, text->str);
+    return VIREO_OK;
+}
+
+static const char domain_devices[] =
+    "  <devices>\n    <disk supported='yes'>\n"
+    "      <enum name='diskDevice'>\n        <value>disk</value>\n        <value>cdrom</value>\n"
+    "        <value>floppy</value>\n      </enum>\n"
+    "      <enum name='bus'>\n        <value>ide</value>\n        <value>fdc</value>\n        <value>scsi</value>\n"
+    "        <value>sata</value>\n      </enum>\n    </disk>\n"
+    "    <graphics supported='yes'>\n      <enum name='type'>\n        <value>rdp</value>\n      </enum>\n"
+    "    </graphics>\n    <video supported='yes'>\n      <enum name='modelType'>\n        <value>vbox</value>\n"
+    "      </enum>\n    </video>\n    <hostdev supported='no'/>\n  </devices>\n";
+
+int vbox_connect_get_domain_capabilities(void *handle, vireo_call *call,
+                                         const vireo_connect_get_domain_capabilities_args *args,
+                                         vireo_connect_get_domain_capabilities_ret *ret)
+{
+    VboxConn *conn = handle;
+    const struct vireo_host *host = conn->driver->host;
+    const char *arch = args->arch ? args->arch : "x86_64";
+    vireo_connect_get_max_vcpus_args of = {.type = args->virttype};
+    vireo_connect_get_max_vcpus_ret most = {0};
+
+    if (!g_str_equal(arch, "x86_64") && !g_str_equal(arch, "i686"))
+        return host->fail(call, VIREO_ERR_INVALID_ARG, "arch '%s': there are i686 and x86_64", arch);
+    if (args->emulatorbin || args->machine)
+        return host->fail(call, VIREO_ERR_INVALID_ARG, "VirtualBox has neither emulators nor machine types to choose");
+    if (vbox_connect_get_max_vcpus(conn, call, &of, &most) != VIREO_OK)
+        return VIREO_FAIL;
+    g_autofree char *text = g_strdup_printf(
+        "<domainCapabilities>\n  <domain>vbox</domain>\n  <arch>%s</arch>\n  <vcpu max='%d'/>\n"
+        "  <os supported='yes'>\n    <enum name='firmware'>\n      <value>bios</value>\n      <value>efi</value>\n"
+        "    </enum>\n  </os>\n%s</domainCapabilities>\n",
+        arch, most.max_vcpus, domain_devices);
+    ret->capabilities = host->strdup(call, text);
     return VIREO_OK;
 }

@@ -62,7 +62,7 @@ static gboolean same_devices(const VireoDomain *is, const VireoDomain *wanted)
 
 static void change_machine(VboxTalk *talk, const VboxMachine *known, const VireoDomain *domain)
 {
-    VireoDomain *is = vbox_describe(talk, known);
+    VireoDomain *is = vbox_describe(talk, known, vbox_machine_ref(talk, known->uuid));
     const char *arch = domain->os->type->arch;
     gboolean devices = !talk->error && !same_devices(is, domain);
     VboxHold hold;
@@ -136,12 +136,11 @@ static int define(VboxConn *conn, vireo_call *call, const char *xml, gboolean va
                   vireo_domain_ref *dom)
 {
     VireoDomain *domain = read_document(conn, call, xml, validate ? VIREO_MODEL_PARSE_VALIDATE : 0);
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
     if (!domain)
         return VIREO_FAIL;
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     g_autoptr(VboxMachine) known = vbox_machine_find(conn->server, domain->uuid);
     if (start && known && vbox_state_is_active(known->state))
         vbox_talk_refuse(&talk, VIREO_ERR_OPERATION_INVALID, "domain '%s' is already running", known->name);
@@ -181,10 +180,9 @@ int vbox_domain_create_xml(void *handle, vireo_call *call, const vireo_domain_cr
 int vbox_domain_undefine_flags(void *handle, vireo_call *call, const vireo_domain_undefine_flags_args *args)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const char *machine = vbox_machine_ref(&talk, args->dom.uuid);
     VwMachineState state = VBOX_GET(&talk, i_machine_get_state, machine);
     if (vbox_state_is_active(state))
@@ -212,14 +210,12 @@ int vbox_domain_undefine_flags(void *handle, vireo_call *call, const vireo_domai
 }
 
 /* Sets something of the machine that is kept; returns the call's status. */
-static int change(void *handle, vireo_call *call, const vireo_domain_ref *dom, const char *name, guint cpus, guint mib)
+static int change(VboxConn *conn, vireo_call *call, const vireo_domain_ref *dom, const char *name, guint cpus, guint mib)
 {
-    VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxHold hold;
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const char *machine = vbox_machine_ref(&talk, dom->uuid);
     if (vbox_state_is_active(VBOX_GET(&talk, i_machine_get_state, machine)))
         vbox_talk_refuse(&talk, VIREO_ERR_OPERATION_INVALID,
@@ -254,13 +250,21 @@ int vbox_domain_rename(void *handle, vireo_call *call, const vireo_domain_rename
 
 /* ---- CPUs and memory --------------------------------------------------------------------- */
 
+static int set_vcpus(VboxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint n)
+{
+    if (n == 0)
+        return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "a machine needs a virtual CPU");
+    return change(conn, call, dom, NULL, n, 0);
+}
+
+int vbox_domain_set_vcpus(void *handle, vireo_call *call, const vireo_domain_set_vcpus_args *args)
+{
+    return set_vcpus(handle, call, &args->dom, args->nvcpus);
+}
+
 int vbox_domain_set_vcpus_flags(void *handle, vireo_call *call, const vireo_domain_set_vcpus_flags_args *args)
 {
-    VboxConn *conn = handle;
-
-    if (args->nvcpus == 0)
-        return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "a machine needs a virtual CPU");
-    return change(handle, call, &args->dom, NULL, args->nvcpus, 0);
+    return set_vcpus(handle, call, &args->dom, args->nvcpus);
 }
 
 int vbox_domain_get_vcpus_flags(void *handle, vireo_call *call, const vireo_domain_get_vcpus_flags_args *args,
@@ -281,14 +285,23 @@ int vbox_domain_get_vcpus_flags(void *handle, vireo_call *call, const vireo_doma
     return status;
 }
 
+static int set_memory(VboxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint64 kib)
+{
+    if (kib == 0 || kib > G_MAXUINT32 * 1024ull)
+        return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "%" G_GUINT64_FORMAT " KiB is no amount of memory",
+                                        kib);
+    return change(conn, call, dom, NULL, 0, (guint)((kib + 1023) / 1024));
+}
+
+/* Without a flag: of other hypervisors what runs is meant; VirtualBox's machine has one size, which changes when it is off. */
+int vbox_domain_set_memory(void *handle, vireo_call *call, const vireo_domain_set_memory_args *args)
+{
+    return set_memory(handle, call, &args->dom, args->memory);
+}
+
 int vbox_domain_set_memory_flags(void *handle, vireo_call *call, const vireo_domain_set_memory_flags_args *args)
 {
-    VboxConn *conn = handle;
-
-    if (args->memory == 0 || args->memory > G_MAXUINT32 * 1024ull)
-        return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "%" G_GUINT64_FORMAT " KiB is no amount of memory",
-                                        (guint64)args->memory);
-    return change(handle, call, &args->dom, NULL, 0, (guint)((args->memory + 1023) / 1024));
+    return set_memory(handle, call, &args->dom, args->memory);
 }
 
 /* ---- the description --------------------------------------------------------------------- */
@@ -298,13 +311,12 @@ int vbox_domain_get_xml_desc(void *handle, vireo_call *call, const vireo_domain_
 {
     VboxConn *conn = handle;
     g_autoptr(VboxMachine) machine = vbox_machine_find(conn->server, args->dom.uuid);
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
     if (!machine)
         return conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN, "there is no machine '%s' any more", args->dom.name);
-    vbox_talk_begin(&talk, conn->server, &wait);
-    VireoDomain *domain = vbox_describe(&talk, machine);
+    vbox_begin(&talk, conn, call);
+    VireoDomain *domain = vbox_describe(&talk, machine, vbox_machine_ref(&talk, machine->uuid));
     if (!talk.error) {
         g_autofree char *text =
             vireo_domain_format(domain, args->flags & VIREO_DOMAIN_XML_INACTIVE ? VIREO_MODEL_FORMAT_INACTIVE : 0);

@@ -178,6 +178,7 @@ GArray *vbox_disk_list(VboxTalk *talk, const char *machine)
         gboolean ide = on->bus == VW_STORAGE_BUS_IDE;
         VboxDiskPlace place = {
             .target = g_strdup(disk->target->dev),
+            .medium = attachment->medium,
             .path = disk->source && disk->source->file ? vireo_arena_strdup(talk->arena, disk->source->file) : "",
             .counters = g_strdup_printf("%s%u/Port%d",
                                         on->type == VW_STORAGE_CONTROLLER_TYPE_BUS_LOGIC ? "BUSLOGIC"
@@ -390,10 +391,9 @@ static void describe_platform(VboxTalk *talk, const char *machine, VireoDomain *
                                                                                  : VIREO_DOMAIN_CLOCK_OFFSET_LOCALTIME;
 }
 
-VireoDomain *vbox_describe(VboxTalk *talk, const VboxMachine *machine)
+VireoDomain *vbox_describe(VboxTalk *talk, const VboxMachine *machine, const char *ref)
 {
     VireoDomain *domain = g_new0(VireoDomain, 1);
-    const char *ref = vbox_machine_ref(talk, machine->uuid);
     const char *note = VBOX_GET(talk, i_machine_get_description, ref);
 
     domain->type = VIREO_DOMAIN_VIRT_VBOX;

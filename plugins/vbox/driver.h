@@ -162,8 +162,8 @@ typedef struct {
     VboxServer *server;
 } VboxConn;
 
-/* For the length of a call: ends with it. */
-VireoHttpWait vbox_wait(vireo_call *call);
+/* A talk for the length of a call: what hangs then ends with it. */
+void vbox_begin(VboxTalk *talk, VboxConn *conn, vireo_call *call);
 
 /* ---- inventory.c --------------------------------------------------------------------- */
 
@@ -191,8 +191,13 @@ vireo_domain_ref vbox_machine_dom(VboxConn *conn, vireo_call *call, const vireo_
 /* power.c: starts it, from any state in which it is off. */
 void vbox_machine_start(VboxTalk *talk, vireo_call *call, const guint8 uuid[16]);
 
-/* describe.c: a domain document of a machine; machine: the object to ask, NULL: the machine itself. */
-VireoDomain *vbox_describe(VboxTalk *talk, const VboxMachine *machine);
+/* snapshot.c: back to it, of a machine that is off. */
+void vbox_snapshot_restore(VboxTalk *talk, vireo_call *call, const char *machine, const VboxSnapshot *snapshot);
+/* reparent.c: the machine's present state is below the parent of that snapshot, its current one, afterwards. */
+void vbox_reparent(VboxTalk *talk, vireo_call *call, const VboxMachine *machine, const VboxSnapshot *snapshot);
+
+/* describe.c: a domain document of a machine; ref: the object to ask, its own or that of a snapshot. */
+VireoDomain *vbox_describe(VboxTalk *talk, const VboxMachine *machine, const char *ref);
 /* network.c: reads all host-only adapters and publishes what they are now. */
 void vbox_network_read_all(VboxTalk *talk, gboolean quiet);
 void vbox_network_clear(VboxServer *server);
@@ -201,6 +206,8 @@ VireoModelPathSet *vbox_network_paths(GError **error);
 /* storage.c: the one pool there is. */
 void vbox_storage_publish(VboxServer *server);
 void vbox_storage_clear(VboxServer *server);
+/* What the medium shows its user and what its file takes. */
+void vbox_medium_sizes(VboxTalk *talk, const char *medium, guint64 *capacity, guint64 *allocation);
 /* Tells who listens that there are other volumes. */
 void vbox_storage_changed(VboxServer *server);
 VireoModelPathSet *vbox_storage_paths(GError **error);

@@ -414,7 +414,6 @@ static gboolean find_named(VboxTalk *talk, const char *name, Adapter *adapter)
 static int make(VboxConn *conn, vireo_call *call, const char *xml, gboolean validate, gboolean start,
                 vireo_network_ref *net)
 {
-    VireoHttpWait wait = vbox_wait(call);
     GError *error = NULL;
     g_autoptr(VireoNetwork) doc = vireo_network_parse(
         xml, VIREO_MODEL_PARSE_INACTIVE | (validate ? VIREO_MODEL_PARSE_VALIDATE : 0), &error);
@@ -423,7 +422,7 @@ static int make(VboxConn *conn, vireo_call *call, const char *xml, gboolean vali
 
     if (!doc || !vireo_model_path_set_check(conn->driver->honoured_network, doc, &error) || !check(doc, &error))
         return vbox_fail(conn->driver, call, error);
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     if (find_named(&talk, doc->name, &adapter)) {
         check_identity(&talk, doc, &adapter);
         apply(&talk, &adapter, doc, start || is_active(&adapter));
@@ -473,11 +472,10 @@ static void act(VboxTalk *talk, vireo_call *call, const Adapter *adapter, Action
 
 static int run(VboxConn *conn, vireo_call *call, const vireo_network_ref *net, Action what)
 {
-    VireoHttpWait wait = vbox_wait(call);
     Adapter adapter;
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     adapter_find(&talk, net, &adapter);
     act(&talk, call, &adapter, what);
     GError *failed = g_steal_pointer(&talk.error);
@@ -547,11 +545,10 @@ int vbox_network_get_xml_desc(void *handle, vireo_call *call, const vireo_networ
                               vireo_network_get_xml_desc_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     Adapter adapter;
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     adapter_find(&talk, &args->net, &adapter);
     g_autoptr(VireoNetwork) doc = describe(&talk, &adapter);
     if (!talk.error) {
@@ -609,11 +606,10 @@ int vbox_network_get_dhcp_leases(void *handle, vireo_call *call, const vireo_net
                                  vireo_network_get_dhcp_leases_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     Adapter adapter;
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     adapter_find(&talk, &args->net, &adapter);
     g_autoptr(GPtrArray) cards = cards_on(&talk, adapter.name);
     ret->leases.val = conn->driver->host->alloc(call, sizeof *ret->leases.val * (cards->len + 1));

@@ -76,13 +76,12 @@ static int run(VboxConn *conn, vireo_call *call, const vireo_domain_ref *dom, co
 {
     GError *error = NULL;
     VireoDomainDevices *devices = read_device(conn, xml, &error);
-    VireoHttpWait wait = vbox_wait(call);
     VboxHold hold;
     VboxTalk talk;
 
     if (!devices)
         return vbox_fail(conn->driver, call, error);
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const char *machine = vbox_machine_ref(&talk, dom->uuid);
     if (!talk.error && vbox_hold(&talk, machine, &hold)) {
         change_one(&talk, hold.machine, devices, what, force);

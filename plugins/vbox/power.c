@@ -55,11 +55,10 @@ static int run(void *handle, vireo_call *call, const vireo_domain_ref *dom, guin
                Action what)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxHold hold;
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const char *machine = need(&talk, dom, states, otherwise);
     if (!talk.error && vbox_hold(&talk, machine, &hold)) {
         act(&talk, call, &hold, what);
@@ -98,11 +97,10 @@ int vbox_domain_create_with_flags(void *handle, vireo_call *call, const vireo_do
                                   vireo_domain_create_with_flags_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxHold hold;
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const char *machine = need(&talk, &args->dom, OFF, "domain is already running");
     int state = VBOX_GET(&talk, i_machine_get_state, machine);
     if (state > 0 && (SAVED & (1u << state)) && (args->flags & VIREO_DOMAIN_START_FORCE_BOOT) &&
@@ -182,11 +180,10 @@ int vbox_domain_managed_save_remove(void *handle, vireo_call *call, const vireo_
 int vbox_domain_set_autostart(void *handle, vireo_call *call, const vireo_domain_set_autostart_args *args)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxHold hold;
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const char *machine = vbox_machine_ref(&talk, args->dom.uuid);
     if (!talk.error && vbox_hold(&talk, machine, &hold)) {
         VBOX_CALL(&talk, i_machine_set_autostart_enabled, ._this = hold.machine,

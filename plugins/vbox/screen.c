@@ -62,12 +62,11 @@ int vbox_domain_screenshot(void *handle, vireo_call *call, const vireo_domain_sc
                            vireo_domain_screenshot_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxHold hold;
     VboxTalk talk;
     int fd = -1;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     if (hold_running(&talk, &args->dom, &hold)) {
         guint screens = VBOX_GET(&talk, i_graphics_adapter_get_monitor_count,
                                  VBOX_TAKE(&talk, i_machine_get_graphics_adapter, hold.machine));
@@ -129,7 +128,6 @@ int vbox_domain_send_key(void *handle, vireo_call *call, const vireo_domain_send
 {
     VboxConn *conn = handle;
     const struct vireo_host *host = conn->driver->host;
-    VireoHttpWait wait = vbox_wait(call);
     g_autoptr(GArray) down = g_array_new(FALSE, FALSE, sizeof(gint32));
     g_autoptr(GArray) up = g_array_new(FALSE, FALSE, sizeof(gint32));
     VboxHold hold;
@@ -149,7 +147,7 @@ int vbox_domain_send_key(void *handle, vireo_call *call, const vireo_domain_send
     }
     for (guint i = args->keycodes.len; i > 0; i--)
         add_code(up, scan_code(args->codeset, args->keycodes.val[i - 1]), TRUE);
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     if (hold_running(&talk, &args->dom, &hold)) {
         const char *keyboard = VBOX_TAKE(&talk, i_console_get_keyboard, hold.console);
 

@@ -138,7 +138,6 @@ int vbox_domain_snapshot_create_xml(void *handle, vireo_call *call, const vireo_
 {
     VboxConn *conn = handle;
     guint how = args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE ? VIREO_MODEL_PARSE_VALIDATE : 0;
-    VireoHttpWait wait = vbox_wait(call);
     GError *error = NULL;
     VireoDomainSnapshot *doc = vireo_domain_snapshot_parse(args->xml_desc, how, &error);
     VboxTalk talk;
@@ -147,7 +146,7 @@ int vbox_domain_snapshot_create_xml(void *handle, vireo_call *call, const vireo_
         return vbox_fail(conn->driver, call, error);
     g_autofree char *name =
         doc->name ? g_strdup(doc->name) : g_strdup_printf("%" G_GINT64_FORMAT, g_get_real_time() / G_USEC_PER_SEC);
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     if (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE)
         redefine(&talk, args->dom.uuid, doc, (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT) != 0);
     else
@@ -223,12 +222,11 @@ int vbox_domain_revert_to_snapshot(void *handle, vireo_call *call, const vireo_d
     const VboxSnapshot *snapshot;
     g_autoptr(VboxMachine) known = find(conn, call, &args->snap, &snapshot);
     gboolean wants_paused = (args->flags & VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED) != 0;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
     if (!known)
         return VIREO_FAIL;
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const char *machine = vbox_machine_ref(&talk, uuid);
     if (vbox_state_is_active(VBOX_GET(&talk, i_machine_get_state, machine))) {
         vbox_inventory_expect(conn->server, uuid, VIREO_DOMAIN_SHUTOFF_FROM_SNAPSHOT);
@@ -309,14 +307,13 @@ int vbox_domain_snapshot_delete(void *handle, vireo_call *call, const vireo_doma
 {
     VboxConn *conn = handle;
     const VboxSnapshot *snapshot;
-    VireoHttpWait wait = vbox_wait(call);
     gboolean below =
         (args->flags & (VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY)) != 0;
     gboolean itself = !(args->flags & VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY);
     GError *error = NULL;
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     vbox_inventory_read(&talk, args->snap.dom.uuid);
     g_autoptr(VboxMachine) known = talk.error ? NULL : find(conn, call, &args->snap, &snapshot);
     if (!known) {

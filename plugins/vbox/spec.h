@@ -52,7 +52,7 @@ const char *vbox_disk_medium(VboxTalk *talk, const VireoDomainDisk *disk);
 const VwIMediumAttachment *vbox_disk_find(VboxTalk *talk, const char *machine, const char *target);
 typedef struct {
     char *target;        /* "hda" */
-    const char *path;    /* "" without a medium */
+    const char *medium, *path; /* "" without one */
     char *counters;      /* what VirtualBox's statistics call it: "PIIX3IDE0/Port0" */
 } VboxDiskPlace;
 /* All disks of a machine, of that struct. */

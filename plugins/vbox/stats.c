@@ -98,7 +98,6 @@ int vbox_domain_get_info(void *handle, vireo_call *call, const vireo_domain_get_
     VboxConn *conn = handle;
     g_autoptr(VboxMachine) machine = vbox_machine_find(conn->server, args->dom.uuid);
     g_auto(Counters) counters = {0};
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
     if (!machine)
@@ -108,7 +107,7 @@ int vbox_domain_get_info(void *handle, vireo_call *call, const vireo_domain_get_
     ret->nrVirtCpu = (guint16)machine->vcpus;
     if (!vbox_state_is_active(machine->state))
         return VIREO_OK;
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     counters_read(&talk, vbox_machine_ref(&talk, args->dom.uuid), &counters);
     ret->cpuTime = counters.cpu_time;
     return vbox_talk_finish(&talk, call);
@@ -125,16 +124,35 @@ static const VboxDiskPlace *disk_named(const GArray *disks, const char *name)
     return NULL;
 }
 
+/* Of the file that is written to: with snapshots, what has changed since the last one. */
+int vbox_domain_get_block_info(void *handle, vireo_call *call, const vireo_domain_get_block_info_args *args,
+                               vireo_domain_get_block_info_ret *ret)
+{
+    VboxConn *conn = handle;
+    VboxTalk talk;
+
+    vbox_begin(&talk, conn, call);
+    g_autoptr(GArray) disks = vbox_disk_list(&talk, vbox_machine_ref(&talk, args->dom.uuid));
+    const VboxDiskPlace *disk = disk_named(disks, args->path);
+    if (!disk)
+        vbox_talk_refuse(&talk, VIREO_ERR_INVALID_ARG, "domain '%s' has no disk '%s'", args->dom.name, args->path);
+    else if (!*disk->medium)
+        vbox_talk_refuse(&talk, VIREO_ERR_OPERATION_INVALID, "disk '%s' has no medium", args->path);
+    else
+        vbox_medium_sizes(&talk, disk->medium, &ret->capacity, &ret->allocation);
+    ret->physical = ret->allocation;
+    return vbox_talk_finish(&talk, call);
+}
+
 int vbox_domain_block_stats(void *handle, vireo_call *call, const vireo_domain_block_stats_args *args,
                             vireo_domain_block_stats_ret *ret)
 {
     VboxConn *conn = handle;
     g_auto(Counters) counters = {0};
-    VireoHttpWait wait = vbox_wait(call);
     const char *machine;
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     counters_of(&talk, &args->dom, &machine, &counters);
     g_autoptr(GArray) disks = vbox_disk_list(&talk, machine);
     const VboxDiskPlace *disk = disk_named(disks, args->path);
@@ -166,12 +184,11 @@ int vbox_domain_interface_stats(void *handle, vireo_call *call, const vireo_doma
 {
     VboxConn *conn = handle;
     g_auto(Counters) counters = {0};
-    VireoHttpWait wait = vbox_wait(call);
     gboolean found = FALSE;
     const char *machine;
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     counters_of(&talk, &args->dom, &machine, &counters);
     *ret = (vireo_domain_interface_stats_ret){-1, -1, -1, -1, -1, -1, -1, -1};
     for (guint slot = 0; slot < VBOX_CARDS && !found && !talk.error; slot++) {
@@ -328,7 +345,6 @@ int vbox_connect_get_all_domain_stats(void *handle, vireo_call *call,
     VboxConn *conn = handle;
     const struct vireo_host *host = conn->driver->host;
     guint groups = args->stats ? args->stats : SERVED;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
     if ((args->flags & FLAG(ENFORCE_STATS)) && (args->stats & ~(guint)SERVED))
@@ -336,7 +352,7 @@ int vbox_connect_get_all_domain_stats(void *handle, vireo_call *call,
                           args->stats & ~(guint)SERVED);
     g_autoptr(GPtrArray) machines = vbox_machine_all(conn->server);
     ret->retStats.val = host->alloc(call, sizeof *ret->retStats.val * (machines->len + 1));
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     for (guint i = 0; i < machines->len && !talk.error; i++) {
         g_autoptr(GArray) array = g_array_new(FALSE, TRUE, sizeof(vireo_typed_param));
         Params params = {host, call, array};

@@ -54,11 +54,10 @@ static gboolean is_pool(VboxConn *conn, vireo_call *call, const vireo_storage_po
 /* FALSE: it is none of the server's. */
 static gboolean begin_on_pool(VboxTalk *talk, VboxConn *conn, vireo_call *call, const vireo_storage_pool_ref *pool)
 {
-    VireoHttpWait wait = vbox_wait(call);
 
     if (!is_pool(conn, call, pool))
         return FALSE;
-    vbox_talk_begin(talk, conn->server, &wait);
+    vbox_begin(talk, conn, call);
     return TRUE;
 }
 
@@ -110,11 +109,11 @@ static GArray *read_media(VboxTalk *talk)
 }
 
 /* VirtualBox tells what it saw last: after a resize that is the size before. */
-static void read_sizes(VboxTalk *talk, const Medium *medium, guint64 *capacity, guint64 *allocation)
+void vbox_medium_sizes(VboxTalk *talk, const char *medium, guint64 *capacity, guint64 *allocation)
 {
-    VBOX_CALL(talk, i_medium_refresh_state, ._this = medium->ref);
-    *capacity = (guint64)VBOX_GET(talk, i_medium_get_logical_size, medium->ref);
-    *allocation = (guint64)VBOX_GET(talk, i_medium_get_size, medium->ref);
+    VBOX_CALL(talk, i_medium_refresh_state, ._this = medium);
+    *capacity = (guint64)VBOX_GET(talk, i_medium_get_logical_size, medium);
+    *allocation = (guint64)VBOX_GET(talk, i_medium_get_size, medium);
 }
 
 /* By what is given of them. Belongs to the talk; NULL: there is none, or an error. */
@@ -203,7 +202,7 @@ static void add_sizes(VboxTalk *talk, guint64 *capacity, guint64 *allocation)
     for (guint i = 0; i < media->len && !talk->error; i++) {
         guint64 one, file;
 
-        read_sizes(talk, &g_array_index(media, Medium, i), &one, &file);
+        vbox_medium_sizes(talk, g_array_index(media, Medium, i).ref, &one, &file);
         *capacity += one;
         *allocation += file;
     }
@@ -265,10 +264,9 @@ int vbox_storage_pool_lookup_by_volume(void *handle, vireo_call *call,
                                        vireo_storage_pool_lookup_by_volume_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     find(&talk, NULL, args->vol.key, NULL);
     ret->pool.name = conn->driver->host->strdup(call, POOL);
     memcpy(ret->pool.uuid, pool_uuid, sizeof pool_uuid);
@@ -280,10 +278,9 @@ int vbox_storage_pool_lookup_by_volume(void *handle, vireo_call *call,
 static int look_up(VboxConn *conn, vireo_call *call, const char *name, const char *key, const char *path,
                    vireo_storage_vol_ref *vol)
 {
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const Medium *medium = find(&talk, name, key, path);
     if (medium)
         *vol = reference(conn, call, medium);
@@ -312,10 +309,9 @@ int vbox_storage_vol_get_path(void *handle, vireo_call *call, const vireo_storag
                               vireo_storage_vol_get_path_ret *ret)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const Medium *medium = find(&talk, NULL, args->vol.key, NULL);
     if (medium)
         ret->name = conn->driver->host->strdup(call, medium->path);
@@ -324,13 +320,12 @@ int vbox_storage_vol_get_path(void *handle, vireo_call *call, const vireo_storag
 
 static int get_info(VboxConn *conn, vireo_call *call, const char *key, guint64 *capacity, guint64 *allocation)
 {
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const Medium *medium = find(&talk, NULL, key, NULL);
     if (medium)
-        read_sizes(&talk, medium, capacity, allocation);
+        vbox_medium_sizes(&talk, medium->ref, capacity, allocation);
     return vbox_talk_finish(&talk, call);
 }
 
@@ -358,10 +353,9 @@ int vbox_storage_vol_get_xml_desc(void *handle, vireo_call *call, const vireo_st
 {
     VboxConn *conn = handle;
     g_autoptr(VireoStorageVol) doc = g_new0(VireoStorageVol, 1);
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const Medium *medium = find(&talk, NULL, args->vol.key, NULL);
     if (medium) {
         const char *format = VBOX_GET(&talk, i_medium_get_format, medium->ref), *shown = NULL;
@@ -373,7 +367,7 @@ int vbox_storage_vol_get_xml_desc(void *handle, vireo_call *call, const vireo_st
         doc->name = g_strdup(medium->name);
         doc->key = g_strdup(medium->key);
         doc->has_capacity = doc->has_allocation = TRUE;
-        read_sizes(&talk, medium, &doc->capacity, &doc->allocation);
+        vbox_medium_sizes(&talk, medium->ref, &doc->capacity, &doc->allocation);
         doc->target = g_new0(VireoStorageVolTarget, 1);
         doc->target->path = g_strdup(medium->path);
         doc->target->format = shown ? g_strdup(shown) : g_ascii_strdown(format, -1);
@@ -460,10 +454,9 @@ static int make(VboxConn *conn, vireo_call *call, const VireoStorageVol *doc, co
 {
     gboolean full = doc->has_allocation && doc->has_capacity && doc->allocation >= doc->capacity;
     VwMediumVariant variant[] = {full ? VW_MEDIUM_VARIANT_FIXED : VW_MEDIUM_VARIANT_STANDARD};
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const Medium *from = source ? find(&talk, NULL, source, NULL) : NULL;
     if (from && doc->has_capacity && doc->capacity != (guint64)VBOX_GET(&talk, i_medium_get_logical_size, from->ref))
         vbox_talk_refuse(&talk, VIREO_ERR_CONFIG_UNSUPPORTED,
@@ -506,10 +499,9 @@ int vbox_storage_vol_create_xml_from(void *handle, vireo_call *call, const vireo
 int vbox_storage_vol_delete(void *handle, vireo_call *call, const vireo_storage_vol_delete_args *args)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const Medium *medium = find(&talk, NULL, args->vol.key, NULL);
     const char *progress = VBOX_GET(&talk, i_medium_delete_storage, medium ? medium->ref : "");
     if (!talk.error && vbox_talk_follow(&talk, call, progress))
@@ -520,14 +512,13 @@ int vbox_storage_vol_delete(void *handle, vireo_call *call, const vireo_storage_
 int vbox_storage_vol_resize(void *handle, vireo_call *call, const vireo_storage_vol_resize_args *args)
 {
     VboxConn *conn = handle;
-    VireoHttpWait wait = vbox_wait(call);
     VboxTalk talk;
 
-    vbox_talk_begin(&talk, conn->server, &wait);
+    vbox_begin(&talk, conn, call);
     const Medium *medium = find(&talk, NULL, args->vol.key, NULL);
     guint64 now = 0, file;
     if (medium)
-        read_sizes(&talk, medium, &now, &file);
+        vbox_medium_sizes(&talk, medium->ref, &now, &file);
     guint64 wanted = args->capacity + (args->flags & VIREO_STORAGE_VOL_RESIZE_DELTA ? now : 0);
     if (wanted < now || wanted > G_MAXINT64)
         vbox_talk_refuse(&talk, VIREO_ERR_INVALID_ARG,

@@ -64,6 +64,9 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
     X(connect_get_capabilities, vbox_connect_get_capabilities, 0, 0, 0, 0)                                             \
     X(node_get_info, vbox_node_get_info, 0, 0, 0, 0)                                                                   \
     X(node_get_free_memory, vbox_node_get_free_memory, 0, 0, 0, 0)                                                     \
+    X(node_get_cells_free_memory, vbox_node_get_cells_free_memory, 0, 0, 0, 0)                                         \
+    X(node_get_memory_stats, vbox_node_get_memory_stats, 0, 0, 0, 0)                                                   \
+    X(connect_get_domain_capabilities, vbox_connect_get_domain_capabilities, 0, 0, 0, 0)                               \
     X(domain_get_xml_desc, vbox_domain_get_xml_desc, VIREO_DOMAIN_XML_INACTIVE,                                        \
       VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_UPDATE_CPU, 0, 0)                                                     \
     X(domain_create_with_flags, vbox_domain_create_with_flags, VIREO_DOMAIN_START_FORCE_BOOT, 0, 0, 0)                 \
@@ -81,6 +84,8 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
     X(domain_undefine_flags, vbox_domain_undefine_flags, VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE,                           \
       VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA, 0, 0)                     \
     X(domain_rename, vbox_domain_rename, 0, 0, 0, 0)                                                                   \
+    X(domain_set_vcpus, vbox_domain_set_vcpus, 0, 0, 0, 0)                                                             \
+    X(domain_set_memory, vbox_domain_set_memory, 0, 0, 0, 0)                                                           \
     X(domain_set_vcpus_flags, vbox_domain_set_vcpus_flags, VIREO_DOMAIN_VCPU_CONFIG, 0, 0, VIREO_DOMAIN_VCPU_CONFIG)   \
     X(domain_get_vcpus_flags, vbox_domain_get_vcpus_flags, VIREO_DOMAIN_VCPU_MAXIMUM,                                  \
       VIREO_DOMAIN_VCPU_CONFIG | VIREO_DOMAIN_VCPU_LIVE, 0, 0)                                                         \
@@ -93,11 +98,16 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
     X(domain_update_device_flags, vbox_domain_update_device_flags, DEVICE_FLAGS | VIREO_DOMAIN_DEVICE_MODIFY_FORCE, 0, \
       VIREO_DOMAIN_DEVICE_MODIFY_LIVE, VIREO_DOMAIN_DEVICE_MODIFY_CONFIG)                                              \
     X(domain_get_info, vbox_domain_get_info, 0, 0, 0, 0)                                                               \
+    X(domain_get_block_info, vbox_domain_get_block_info, 0, 0, 0, 0)                                                   \
     X(domain_block_stats, vbox_domain_block_stats, 0, 0, 0, 0)                                                         \
     X(domain_interface_stats, vbox_domain_interface_stats, 0, 0, 0, 0)                                                 \
     X(domain_memory_stats, vbox_domain_memory_stats, 0, 0, 0, 0)                                                       \
     X(connect_get_all_domain_stats, vbox_connect_get_all_domain_stats, STATS_FLAGS,                                    \
       VIREO_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, 0, 0)                                                                \
+    X(domain_get_metadata, vbox_domain_get_metadata, 0, VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, 0, 0)   \
+    X(domain_set_metadata, vbox_domain_set_metadata, VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, 0,         \
+      VIREO_DOMAIN_AFFECT_LIVE, VIREO_DOMAIN_AFFECT_CONFIG)                                                            \
+    X(domain_interface_addresses, vbox_domain_interface_addresses, 0, 0, 0, 0)                                         \
     X(domain_screenshot, vbox_domain_screenshot, 0, 0, 0, 0)                                                           \
     X(domain_send_key, vbox_domain_send_key, 0, 0, 0, 0)                                                               \
     X(domain_snapshot_create_xml, vbox_domain_snapshot_create_xml,                                                     \

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virsh on the vbox driver: machines come, change and go."""
+import libvirt
+
 from vboxtest import BOOTED, GUEST, ROOT, VboxCase, main, manage, showvminfo
 
 DEVICES = """<disk type='file' device='disk'><source file='/root/{name}.vdi'/><target dev='sda' bus='sata'/></disk>
@@ -97,6 +99,14 @@ class Define(VboxCase):
         self.virsh("setmaxmem", "g", "32M", "--config")
         self.assertEqual([showvminfo("g")[key] for key in ("cpus", "memory")], ["2", "32"])
         self.assertEqual(self.virsh("vcpucount", "g", "--current", "--config"), "2")
+        self.virsh("setvcpus", "g", "3")
+        libvirt.open(self.uri()).lookupByName("g").setMemory(16 << 10)
+        self.assertEqual([showvminfo("g")[key] for key in ("cpus", "memory")], ["3", "16"])
+        self.assertEqual(self.virsh("desc", "g"), "")
+        self.virsh("desc", "g", "--config", "a <note>")
+        self.assertEqual(showvminfo("g")["description"], "a <note>")
+        self.assertEqual(self.virsh("desc", "g"), "a <note>")
+        self.assertIn("neither a title", self.virsh_fails("desc", "g", "--title", "--config", "x"))
         self.virsh("domrename", "g", "h")
         self.assertEqual(self.virsh("domname", showvminfo("h")["UUID"]), "h")
         self.define("g")
@@ -153,6 +163,9 @@ class Define(VboxCase):
                       self.virsh_fails(*attach, "hdb", "--targetbus", "ide", "--sourcetype", "file", "--live"))
         self.assertIn("not mutable", self.virsh_fails("attach-interface", "g", "bridge", "lo", "--live"))
         self.assertIn("not mutable", self.virsh_fails("detach-interface", "g", "user", "--mac", mac, "--live"))
+        self.virsh("desc", "g", "--live", "of one that runs")
+        self.assertEqual(showvminfo("g")["description"], "of one that runs")
+        self.assertIn("is running", self.virsh_fails("setvcpus", "g", "2"))
         self.assertIn("CONFIG", self.virsh_fails(*attach, "sdb", "--targetbus", "sata", "--sourcetype", "file", "--config"))
         self.assertEqual(self.state("g"), "running")
 

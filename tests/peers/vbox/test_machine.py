@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virsh on the vbox driver: connections, lists, power, screen and keys."""
-import http.client
 import os
 import re
 import statistics
@@ -11,11 +10,7 @@ from pathlib import Path
 import libvirt
 
 import peer
-from vboxtest import ROOT, SERVER, VboxCase, main, manage, showvminfo, vireotest, wait_until
-
-CALL = """<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" xmlns:v="http://www.virtualbox.org/"><e:Body>\
-<v:{0}>{1}</v:{0}></e:Body></e:Envelope>"""
-
+from vboxtest import ROOT, SERVER, VboxCase, Web, main, manage, showvminfo, vireotest, wait_until
 
 def best(command):
     """The least time it takes."""
@@ -25,26 +20,6 @@ def best(command):
         command()
         times.append(time.monotonic() - begin)
     return min(times)
-
-
-class Web:
-    """The web service itself, without anything of ours between."""
-
-    def __init__(self):
-        self.connection = http.client.HTTPConnection(SERVER, timeout=30)
-        self.web = self("IWebsessionManager_logon", username="", password="")
-
-    def __call__(self, operation, **members):
-        body = "".join(f"<{name}>{value}</{name}>" for name, value in members.items())
-        self.connection.request("POST", "/", CALL.format(operation, body), {"Content-Type": "text/xml", "SOAPAction": '""'})
-        said = re.search(r"<returnval>(.*?)</returnval>", self.connection.getresponse().read().decode())
-        return said[1] if said else None
-
-    def console(self, name):
-        machine = self("IVirtualBox_findMachine", _this=self.web, nameOrId=name)
-        session = self("IWebsessionManager_getSessionObject", refIVirtualBox=self.web)
-        self("IMachine_lockMachine", _this=machine, session=session, lockType="Shared")
-        return self("ISession_getConsole", _this=session)
 
 
 class Open(VboxCase):
@@ -76,7 +51,17 @@ class Open(VboxCase):
         self.assertEqual(int(node["CPU(s)"]), os.cpu_count())
         self.assertIn("<domain type='vbox'/>", self.virsh("capabilities"))
         self.assertGreater(int(self.virsh("maxvcpus")), 16)
-        self.assertGreater(int(self.virsh("freecell").split()[1]), 1024)
+        free = int(self.virsh("freecell").split()[1])
+        self.assertGreater(free, 1024)
+        self.assertAlmostEqual(int(self.virsh("freecell", "0").split()[1]), free, delta=1 << 20)
+        self.assertIn("one cell, 0", self.virsh_fails("freecell", "1"))
+        memory = dict(line.split()[0:3:2] for line in self.virsh("nodememstats").splitlines())
+        self.assertEqual(set(memory), {"total", "free"})
+        self.assertIn(f"{memory['total']} KiB", node["Memory size"])
+        told = self.virsh("domcapabilities")
+        self.assertIn("<domain>vbox</domain>", told)
+        self.assertIn(f"<vcpu max='{self.virsh('maxvcpus')}'/>", told)
+        self.assertIn("i686 and x86_64", self.virsh_fails("domcapabilities", "--arch", "ppc64"))
 
 
 class Password(VboxCase):

@@ -2,7 +2,7 @@
 """virsh on the vbox driver: figures of running machines."""
 import libvirt
 
-from vboxtest import BOOTED, VboxCase, main, manage, wait_until
+from vboxtest import BOOTED, ROOT, VboxCase, main, manage, wait_until
 
 MAC = "08:00:27:aa:bb:cc"
 CARD = f"<interface type='user'><mac address='{MAC}'/><model type='82540EM'/></interface>"
@@ -39,6 +39,29 @@ class Stats(VboxCase):
         self.assertEqual(set(card), {"rx_bytes", "tx_bytes"})
         self.assertIn("no interface with the MAC address 'eth0'", self.virsh_fails("domifstat", "g", "eth0"))
         self.assertIn("actual 8192", self.virsh("dommemstat", "g"))
+
+    def test_sizes(self):
+        """Of the file that is written to."""
+        for snapshots in 0, 1:
+            told = dict(line.split() for line in self.virsh("domblkinfo", "g", "hda").replace(":", "").splitlines())
+            path = self.virsh("domblklist", "g").splitlines()[-1].split(maxsplit=1)[1]
+            self.assertEqual((path == "/root/g.vdi", int(told["Capacity"])), (snapshots == 0, 1 << 20))
+            size = (ROOT / path[1:]).stat().st_size
+            self.assertEqual((int(told["Allocation"]), int(told["Physical"])), (size, size))
+            self.virsh("snapshot-create-as", "g", f"s{snapshots}")
+        self.assertIn("has no disk 'hdz'", self.virsh_fails("domblkinfo", "g", "hdz"))
+
+    def test_addresses(self):
+        """The Guest Additions write them as properties; so does VBoxManage."""
+        self.assertIn("ask the source 'agent'", self.virsh_fails("domifaddr", "g"))
+        self.assertIn("is not running", self.virsh_fails("domifaddr", "g", "--source", "agent"))
+        self.virsh("start", "g")
+        self.assertIn("tell nothing", self.virsh_fails("domifaddr", "g", "--source", "agent"))
+        for name, value in {"Count": "2", "0/Name": "enp0s3", "0/MAC": "080027AABBCC", "0/V4/IP": "10.0.2.15",
+                            "0/V4/Netmask": "255.255.255.0", "1/MAC": "x"}.items():
+            manage("guestproperty", "set", "g", f"/VirtualBox/GuestInfo/Net/{name}", value)
+        self.assertEqual(self.virsh("domifaddr", "g", "--source", "agent").split(),
+                         ["enp0s3", MAC, "ipv4", "10.0.2.15/24", "1", "x", "N/A", "N/A"])
 
     def test_all(self):
         self.boot("g")

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests of the vbox driver share: virsh on a daemon beside a VirtualBox (see ./peer.py), and VBoxManage, which
 is asked what has really happened."""
+import http.client
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -48,6 +50,30 @@ def manage(*args, check=True):
 def showvminfo(name):
     pairs = (line.partition("=") for line in manage("showvminfo", name, "--machinereadable").splitlines())
     return {key.strip('"'): value.strip('"') for key, _, value in pairs}
+
+
+CALL = """<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" xmlns:v="http://www.virtualbox.org/"><e:Body>\
+<v:{0}>{1}</v:{0}></e:Body></e:Envelope>"""
+
+
+class Web:
+    """The web service itself, without anything of ours between."""
+
+    def __init__(self):
+        self.connection = http.client.HTTPConnection(SERVER, timeout=30)
+        self.web = self("IWebsessionManager_logon", username="", password="")
+
+    def __call__(self, operation, **members):
+        body = "".join(f"<{name}>{value}</{name}>" for name, value in members.items())
+        self.connection.request("POST", "/", CALL.format(operation, body), {"Content-Type": "text/xml", "SOAPAction": '""'})
+        said = re.search(r"<returnval>(.*?)</returnval>", self.connection.getresponse().read().decode())
+        return said[1] if said else None
+
+    def console(self, name):
+        machine = self("IVirtualBox_findMachine", _this=self.web, nameOrId=name)
+        session = self("IWebsessionManager_getSessionObject", refIVirtualBox=self.web)
+        self("IMachine_lockMachine", _this=machine, session=session, lockType="Shared")
+        return self("ISession_getConsole", _this=session)
 
 
 class VboxCase(vireotest.VirshCase):
