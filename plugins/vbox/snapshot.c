@@ -187,7 +187,7 @@ int vbox_domain_snapshot_get_xml_desc(void *handle, vireo_call *call,
 /* ---- revert -------------------------------------------------------------------------- */
 
 /* VirtualBox puts back only what is off, and what had memory is then off with its state saved. */
-static void restore(VboxTalk *talk, vireo_call *call, const char *machine, const VboxSnapshot *snapshot)
+void vbox_snapshot_restore(VboxTalk *talk, vireo_call *call, const char *machine, const VboxSnapshot *snapshot)
 {
     VboxHold hold;
 
@@ -232,7 +232,7 @@ int vbox_domain_revert_to_snapshot(void *handle, vireo_call *call, const vireo_d
         vbox_inventory_expect(conn->server, uuid, VIREO_DOMAIN_SHUTOFF_FROM_SNAPSHOT);
         on_console(&talk, call, machine, TRUE);
     }
-    restore(&talk, call, machine, snapshot);
+    vbox_snapshot_restore(&talk, call, machine, snapshot);
     if (!talk.error && (snapshot->online || (args->flags & VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING) || wants_paused))
         vbox_machine_start(&talk, call, uuid);
     if (!talk.error && wants_paused && VBOX_GET(&talk, i_machine_get_state, machine) == VW_MACHINE_STATE_RUNNING)
@@ -243,26 +243,22 @@ int vbox_domain_revert_to_snapshot(void *handle, vireo_call *call, const vireo_d
 
 /* ---- delete -------------------------------------------------------------------------- */
 
-static guint children_of(const VboxMachine *machine, const VboxSnapshot *snapshot, const VboxSnapshot **one)
+static guint children_of(const VboxMachine *machine, const VboxSnapshot *snapshot)
 {
     guint n = 0;
 
     for (guint i = 0; i < machine->snapshots->len; i++) {
-        const VboxSnapshot *child = machine->snapshots->pdata[i];
+        int parent = ((VboxSnapshot *)machine->snapshots->pdata[i])->parent;
 
-        if (child->parent < 0 || machine->snapshots->pdata[child->parent] != snapshot)
-            continue;
-        *one = child;
-        n++;
+        n += parent >= 0 && machine->snapshots->pdata[parent] == snapshot;
     }
     return n;
 }
 
-/* What VirtualBox refuses, before it does, with what can be done about it. */
-static gboolean deletable(VboxTalk *talk, const VboxMachine *machine, const VboxSnapshot *snapshot)
+/* What VirtualBox would refuse: one thing can be done about it here, and of the other it is said what can be done. */
+static void make_deletable(VboxTalk *talk, vireo_call *call, const VboxMachine *machine, const VboxSnapshot *snapshot)
 {
-    const VboxSnapshot *child = NULL;
-    guint n = children_of(machine, snapshot, &child);
+    guint n = children_of(machine, snapshot);
 
     if (n > 1)
         vbox_talk_refuse(
@@ -271,13 +267,7 @@ static gboolean deletable(VboxTalk *talk, const VboxMachine *machine, const Vbox
             "CHILDREN, or all but one of its children first",
             snapshot->name, n);
     else if (n == 1 && snapshot->current)
-        vbox_talk_refuse(
-            talk, VIREO_ERR_OPERATION_INVALID,
-            "snapshot '%s' is the current one and has a child, '%s': VirtualBox would have to merge its disks "
-            "into those of both. Delete it with CHILDREN, delete '%s' first, or revert to '%s' and then "
-            "delete it",
-            snapshot->name, child->name, child->name, child->name);
-    return talk->error == NULL;
+        vbox_reparent(talk, call, machine, snapshot);
 }
 
 static gboolean is_below(const VboxMachine *machine, guint index, const VboxSnapshot *above)
@@ -322,7 +312,7 @@ int vbox_domain_snapshot_delete(void *handle, vireo_call *call, const vireo_doma
     }
     const char *machine = vbox_machine_ref(&talk, args->snap.dom.uuid);
     if (!below)
-        deletable(&talk, known, snapshot);
+        make_deletable(&talk, call, known, snapshot);
     /* Parents stand before their children: backwards, every one has none left when its turn comes. */
     for (guint i = known->snapshots->len; below && i > 0; i--)
         if (is_below(known, i - 1, snapshot))

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virsh on the vbox driver: snapshots."""
+import base64
 import re
 import time
 import xml.etree.ElementTree as ElementTree
 
 import libvirt
 
-from vboxtest import VboxCase, main, manage, showvminfo, wait_until
+from vboxtest import ROOT, VboxCase, Web, main, manage, showvminfo, wait_until
+
+MARK = 65536  # where on the disk nothing is
 
 
 def tree(name):
@@ -150,10 +153,57 @@ class Off(VboxCase):
         self.assertEqual(tree("g"), ({"a": None, "c": "a"}, "a"))
         self.assertEqual(self.virsh("snapshot-current", "g", "--name"), "a")
         said = self.virsh_fails("snapshot-delete", "g", "a")
-        self.assertIn("'a' is the current one and has a child, 'c'", said)
+        self.assertIn("'a' is the first: it is the current one and has a child", said)
         self.virsh("snapshot-revert", "g", "c")
         self.virsh("snapshot-delete", "g", "a")
         self.assertEqual(tree("g"), ({"c": None}, "c"))
+
+    def contents(self):
+        """Of the disk, as VirtualBox reads it through all its files."""
+        path = self.virsh("domblklist", "g").splitlines()[-1].split(maxsplit=1)[1]
+        manage("clonemedium", "disk", path, "/root/flat.raw", "--format", "RAW")
+        manage("closemedium", "disk", "/root/flat.raw")
+        flat = ROOT / "root" / "flat.raw"
+        said = flat.read_bytes()
+        flat.unlink()
+        return said
+
+    def mark(self, text):
+        """A word on the disk, by a guest that is off."""
+        web = Web()
+        path = self.virsh("domblklist", "g").splitlines()[-1].split(maxsplit=1)[1]
+        medium = web("IVirtualBox_openMedium", _this=web.web, location=path, deviceType="HardDisk", accessMode="ReadWrite",
+                     forceNewUuid="false")
+        disk = web("IMedium_openForIO", _this=medium, writable="true", password="")
+        web("IMediumIO_write", _this=disk, offset=MARK, data=base64.b64encode(text.encode()).decode())
+        web("IMediumIO_close", _this=disk)
+        web.connection.close()
+
+    def test_delete_the_current_one(self):
+        """With a child: VirtualBox would have to merge its disks twice. What the machine is stays what it is."""
+        for name in "a", "b", "c":
+            self.mark(name * 4)
+            self.take(name)
+        self.virsh("snapshot-revert", "g", "b")
+        self.mark("none")
+        before = self.contents()
+        self.virsh("setvcpus", "g", "2", "--config")
+        self.assertIn("has other settings or devices than 'a'", self.virsh_fails("snapshot-delete", "g", "b"))
+        self.virsh("setvcpus", "g", "1", "--config")
+        self.virsh("start", "g")
+        self.assertIn("goes when the domain is off", self.virsh_fails("snapshot-delete", "g", "b"))
+        self.virsh("destroy", "g")
+        self.virsh("snapshot-delete", "g", "b")
+        self.assertEqual(tree("g"), ({"a": None, "c": "a"}, "a"))
+        self.assertEqual(self.virsh("snapshot-current", "g", "--name"), "a")
+        self.assertEqual(before, self.contents())
+        self.assertEqual(before[MARK:MARK + 4], b"none")
+        files = [path.name for path in (ROOT / "root" / "VirtualBox VMs" / "g" / "Snapshots").iterdir()]
+        self.assertEqual(len(files), 2, files)  # of the machine, and of c
+        self.virsh("snapshot-revert", "g", "c")
+        self.assertEqual(self.contents()[MARK:MARK + 4], b"cccc")
+        self.virsh("snapshot-revert", "g", "a")
+        self.assertEqual(self.contents()[MARK:MARK + 4], b"aaaa")
 
     def test_delete_children(self):
         self.branches()
