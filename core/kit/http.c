@@ -71,7 +71,7 @@ typedef struct {
     void *opaque;
     const char *body; /* instead of source */
     gsize len, sent;
-    gboolean safe, file, part;
+    gboolean safe, file, part, any_status;
     guint64 got;
     GError *error; /* of sink, source or limit */
     char reason[CURL_ERROR_SIZE];
@@ -115,9 +115,9 @@ static gboolean options_fine(const VireoHttpOptions *options, GError **error)
 
     if (options->pin && !g_str_has_prefix(options->pin, "sha256//"))
         wrong = "a pinned key is written as sha256//BASE64";
-    else if (options->auth > VIREO_HTTP_AUTH_BASIC)
+    else if (options->auth > VIREO_HTTP_AUTH_NEGOTIATE)
         wrong = "this way of authentication is not known";
-    else if (options->auth && !options->user)
+    else if (options->auth == VIREO_HTTP_AUTH_BASIC && !options->user)
         wrong = "authentication needs a user";
     else if (options->ca_file && !g_file_test(options->ca_file, G_FILE_TEST_IS_REGULAR)) {
         g_set_error(error, VIREO_HTTP_ERROR, VIREO_HTTP_ERROR_INVALID,
@@ -364,6 +364,8 @@ static gboolean wanted(const Request *request, guint status)
 {
     if (request->part)
         return status == 206;
+    if (request->any_status)
+        return TRUE;
     return status / 100 == 2 || (!request->file && status == 500);
 }
 
@@ -464,6 +466,10 @@ static void set_options(Request *request, const char *url)
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
         curl_easy_setopt(easy, CURLOPT_USERNAME, http->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, http->password ? http->password : "");
+    }
+    if (http->auth == VIREO_HTTP_AUTH_NEGOTIATE) {
+        curl_easy_setopt(easy, CURLOPT_HTTPAUTH, CURLAUTH_NEGOTIATE);
+        curl_easy_setopt(easy, CURLOPT_USERPWD, ":");
     }
     if (request->file) {
         curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
@@ -581,11 +587,23 @@ static struct curl_slist *header_list(const char *const *headers)
     return list;
 }
 
+/* The server's part of an exchange of tokens; NULL: it sends none. */
+static char *challenge_of(CURL *easy)
+{
+    struct curl_header *header;
+
+    for (size_t i = 0; curl_easy_header(easy, "WWW-Authenticate", i, CURLH_HEADER, -1, &header) == CURLHE_OK; i++)
+        if (g_ascii_strncasecmp(header->value, "Negotiate", 9) == 0)
+            return g_strstrip(g_strdup(header->value + 9));
+    return NULL;
+}
+
 gboolean vireo_http_post(VireoHttp *http, VireoHttpPost *post, const VireoHttpWait *wait, GError **error)
 {
     g_autofree char *url = g_strconcat(http->server, post->path, NULL);
     Request request = { .http = http, .wait = wait, .sink = post->sink, .opaque = post->opaque,
-                        .body = post->body, .len = post->len, .safe = post->safe };
+                        .body = post->body, .len = post->len, .safe = post->safe, .any_status = post->any_status };
+    const char *type = NULL;
 
     if (!begin(&request, post->path, url, error))
         return FALSE;
@@ -596,6 +614,11 @@ gboolean vireo_http_post(VireoHttp *http, VireoHttpPost *post, const VireoHttpWa
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     gboolean done = run(&request, error);
     post->status = status_of(easy);
+    if (done && post->any_status) {
+        curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
+        post->content_type = g_strdup(type);
+        post->challenge = challenge_of(easy);
+    }
     lane_give(http, request.lane);
     curl_slist_free_all(headers);
     if (done && !wanted(&request, post->status))

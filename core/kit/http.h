@@ -37,6 +37,7 @@ int vireo_http_error_number(const GError *error);
 typedef enum {
     VIREO_HTTP_AUTH_NONE,
     VIREO_HTTP_AUTH_BASIC,
+    VIREO_HTTP_AUTH_NEGOTIATE, /* Kerberos, with the ticket cache of the process */
 } VireoHttpAuth;
 
 /* 0 and NULL mean what is said in brackets. Everything is copied. */
@@ -90,9 +91,12 @@ typedef struct {
     const char *body;
     gsize len;
     gboolean safe;             /* may be sent a second time when a kept connection breaks */
+    gboolean any_status;       /* no status is an error: sink gets the body of every answer */
     VireoHttpSink sink;        /* gets a success's body, and a failure's (500) */
     void *opaque;
     guint status;              /* out: 200 or 500 */
+    /* out, with any_status: of the answer, NULL where it has none; caller frees */
+    char *content_type, *challenge; /* challenge: what follows "Negotiate" in WWW-Authenticate */
 } VireoHttpPost;
 gboolean vireo_http_post(VireoHttp *http, VireoHttpPost *post, const VireoHttpWait *wait, GError **error);
 
