@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A server: how it is talked to, and who uses it. */
+#include "driver.h"
+
+#include "kit/place.h"
+
+#define LINGER_MS 60000
+
+static void server_free(VireoShared *shared)
+{
+    HypervServer *server = (HypervServer *)shared;
+
+    hyperv_watch_stop(server);
+    if (!vireo_shared_has_twin(shared)) { /* what is published is that one's as well */
+        hyperv_inventory_clear(server);
+        hyperv_network_clear(server);
+        if (shared->ready)
+            hyperv_volume_clear(server);
+    }
+    vireo_wsman_free(server->wsman);
+    g_hash_table_unref(server->machines);
+    g_hash_table_unref(server->networks);
+    g_clear_object(&server->stop);
+    g_mutex_clear(&server->lock);
+    hyperv_uri_free(server->uri);
+    g_free(server->digest);
+    g_free(server);
+}
+
+static HypervServer *server_new(HypervDriver *driver, HypervUri *uri)
+{
+    HypervServer *server = g_new0(HypervServer, 1);
+
+    server->driver = driver;
+    server->uri = uri;
+    server->space = driver->host->space(driver->core, uri->text);
+    server->stop = g_cancellable_new();
+    g_mutex_init(&server->lock);
+    server->machines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, hyperv_machine_free);
+    server->networks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    return server;
+}
+
+static gboolean bring_up(HypervServer *server, const VireoHttpWait *wait, GError **error)
+{
+    const HypervUri *uri = server->uri;
+    g_autofree char *url = vireo_place_url(uri->https ? "https" : "http", uri->host, uri->port);
+    VireoWsmanOptions options = {.auth = uri->auth,
+                                 .host = uri->host,
+                                 .http = {.url = url,
+                                          .insecure = uri->no_verify,
+                                          .ca_file = uri->ca_file,
+                                          .proxy = uri->proxy,
+                                          .user = uri->user,
+                                          .password = server->shared.secret,
+                                          .user_agent = "vireo-hyperv"}};
+    HypervTalk talk;
+
+    server->wsman = vireo_wsman_new(&options, error);
+    if (!server->wsman)
+        return FALSE;
+    hyperv_talk_begin(&talk, server, NULL, wait);
+    hyperv_inventory_read(&talk, NULL, TRUE);
+    hyperv_network_read_all(&talk);
+    if (!hyperv_talk_end(&talk, error))
+        return FALSE;
+    hyperv_volume_publish(server);
+    return TRUE;
+}
+
+HypervServer *hyperv_server_open(HypervDriver *driver, HypervUri *given, const VireoHttpWait *wait, GError **error)
+{
+    g_autoptr(HypervUri) uri = given;
+    char *password = hyperv_uri_password(driver, uri, error);
+
+    if (!password)
+        return NULL;
+    HypervServer *fresh = server_new(driver, g_steal_pointer(&uri));
+    HypervServer *server = (HypervServer *)vireo_shares_join(driver->servers, fresh->uri->text, password, &fresh->shared);
+    vireo_password_free(password);
+    if (server) {
+        server_free(&fresh->shared);
+        return server;
+    }
+    gboolean good = bring_up(fresh, wait, error);
+    if (good)
+        hyperv_watch_start(fresh);
+    vireo_shared_opened(&fresh->shared, good);
+    return good ? fresh : NULL;
+}
+
+void hyperv_server_unref(HypervServer *server)
+{
+    vireo_shared_unref(&server->shared);
+}
+
+VireoShares *hyperv_servers_new(HypervDriver *driver)
+{
+    const struct vireo_host *host = driver->host;
+    VireoShareOptions options = {.linger_ms = LINGER_MS,
+                                 .free = server_free,
+                                 .timer = host->timer,
+                                 .unwatch = host->unwatch,
+                                 .defer = host->defer,
+                                 .core = driver->core};
+
+    return vireo_shares_new(&options);
+}

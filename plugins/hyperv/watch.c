@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One thread for each server asks for a summary of all machines, and reads them again when it is another one. */
+#include "driver.h"
+
+#include "kit/retry.h"
+
+/* Name, element name, processors, state, snapshots: what is published. */
+static const guint wanted[] = {0, 1, 4, 100, 107};
+
+static gint compare_texts(gconstpointer a, gconstpointer b)
+{
+    return g_strcmp0(*(char *const *)a, *(char *const *)b);
+}
+
+/* The answer has no order. NULL: the server has no summary, so machines have to be read. */
+static char *digest_of(const VireoCim *answer)
+{
+    g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+    guint n = vireo_cim_count(answer, "SummaryInformation");
+
+    for (guint i = 0; i < n; i++) {
+        g_autoptr(VireoCim) one = vireo_cim_dup_object(answer, "SummaryInformation", i);
+
+        if (!one)
+            return NULL;
+        g_ptr_array_add(texts, vireo_cim_print(one));
+    }
+    g_ptr_array_sort(texts, compare_texts);
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+    for (guint i = 0; i < n; i++)
+        g_checksum_update(sum, texts->pdata[i], -1);
+    return g_strdup(g_checksum_get_string(sum));
+}
+
+static gboolean changed(HypervTalk *talk)
+{
+    HypervServer *server = talk->server;
+    VireoCim *args = vireo_cim_new("");
+
+    for (guint i = 0; i < G_N_ELEMENTS(wanted); i++)
+        vireo_cim_add_number(args, "RequestedInformation", "uint32", wanted[i]);
+    const VireoCim *answer = hyperv_invoke(talk, hyperv_service(talk, HYPERV_VSMS), "GetSummaryInformation", args);
+    if (talk->error && talk->error->domain == VIREO_WSMAN_ERROR)
+        g_clear_error(&talk->error); /* too much for one answer, say */
+    else if (talk->error)
+        return FALSE;
+    g_autofree char *digest = digest_of(answer);
+    gboolean same = digest && g_strcmp0(digest, server->digest) == 0;
+    g_free(server->digest);
+    server->digest = g_steal_pointer(&digest);
+    return !same;
+}
+
+static gboolean watch_once(HypervServer *server, GError **error)
+{
+    VireoHttpWait wait = {.cancellable = server->stop};
+    HypervTalk talk;
+
+    hyperv_talk_begin(&talk, server, NULL, &wait);
+    if (changed(&talk)) {
+        hyperv_inventory_read(&talk, NULL, FALSE);
+        hyperv_network_read_all(&talk);
+    }
+    if (talk.error)
+        g_clear_pointer(&server->digest, g_free);
+    return hyperv_talk_end(&talk, error);
+}
+
+static int stopped(void *opaque)
+{
+    return g_cancellable_is_cancelled(opaque);
+}
+
+static void pause_for(HypervServer *server)
+{
+    gint64 end = g_get_monotonic_time() + server->driver->poll_ms * 1000ll;
+
+    while (!stopped(server->stop) && g_get_monotonic_time() < end)
+        g_usleep(50000);
+}
+
+static gpointer watch(gpointer opaque)
+{
+    HypervServer *server = opaque;
+    VireoRetry retry = {.first_ms = 500, .most_ms = 30000, .cancelled = stopped, .opaque = server->stop};
+
+    for (pause_for(server); !stopped(server->stop); pause_for(server)) {
+        g_autoptr(GError) error = NULL;
+
+        if (watch_once(server, &error)) {
+            vireo_retry_reset(&retry);
+            continue;
+        }
+        if (stopped(server->stop))
+            break;
+        server->driver->host->log(server->driver->core, VIREO_LOG_WARNING, server->uri->text,
+                                  "changes are not seen for a while: %s", error->message);
+        vireo_retry_again(&retry);
+    }
+    return NULL;
+}
+
+void hyperv_watch_start(HypervServer *server)
+{
+    server->watcher = g_thread_new("hyperv-watch", watch, server);
+}
+
+void hyperv_watch_stop(HypervServer *server)
+{
+    g_cancellable_cancel(server->stop);
+    if (server->watcher)
+        g_thread_join(g_steal_pointer(&server->watcher));
+}

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""sim: what goes wrong with servers, connections and URIs, and how much is asked; by stock virsh."""
+import threading
+import time
+
+import hypervtest
+import vireotest
+from hypervtest import HypervCase, Server, give_password, wait_until
+
+
+class Sim(HypervCase):
+    def test_sim_trouble(self):
+        """Each is told in words, and harms nothing that comes after it."""
+        self.define("vm")
+        for trouble, words in (("close", "ended before its answer"), ("garbage", "not XML"), ("empty", "is empty"),
+                               ("html", "no SOAP envelope"), ("401", "status 401"), ("fault:32769", "told to: 32769"),
+                               ("relates", "another message"), ("truncate", "not XML"), ("huge:40000000", "more than")):
+            with self.subTest(trouble):
+                # The summary asks all the time, too: only who is asked next is meant.
+                self.quiet(lambda t=trouble, w=words: self.fails_with(t, w))
+                self.assertEqual(self.virsh("domstate", "vm"), "shut off")
+        self.virsh("start", "vm")
+
+    def quiet(self, attempt):
+        """A watcher may take the trouble away: then it is made again."""
+        for _ in range(10):
+            if attempt():
+                return
+        self.fail("the trouble never came")
+
+    def fails_with(self, trouble, words):
+        self.ask(f"service.trouble.extend(['{trouble}'] * 3)")
+        done = self.virsh_raw("nodeinfo")
+        self.ask("service.trouble.clear()")
+        if done.returncode == 0:
+            return False
+        self.assertIn(words, done.stderr)
+        return True
+
+    def test_sim_too_busy(self):
+        """A server that has too much to do is asked again."""
+        self.ask("service.trouble.extend(['fault:2150859174'] * 2)")
+        self.assertIn("Intel", self.virsh("nodeinfo"))
+
+    def test_sim_slow(self):
+        """A slow call keeps nobody else waiting."""
+        self.define("vm")
+        self.ask("service.trouble.append('sleep:2')")
+        time.sleep(0.3)  # whoever asks next is slow: the watcher
+        begin = time.monotonic()
+        self.assertEqual(self.virsh("domstate", "vm"), "shut off")
+        self.assertLess(time.monotonic() - begin, 1.5)
+
+    def test_sim_certificate(self):
+        self.assertIn("SSL certificate problem", self.virsh_fails("list", uri=self.uri("")))
+
+    def test_sim_nobody_there(self):
+        self.assertIn("cannot talk to https://127.0.0.1:9", self.virsh_fails("list", uri=self.uri(server="127.0.0.1:9")))
+
+    def test_sim_uris(self):
+        for parameters, words in (("insecure=2", "insecure"), ("authentication=digest", "basic, ntlm or kerberos"),
+                                  ("transport=ftp", "http or https"), ("nonsense=1", "nonsense is not known"),
+                                  ("transport=http&authentication=kerberos", "needs transport=https")):
+            self.assertIn(words, self.virsh_fails("list", uri=self.uri(parameters)))
+        base = f"hyperv+unix:///{{}}?socket={self.daemon.socket}"
+        self.assertIn("hyperv.conf has no [connection lab]", self.virsh_fails("list", uri=base.format("lab")))
+        self.assertIn("names no server", self.virsh_fails("list", uri=base.format("")))
+        self.assertIn("read-only connection cannot have no_verify", self.virsh_fails("-r", "list"))
+
+    def test_sim_events(self):
+        """What others do is seen, by asking for one summary."""
+        self.define("vm")
+        self.ask("service.requests.clear()")
+        time.sleep(1.2)
+        asked = self.ask("service.requests")
+        self.assertEqual(set(asked), {"GetSummaryInformation"})
+        self.ask("host.set_state(host.machine('vm'), 2)")
+        wait_until(lambda: self.state("vm") == "running", 10, "it is seen running")
+        self.ask("host.machine('vm').__setitem__('ElementName', 'other')")
+        wait_until(lambda: self.virsh("list", "--name").strip() == "other", 10, "its new name is seen")
+        self.ask("host.make('more') and 1")
+        wait_until(lambda: "more" in self.virsh("list", "--all", "--name"), 10, "another one is seen")
+        told = []
+        thread = threading.Thread(target=lambda: told.append(
+            self.virsh_raw("event", "--event", "lifecycle", "--loop", "--timeout", "3")))
+        thread.start()
+        time.sleep(1)
+        self.ask("host.set_state(host.machine('other'), 9)")
+        thread.join()
+        self.assertIn("event 'lifecycle' for domain 'other': Suspended", told[0].stdout)
+
+
+class SimPassword(HypervCase):
+    def test_sim_wrong_password(self):
+        give_password(self.daemon, "mistaken9")
+        self.addCleanup(give_password, self.daemon)
+        message = self.virsh_fails("list")
+        self.assertIn("authentication failed", message)
+        self.assertNotIn("mistaken9", message)
+        with open(self.daemon.log, encoding="utf-8") as log:
+            said = log.read()
+        self.assertNotIn(hypervtest.PASSWORD, said)
+        self.assertNotIn("mistaken9", said)
+
+    def finish(self):
+        self.assertEqual(self.ask("service.strict"), [])
+
+
+class SimMany(vireotest.VirshCase):
+    """200 machines, of which the server hands out at most so many at once."""
+
+    def setUp(self):
+        self.lines = []
+        self.daemon = vireotest.daemon()
+        give_password(self.daemon)
+
+    def sweep(self):
+        pass
+
+    def listed(self, *options):
+        server = Server("--machines=200", *options)
+        self.addCleanup(server.stop)
+        uri = f"hyperv+unix:///?socket={self.daemon.socket}&server={server.address}&insecure=1"
+        names = vireotest._run(self.daemon, ["list", "--all", "--name"], uri=uri).stdout.split()
+        first = server.ask("[one for one in service.requests if one != 'GetSummaryInformation']")
+        server.ask("service.requests.clear()")
+        again = vireotest._run(self.daemon, ["list", "--all"], uri=uri).stdout
+        later = server.ask("[one for one in service.requests if one != 'GetSummaryInformation']")
+        self.assertEqual(server.ask("service.strict"), [])
+        self.assertEqual(server.ask("len(service.contexts)"), 0)
+        self.assertEqual(names, [f"vm{number:03}" for number in range(200)])
+        self.assertEqual((again.count("shut off"), later), (200, []))
+        return first
+
+    def test_sim_few_requests(self):
+        """At most 4, the switches' list among them; and none for a list of what is known."""
+        first = self.listed()
+        self.assertLessEqual(len(first), 4)
+        self.assertEqual(set(first), {"Enumerate"})
+
+    def test_sim_small_answers(self):
+        first = self.listed("--batch=50")
+        self.assertEqual(sorted(set(first)), ["Enumerate", "Pull"])
+
+
+if __name__ == "__main__":
+    hypervtest.main()
