@@ -3,6 +3,7 @@
 #include "fixture.h"
 
 #include <string.h>
+#include <time.h>
 
 static void test_values(void)
 {
@@ -172,7 +173,7 @@ static void test_bomb(void)
 {
     g_autoptr(GString) xml = g_string_new("<!DOCTYPE d [<!ENTITY e0 'ha'>");
     const char *const parts[] = { "document type", NULL };
-    gint64 start = g_get_monotonic_time();
+    clock_t start = clock();
 
     for (int i = 1; i < 40; i++)
         g_string_append_printf(xml, "<!ENTITY e%d '&e%d;&e%d;&e%d;&e%d;'>", i, i - 1, i - 1, i - 1,
@@ -184,7 +185,7 @@ static void test_bomb(void)
     fixture_refused("<!DOCTYPE d [<!ENTITY x SYSTEM 'file:///etc/passwd'>]>"
                     "<domain type='kvm'><name>&x;</name></domain>",
                     0, VIREO_ERROR_XML_ERROR, parts);
-    g_assert_cmpint(g_get_monotonic_time() - start, <, G_USEC_PER_SEC);
+    g_assert_cmpint(clock() - start, <, CLOCKS_PER_SEC);
 }
 
 static void test_depth(void)
@@ -207,7 +208,7 @@ static void test_crowded(void)
     g_autofree char *declared = NULL;
     g_autofree char *fine = fixture_domain("^<!-- '' < '' -->\n<title><![CDATA[a < '' b]]></title>");
     const char *const parts[] = { "(domain_definition):3:", "attributes", NULL };
-    gint64 start = g_get_monotonic_time();
+    clock_t start = clock();
     g_autoptr(GError) error = NULL;
     g_autoptr(VireoDomain) domain = NULL;
 
@@ -219,7 +220,7 @@ static void test_crowded(void)
     declared = g_strdup_printf("\n\n<domain%s/>", spaces->str);
     fixture_refused(many, 0, VIREO_ERROR_XML_ERROR, parts);
     fixture_refused(declared, 0, VIREO_ERROR_XML_ERROR, parts);
-    g_assert_cmpint(g_get_monotonic_time() - start, <, 2 * G_USEC_PER_SEC);
+    g_assert_cmpint(clock() - start, <, 2 * CLOCKS_PER_SEC);
     domain = vireo_domain_parse(fine, 0, &error);
     g_assert_no_error(error);
     g_assert_cmpstr(domain->title, ==, "a < '' b");
