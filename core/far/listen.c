@@ -10,7 +10,7 @@
 
 #define LOG_LINES   500 /* that are passed on in LOG_SECONDS; of more only the number */
 #define LOG_SECONDS 10
-#define STREAM_HOW  (VIREO_STREAM_FROM_FD | VIREO_STREAM_TO_FD | VIREO_STREAM_SPARSE)
+#define STREAM_HOW  (VIREO_STREAM_FROM_FD | VIREO_STREAM_TO_FD | VIREO_STREAM_SPARSE | VIREO_STREAM_CONFIRM)
 
 /* What one channel needs while it lasts. */
 typedef struct {

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #define FILE_WORKERS 4
-#define HOLE_SIZE    12
 
 /* ---- on a worker ---- */
 
@@ -127,26 +126,15 @@ static void run_step(gpointer what, gpointer unused)
 static void send_step(VireoRpcStream *stream)
 {
     RpcStreamStep *step = &stream->step;
-    VireoRpcHeader header = stream->header;
     guint64 length = step->hole ? step->hole : step->size;
 
-    header.status = VIREO_RPC_CONTINUE;
     stream->read_at += length;
     if (stream->left != G_MAXUINT64)
         stream->left -= length;
-    if (step->hole) {
-        guint8 packet[RPC_HEADER + HOLE_SIZE] = {0};
-
-        header.type = VIREO_RPC_STREAM_HOLE;
-        rpc_put_header(packet, sizeof packet, &header);
-        rpc_put_u32(packet + RPC_HEADER, length >> 32);
-        rpc_put_u32(packet + RPC_HEADER + 4, (guint32)length);
-        stream->queued = !rpc_send(stream->client, packet, sizeof packet, NULL, 0, stream, FALSE);
-    } else if (step->size > 0) {
-        rpc_put_header(step->packet, RPC_HEADER + step->size, &header);
-        stream->queued = !rpc_send(stream->client, step->packet, RPC_HEADER + step->size, NULL, 0,
-                                   stream, FALSE);
-    }
+    if (step->hole)
+        rpc_stream_send_hole(stream, step->hole);
+    else if (step->size > 0)
+        rpc_stream_send(stream, step->packet, step->size);
     if (length == 0 || stream->left == 0)
         rpc_stream_read_end(stream);
 }

@@ -72,16 +72,20 @@ static void finish(VireoRpcStream *stream, const char *error)
     rpc_server_bury(stream->server, stream, stream_bury);
 }
 
+void rpc_stream_fail_with(VireoRpcStream *stream, int code, const char *text)
+{
+    if (!stream->client)
+        return;
+    rpc_send_error(stream->client, &stream->header, VIREO_RPC_STREAM, code, VIREO_FROM_STREAMS, text);
+    finish(stream, text);
+}
+
 void rpc_stream_fail(VireoRpcStream *stream, const char *what, int error)
 {
     g_autofree char *text =
         error ? g_strdup_printf("%s: %s", what, g_strerror(error)) : g_strdup(what);
 
-    if (!stream->client)
-        return;
-    rpc_send_error(stream->client, &stream->header, VIREO_RPC_STREAM,
-                   error ? VIREO_ERR_SYSTEM_ERROR : VIREO_ERR_RPC, VIREO_FROM_STREAMS, text);
-    finish(stream, text);
+    rpc_stream_fail_with(stream, error ? VIREO_ERR_SYSTEM_ERROR : VIREO_ERR_RPC, text);
 }
 
 void rpc_streams_abandon(VireoRpcClient *client)
@@ -112,21 +116,46 @@ void rpc_stream_written(VireoRpcStream *stream)
         rpc_stream_go(stream);
 }
 
+void rpc_stream_send(VireoRpcStream *stream, guint8 *packet, gsize size)
+{
+    VireoRpcHeader header = stream->header;
+
+    header.status = VIREO_RPC_CONTINUE;
+    rpc_put_header(packet, RPC_HEADER + size, &header);
+    stream->queued = !rpc_send(stream->client, packet, RPC_HEADER + size, NULL, 0, stream, FALSE);
+}
+
+void rpc_stream_send_hole(VireoRpcStream *stream, guint64 length)
+{
+    guint8 packet[RPC_HEADER + HOLE_SIZE] = {0};
+    VireoRpcHeader header = stream->header;
+
+    header.type = VIREO_RPC_STREAM_HOLE;
+    header.status = VIREO_RPC_CONTINUE;
+    rpc_put_header(packet, sizeof packet, &header);
+    rpc_put_u32(packet + RPC_HEADER, length >> 32);
+    rpc_put_u32(packet + RPC_HEADER + 4, (guint32)length);
+    stream->queued = !rpc_send(stream->client, packet, sizeof packet, NULL, 0, stream, FALSE);
+}
+
 static void pump_read(VireoRpcStream *stream)
 {
     VireoRpcServer *server = stream->server;
-    VireoRpcHeader header = stream->header;
     guint8 *packet;
     gssize n;
 
     if (!server->stream_scratch)
         server->stream_scratch = g_malloc(RPC_HEADER + RPC_STREAM_MAX);
     packet = server->stream_scratch;
+    if (stream->how & VIREO_STREAM_CONFIRM) {
+        rpc_stream_confirm_read(stream, packet);
+        return;
+    }
     n = read(stream->fd, packet + RPC_HEADER, MIN(RPC_STREAM_MAX, stream->left));
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    /* A pseudo terminal says EIO once nobody has the other side open. */
-    if (n == 0 || (n < 0 && (errno == EIO || errno == ECONNRESET))) {
+    /* A pseudo terminal says EIO once nobody has the other side open, a socket that what was written stays unread. */
+    if (n == 0 || (n < 0 && (errno == EIO || (errno == ECONNRESET && stream->writing)))) {
         rpc_stream_read_end(stream);
         return;
     }
@@ -134,11 +163,9 @@ static void pump_read(VireoRpcStream *stream)
         rpc_stream_fail(stream, "cannot read from the stream's source", errno);
         return;
     }
-    header.status = VIREO_RPC_CONTINUE;
-    rpc_put_header(packet, RPC_HEADER + n, &header);
     if (stream->left != G_MAXUINT64)
         stream->left -= n;
-    stream->queued = !rpc_send(stream->client, packet, RPC_HEADER + n, NULL, 0, stream, FALSE);
+    rpc_stream_send(stream, packet, n);
     if (stream->left == 0)
         rpc_stream_read_end(stream);
 }
@@ -154,8 +181,11 @@ void rpc_stream_in_done(VireoRpcStream *stream)
 /* Bytes taken, 0 when it has to wait; -1 when the stream is over. */
 static gssize write_some(VireoRpcStream *stream, const guint8 *at, gsize size)
 {
-    gssize n = write(stream->fd, at, size);
+    gssize n = -1;
 
+    if (stream->how & VIREO_STREAM_CONFIRM)
+        return rpc_stream_confirm_write(stream, at, size);
+    n = write(stream->fd, at, size);
     if (n >= 0)
         return n;
     if (errno == EAGAIN || errno == EINTR)
@@ -168,14 +198,20 @@ static void pump_write(VireoRpcStream *stream)
 {
     while (stream->client && stream->in.head) {
         RpcStreamIn *in = stream->in.head->data;
-        gssize n = write_some(stream, in->bytes + in->pos, in->size - in->pos);
+        gssize n = in->hole ? rpc_stream_confirm_hole(stream, in->hole)
+                            : write_some(stream, in->bytes + in->pos, in->size - in->pos);
 
         if (n <= 0)
             return;
-        in->pos += n;
+        in->pos += in->hole ? 0 : n;
         if (in->pos == in->size)
             rpc_stream_in_done(stream);
     }
+}
+
+static gboolean wants_to_read(const VireoRpcStream *stream)
+{
+    return stream->reading ? !stream->queued : (stream->how & VIREO_STREAM_CONFIRM) && !stream->verdict;
 }
 
 static void stream_ready(RpcWatch *watch, guint events)
@@ -186,8 +222,7 @@ static void stream_ready(RpcWatch *watch, guint events)
         return;
     if (stream->in.head && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
         pump_write(stream);
-    if (stream->client && stream->reading && !stream->queued &&
-        (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+    if (stream->client && wants_to_read(stream) && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
         pump_read(stream);
     else if (stream->client && !stream->reading && !stream->in.head && (events & EPOLLERR))
         rpc_stream_fail(stream, "cannot write to the stream's target", EPIPE);
@@ -200,16 +235,18 @@ void rpc_stream_go(VireoRpcStream *stream)
     guint events = 0;
 
     if (stream->finishing && !stream->in.head && !stream->busy) {
-        confirm(stream, NULL);
-        return;
+        if (!stream->writing || !(stream->how & VIREO_STREAM_CONFIRM) || rpc_stream_confirm_finish(stream))
+            confirm(stream, NULL);
+        if (!stream->client)
+            return;
     }
     if (stream->file) {
         rpc_stream_file_go(stream);
         return;
     }
-    if (stream->reading && !stream->queued)
+    if (wants_to_read(stream))
         events |= EPOLLIN;
-    if (stream->in.head)
+    if (stream->in.head || (stream->finishing && !stream->told))
         events |= EPOLLOUT;
     set_events(stream, events);
 }
@@ -225,7 +262,7 @@ static void data_arrived(VireoRpcStream *stream, const guint8 *payload, gsize si
         rpc_stream_fail(stream, "the stream takes no data", 0);
         return;
     }
-    if (!stream->file && !stream->in.head) {
+    if (!stream->file && !hole && !stream->in.head) {
         n = write_some(stream, payload, size);
         if (n < 0 || (gsize)n == size)
             return;
@@ -243,7 +280,7 @@ static void hole_arrived(VireoRpcStream *stream, const guint8 *payload, gsize si
 {
     guint64 length;
 
-    if (!(stream->how & VIREO_STREAM_SPARSE) || !stream->file) {
+    if (!(stream->how & VIREO_STREAM_SPARSE) || !(stream->file || stream->how & VIREO_STREAM_CONFIRM)) {
         rpc_stream_fail(stream, "the stream takes no holes", 0);
         return;
     }

@@ -42,6 +42,7 @@ struct VireoRpcStream {
     gboolean writing, finishing; /* finishing: the client said it has sent everything */
     guint64 write_at;
     GQueue in;
+    gboolean told, verdict; /* VIREO_STREAM_CONFIRM: the driver knows that this was all; it has said that all is well */
 
     RpcStreamStep step;
     VireoRpcStreamDone done;
@@ -56,6 +57,21 @@ void rpc_stream_read_end(VireoRpcStream *stream);
 void rpc_stream_fail(VireoRpcStream *stream, const char *what, int error);
 /* The first of what the client sent has been taken. */
 void rpc_stream_in_done(VireoRpcStream *stream);
+
+/* Hands the client what was read into packet behind RPC_HEADER; a hole. */
+void rpc_stream_send(VireoRpcStream *stream, guint8 *packet, gsize size);
+void rpc_stream_send_hole(VireoRpcStream *stream, guint64 length);
+/* Ends the stream with the driver's own error. */
+void rpc_stream_fail_with(VireoRpcStream *stream, int code, const char *text);
+
+/* stream-confirm.c: streams with VIREO_STREAM_CONFIRM. Bytes taken, 0 when it has to wait; -1 when the stream is
+ * over. */
+gssize rpc_stream_confirm_write(VireoRpcStream *stream, const guint8 *at, gsize size);
+gssize rpc_stream_confirm_hole(VireoRpcStream *stream, guint64 length);
+/* Takes one message of the driver. */
+void rpc_stream_confirm_read(VireoRpcStream *stream, guint8 *packet);
+/* The client has sent everything. TRUE: the driver has said that all is well. */
+gboolean rpc_stream_confirm_finish(VireoRpcStream *stream);
 
 /* stream-file.c: starts a step on a worker when there is one to do. */
 void rpc_stream_file_go(VireoRpcStream *stream);

@@ -155,7 +155,19 @@ enum vireo_watch { VIREO_WATCH_IN = 1, VIREO_WATCH_OUT = 2, VIREO_WATCH_HANGUP =
 enum vireo_stream_how {
     VIREO_STREAM_FROM_FD = 1, /* what is read from the fd goes to the client */
     VIREO_STREAM_TO_FD = 2,   /* what the client sends is written to the fd */
-    VIREO_STREAM_SPARSE = 4   /* holes of a regular file cross as holes */
+    VIREO_STREAM_SPARSE = 4,  /* holes of a regular file cross as holes */
+    VIREO_STREAM_CONFIRM = 8  /* ABI 1.1: both sides say how it ended: enum vireo_stream_say */
+};
+
+/* ABI 1.1. With VIREO_STREAM_CONFIRM, which goes with one of the two directions, fd is one end of a
+ * socketpair(AF_UNIX, SOCK_SEQPACKET), and each message on it begins with one of these bytes. Who closes the socket
+ * without DONE or FAILED has given up. A client that has sent everything is answered when the driver has said DONE
+ * or FAILED; one that is sent something is told that it ended early unless the driver says DONE. */
+enum vireo_stream_say {
+    VIREO_STREAM_SAY_DATA = 1,  /* bytes follow, at most 64 KiB */
+    VIREO_STREAM_SAY_HOLE = 2,  /* a hole's length follows, a uint64_t of this machine; only with SPARSE */
+    VIREO_STREAM_SAY_DONE = 3,  /* that was all, and all is well */
+    VIREO_STREAM_SAY_FAILED = 4 /* of the driver only: enum vireo_error_number, a uint32_t, and words */
 };
 
 /* A descriptor of the caller and the number it has in the child. Never grows. */

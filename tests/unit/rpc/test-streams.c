@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pty.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "ops/catalogue.h"
@@ -462,6 +464,175 @@ static void test_hole_refused(void)
     close(client);
 }
 
+/* ---- streams that are confirmed ---- */
+
+static int start_confirmed(Fixture *f, int how, int *driver)
+{
+    int pair[2];
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), ==, 0);
+    *driver = pair[1];
+    return start(f, pair[0], how | VIREO_STREAM_CONFIRM);
+}
+
+static void say(int driver, guint8 what, gconstpointer data, gsize size)
+{
+    struct iovec parts[] = { { &what, 1 }, { (gpointer)data, size } };
+
+    g_assert_cmpint(writev(driver, parts, 2), ==, (gssize)size + 1);
+}
+
+static void expect_said(int driver, guint8 what, gconstpointer data, gsize size)
+{
+    guint8 message[128];
+
+    g_assert_cmpint(read(driver, message, sizeof message), ==, (gssize)size + 1);
+    g_assert_cmpint(message[0], ==, what);
+    g_assert_cmpmem(message + 1, size, data, size);
+}
+
+/* The client hears that it is done when the driver has said so. */
+static void test_confirmed_upload(void)
+{
+    g_autoptr(Fixture) f = fixture_new(NULL);
+    struct pollfd poll_client = { .events = POLLIN };
+    int driver, client = start_confirmed(f, VIREO_STREAM_TO_FD, &driver);
+
+    send_stream(client, PROC_STREAM, 1, VIREO_RPC_CONTINUE, "data", 4);
+    expect_said(driver, VIREO_STREAM_SAY_DATA, "data", 4);
+    send_stream(client, PROC_STREAM, 1, VIREO_RPC_OK, NULL, 0);
+    expect_said(driver, VIREO_STREAM_SAY_DONE, NULL, 0);
+    poll_client.fd = client;
+    g_assert_cmpint(poll(&poll_client, 1, 100), ==, 0);
+    say(driver, VIREO_STREAM_SAY_DONE, NULL, 0);
+    close(driver);
+    expect(client, VIREO_RPC_STREAM, 1, VIREO_RPC_OK);
+    fixture_wait(f, &f->streams_done, 1);
+    g_assert_null(f->stream_error);
+    close(client);
+}
+
+static void test_confirmed_upload_fails(void)
+{
+    const guint32 code = VIREO_ERR_OPERATION_FAILED;
+    g_autoptr(GByteArray) said = g_byte_array_new();
+
+    g_byte_array_append(said, (const guint8 *)&code, sizeof code);
+    g_byte_array_append(said, (const guint8 *)"the disk is full", 16);
+    for (guint late = 0; late < 2; late++) { /* before the client has sent everything, and after */
+        g_autoptr(Fixture) f = fixture_new(NULL);
+        int driver, client = start_confirmed(f, VIREO_STREAM_TO_FD, &driver);
+
+        send_stream(client, PROC_STREAM, 1, late ? VIREO_RPC_OK : VIREO_RPC_CONTINUE, "data", late ? 0 : 4);
+        expect_said(driver, late ? VIREO_STREAM_SAY_DONE : VIREO_STREAM_SAY_DATA, "data", late ? 0 : 4);
+        say(driver, VIREO_STREAM_SAY_FAILED, said->data, said->len);
+        close(driver);
+        expect_error(client, VIREO_RPC_STREAM, 1, VIREO_ERR_OPERATION_FAILED, "the disk is full");
+        close(client);
+    }
+}
+
+static void test_confirmed_driver_dies(void)
+{
+    for (guint how = VIREO_STREAM_FROM_FD; how <= VIREO_STREAM_TO_FD; how++) {
+        g_autoptr(Fixture) f = fixture_new(NULL);
+        int driver, client = start_confirmed(f, (int)how, &driver);
+
+        if (how == VIREO_STREAM_TO_FD)
+            send_stream(client, PROC_STREAM, 1, VIREO_RPC_OK, NULL, 0);
+        close(driver);
+        expect_error(client, VIREO_RPC_STREAM, 1, VIREO_ERR_RPC, "the driver has given the stream up");
+        close(client);
+    }
+}
+
+/* A client that goes has not finished: the driver is not told DONE. */
+static void test_confirmed_upload_aborted(void)
+{
+    g_autoptr(Fixture) f = fixture_new(NULL);
+    int driver, client = start_confirmed(f, VIREO_STREAM_TO_FD, &driver);
+    guint8 byte;
+
+    send_stream(client, PROC_STREAM, 1, VIREO_RPC_CONTINUE, "data", 4);
+    send_stream(client, PROC_STREAM, 1, VIREO_RPC_ERROR, NULL, 0);
+    expect(client, VIREO_RPC_STREAM, 1, VIREO_RPC_OK);
+    expect_said(driver, VIREO_STREAM_SAY_DATA, "data", 4);
+    g_assert_cmpint(read(driver, &byte, 1), ==, 0);
+    close(driver);
+    close(client);
+}
+
+static void test_confirmed_download(void)
+{
+    g_autoptr(Fixture) f = fixture_new(NULL);
+    int driver, client = start_confirmed(f, VIREO_STREAM_FROM_FD | VIREO_STREAM_SPARSE, &driver);
+    const guint64 hole = 1 << 20;
+
+    say(driver, VIREO_STREAM_SAY_DATA, "hello", 5);
+    expect_data(client, "hello", 5);
+    say(driver, VIREO_STREAM_SAY_HOLE, &hole, sizeof hole);
+    expect_hole(client, hole);
+    say(driver, VIREO_STREAM_SAY_DONE, NULL, 0);
+    close(driver);
+    expect_stream_end(client);
+    finish(f, client, NULL);
+}
+
+/* More than the driver takes at once, and a hole among it. */
+static void test_confirmed_much(void)
+{
+    g_autoptr(Fixture) f = fixture_new(NULL);
+    g_autofree char *data = g_malloc0(BLOCK), *got = g_malloc(BLOCK + 1);
+    int driver, client = start_confirmed(f, VIREO_STREAM_TO_FD | VIREO_STREAM_SPARSE, &driver);
+    gsize holes = 0, taken = 0;
+    gssize n;
+
+    for (guint i = 0; i < 3; i++)
+        send_stream(client, PROC_STREAM, 1, VIREO_RPC_CONTINUE, data, BLOCK);
+    send_hole(client, 4096);
+    send_stream(client, PROC_STREAM, 1, VIREO_RPC_OK, NULL, 0);
+    while ((n = read(driver, got, BLOCK + 1)) > 0 && *got != VIREO_STREAM_SAY_DONE) {
+        holes += *got == VIREO_STREAM_SAY_HOLE;
+        taken += *got == VIREO_STREAM_SAY_DATA ? (gsize)n - 1 : 0;
+    }
+    g_assert_cmpuint(taken, ==, 3 * BLOCK);
+    g_assert_cmpuint(holes, ==, 1);
+    say(driver, VIREO_STREAM_SAY_DONE, NULL, 0);
+    expect(client, VIREO_RPC_STREAM, 1, VIREO_RPC_OK);
+    close(driver);
+    close(client);
+}
+
+static void test_confirmed_nonsense(void)
+{
+    static const guint8 words[] = { 0, 77, VIREO_STREAM_SAY_FAILED, VIREO_STREAM_SAY_HOLE, VIREO_STREAM_SAY_DATA };
+
+    for (guint i = 0; i < G_N_ELEMENTS(words); i++) {
+        g_autoptr(Fixture) f = fixture_new(NULL);
+        int driver, client = start_confirmed(f, VIREO_STREAM_FROM_FD, &driver);
+
+        say(driver, words[i], "", 0);
+        expect_error(client, VIREO_RPC_STREAM, 1, VIREO_ERR_RPC, "the driver says something unknown on the stream");
+        close(driver);
+        close(client);
+    }
+}
+
+/* Who never writes is not cut off in silence. */
+static void test_reset_is_no_end(void)
+{
+    g_autoptr(Fixture) f = fixture_new(NULL);
+    int pair[2], client;
+
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), ==, 0);
+    g_assert_cmpint(write(pair[0], "unread", 6), ==, 6);
+    client = start(f, pair[0], VIREO_STREAM_FROM_FD);
+    close(pair[1]);
+    expect_error(client, VIREO_RPC_STREAM, 1, VIREO_ERR_SYSTEM_ERROR,
+                 "cannot read from the stream's source: Connection reset by peer");
+    close(client);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -481,5 +652,13 @@ int main(int argc, char **argv)
     g_test_add_func("/rpc/stream/sparse-from", test_sparse_from);
     g_test_add_func("/rpc/stream/sparse-to", test_sparse_to);
     g_test_add_func("/rpc/stream/hole-refused", test_hole_refused);
+    g_test_add_func("/rpc/stream/confirmed-upload", test_confirmed_upload);
+    g_test_add_func("/rpc/stream/confirmed-upload-fails", test_confirmed_upload_fails);
+    g_test_add_func("/rpc/stream/confirmed-driver-dies", test_confirmed_driver_dies);
+    g_test_add_func("/rpc/stream/confirmed-upload-aborted", test_confirmed_upload_aborted);
+    g_test_add_func("/rpc/stream/confirmed-download", test_confirmed_download);
+    g_test_add_func("/rpc/stream/confirmed-much", test_confirmed_much);
+    g_test_add_func("/rpc/stream/confirmed-nonsense", test_confirmed_nonsense);
+    g_test_add_func("/rpc/stream/reset-is-no-end", test_reset_is_no_end);
     return g_test_run();
 }
