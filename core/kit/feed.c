@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kit/feed.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <vireo/driver.h>
+
+#include "util/error.h"
+
+#define MOST_DATA 65536
+
+struct VireoFeed {
+    int fd;
+    GCancellable *stop;
+    guint64 hole;  /* zeros to hand out first */
+    gsize at, len; /* of the message that is being handed out */
+    gboolean all;  /* the client has sent everything */
+    guint8 message[1 + MOST_DATA];
+};
+
+VireoFeed *vireo_feed_new(GCancellable *stop, int *core, GError **error)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        g_set_error(error, VIREO_ERROR, VIREO_ERR_SYSTEM_ERROR, "cannot make a socket for a stream: %s", g_strerror(errno));
+        return NULL;
+    }
+    VireoFeed *feed = g_new0(VireoFeed, 1);
+    feed->fd = pair[0];
+    feed->stop = stop ? g_object_ref(stop) : NULL;
+    *core = pair[1];
+    return feed;
+}
+
+static gboolean gone(GError **error)
+{
+    g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_ABORTED, "the client has ended the stream");
+    return FALSE;
+}
+
+static gboolean wait_for(VireoFeed *feed, short events, GError **error)
+{
+    GPollFD watched[2] = { { .fd = feed->fd, .events = (gushort)events } };
+    gboolean stoppable = feed->stop && g_cancellable_make_pollfd(feed->stop, &watched[1]);
+
+    g_poll(watched, stoppable ? 2 : 1, -1);
+    if (stoppable)
+        g_cancellable_release_fd(feed->stop);
+    return !feed->stop || !g_cancellable_is_cancelled(feed->stop) || gone(error);
+}
+
+static gboolean say(VireoFeed *feed, guint8 what, const void *data, gsize len, GError **error)
+{
+    struct iovec parts[] = { { &what, 1 }, { (gpointer)data, len } };
+    struct msghdr message = { .msg_iov = parts, .msg_iovlen = G_N_ELEMENTS(parts) };
+
+    while (sendmsg(feed->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
+            return gone(error);
+        if (!wait_for(feed, POLLOUT, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean vireo_feed_send(VireoFeed *feed, const void *data, gsize len, GError **error)
+{
+    for (gsize part; len; data = (const char *)data + part, len -= part) {
+        part = MIN(len, MOST_DATA);
+        if (!say(feed, VIREO_STREAM_SAY_DATA, data, part, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+gboolean vireo_feed_send_hole(VireoFeed *feed, guint64 length, GError **error)
+{
+    return !length || say(feed, VIREO_STREAM_SAY_HOLE, &length, sizeof length, error);
+}
+
+/* The next message, as far as it says anything. */
+static gboolean take_message(VireoFeed *feed, GError **error)
+{
+    gssize n;
+
+    while ((n = recv(feed->fd, feed->message, sizeof feed->message, MSG_DONTWAIT)) < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            return gone(error);
+        if (errno == EAGAIN && !wait_for(feed, POLLIN, error))
+            return FALSE;
+    }
+    if (n == 0)
+        return gone(error);
+    feed->at = feed->len = 0;
+    if (feed->message[0] == VIREO_STREAM_SAY_DATA) {
+        feed->at = 1;
+        feed->len = (gsize)n;
+    } else if (feed->message[0] == VIREO_STREAM_SAY_HOLE && n == 1 + sizeof feed->hole)
+        memcpy(&feed->hole, feed->message + 1, sizeof feed->hole);
+    else if (feed->message[0] == VIREO_STREAM_SAY_DONE)
+        feed->all = TRUE;
+    else
+        return gone(error);
+    return TRUE;
+}
+
+gssize vireo_feed_receive(VireoFeed *feed, void *data, gsize len, GError **error)
+{
+    while (!feed->all && !feed->hole && feed->at == feed->len)
+        if (!take_message(feed, error))
+            return -1;
+    if (feed->hole) {
+        len = (gsize)MIN(len, feed->hole);
+        memset(data, 0, len);
+        feed->hole -= len;
+        return (gssize)len;
+    }
+    len = MIN(len, feed->len - feed->at);
+    memcpy(data, feed->message + feed->at, len);
+    feed->at += len;
+    return (gssize)len;
+}
+
+gboolean vireo_feed_is_broken(VireoFeed *feed)
+{
+    struct pollfd watched = { .fd = feed->fd };
+
+    return poll(&watched, 1, 0) == 1 && watched.revents & (POLLHUP | POLLERR);
+}
+
+void vireo_feed_end(VireoFeed *feed, int code, const char *text)
+{
+    guint32 number = (guint32)code;
+    g_autoptr(GByteArray) words = g_byte_array_new();
+
+    if (code) {
+        g_byte_array_append(words, (const guint8 *)&number, sizeof number);
+        g_byte_array_append(words, (const guint8 *)text, (guint)MIN(strlen(text), MOST_DATA));
+    }
+    say(feed, code ? VIREO_STREAM_SAY_FAILED : VIREO_STREAM_SAY_DONE, words->data, words->len, NULL);
+    close(feed->fd);
+    g_clear_object(&feed->stop);
+    g_free(feed);
+}
