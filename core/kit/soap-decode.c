@@ -7,6 +7,7 @@
 
 #define CHUNK_MAX  (1 << 20) /* libxml2 takes an int */
 #define MEMORY_MIN 65536
+#define TOKEN_MAX  (4 << 20) /* libxml2 looks through an unfinished one again with each piece that comes */
 
 /* ---- the tree of one member -------------------------------------------------------- */
 
@@ -301,6 +302,9 @@ gboolean vireo_soap_decoder_feed(VireoSoapDecoder *decoder, const void *data, gs
             break;
         at += part;
         len -= part;
+        const xmlParserInput *input = decoder->parser->input;
+        if (input && input->end - input->cur > TOKEN_MAX)
+            soap_fail(decoder, "it has a tag, comment or section of more than %d MiB", TOKEN_MAX >> 20);
     }
     return check(decoder, error);
 }

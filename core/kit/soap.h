@@ -236,8 +236,8 @@ char *vireo_soap_encode(const VireoSoapService *service, const VireoSoapOperatio
                         gconstpointer args, GError **error);
 
 /* Reads an answer as it comes in, in pieces of any size. What is refused: a document type declaration
- * (so there are no entities), more than 100 levels, more than max_memory bytes of structs. Nothing
- * outside the text is ever loaded. */
+ * (so there are no entities), more than 100 levels, more than max_memory bytes of structs, a tag or comment
+ * of more than 4 MiB. Nothing outside the text is ever loaded. */
 typedef struct VireoSoapDecoder VireoSoapDecoder;
 VireoSoapDecoder *vireo_soap_decoder_new(const VireoSoapService *service,
                                          const VireoSoapOperation *operation, VireoArena *arena,

@@ -316,6 +316,28 @@ static void test_hostile(Fixture *f, gconstpointer unused)
     expect_protocol(f, list, xml, "more than 100 levels");
 }
 
+/* libxml2 would go through an unfinished one again and again. A long text is no such thing. */
+static void test_long_tokens(Fixture *f, gconstpointer unused)
+{
+    static const char *const begins[] = { "<!--", "<![CDATA[", "<?note ", "<returnval x=\"", "<" };
+    g_autofree char *much = g_strnfill(5 << 20, 'A');
+
+    for (guint i = 0; i < G_N_ELEMENTS(begins); i++) {
+        g_autofree char *xml = g_strconcat("<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body>"
+                                           "<ListResponse>", begins[i], much, NULL);
+
+        g_assert_null(decode_full(f, &zoo_list_operation, xml, 65536, BIG, NULL, NULL));
+        g_assert_error(f->error, VIREO_SOAP_ERROR, VIREO_SOAP_ERROR_PROTOCOL);
+        g_assert_nonnull(strstr(f->error->message, "a tag, comment or section of more than 4 MiB"));
+    }
+    g_autofree char *xml = g_strconcat("<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body>"
+                                       "<PhotoResponse><returnval><data>", much, much, "</data><width>3</width></returnval>"
+                                       "</PhotoResponse></e:Body></e:Envelope>", NULL);
+    const ZooPhotoRet *ret = decode_full(f, &zoo_photo_operation, xml, 65536, BIG, NULL, NULL);
+    g_assert_no_error(f->error);
+    g_assert_cmpuint(ret->returnval->data.len, ==, (10 << 20) / 4 * 3);
+}
+
 /* Few bytes on the wire must not become many in memory. */
 static void test_memory(Fixture *f, gconstpointer unused)
 {
@@ -399,6 +421,7 @@ int main(int argc, char **argv)
     ADD("fault", test_fault);
     ADD("odd-faults", test_odd_faults);
     ADD("hostile", test_hostile);
+    ADD("long-tokens", test_long_tokens);
     ADD("memory", test_memory);
     ADD("truncated", test_truncated);
     ADD("each", test_each);
