@@ -22,7 +22,7 @@ static gboolean has_tree(const VireoObject *object, guint klass)
 }
 
 /* What a filter flag of that name says about an object; groups are pairs or sets of such flags. */
-typedef enum { G_NONE, G_ACTIVE, G_PERSISTENT, G_STATE, G_AUTOSTART, G_SAVE, G_SNAPSHOT, G_CHECKPOINT, N_GROUPS } Group;
+typedef enum { G_KIND, G_ACTIVE, G_PERSISTENT, G_STATE, G_AUTOSTART, G_SAVE, G_SNAPSHOT, G_CHECKPOINT, N_GROUPS } Group;
 
 typedef struct {
     const char *name;
@@ -80,7 +80,13 @@ static Group group_of(const char *name)
     for (guint i = 0; i < G_N_ELEMENTS(filter_flags); i++)
         if (strcmp(filter_flags[i].name, name) == 0)
             return filter_flags[i].group;
-    return G_NONE;
+    return G_KIND;
+}
+
+/* Whether a flag of the filter holds for an object. */
+static gboolean is_so(const VireoObject *object, const VireoFlag *flag, Group group)
+{
+    return group == G_KIND ? ((guint32)object->kind & flag->bit) != 0 : strcmp(holds(object, group), flag->name) == 0;
 }
 
 static gboolean wanted(const VireoObject *object, gconstpointer opaque)
@@ -91,12 +97,12 @@ static gboolean wanted(const VireoObject *object, gconstpointer opaque)
     if (want->active != ANY && vireo_object_is_active(object) != (want->active == ACTIVE))
         return FALSE;
     for (const VireoFlag *flag = want->flags ? want->op->flags : NULL; flag && flag->name; flag++) {
-        Group group = want->flags & flag->bit ? group_of(flag->name) : G_NONE;
+        Group group = group_of(flag->name);
 
-        if (group == G_NONE)
+        if (!(want->flags & flag->bit))
             continue;
         asked |= 1u << group;
-        if (strcmp(holds(object, group), flag->name) == 0)
+        if (is_so(object, flag, group))
             met |= 1u << group;
     }
     return asked == met;
@@ -119,13 +125,39 @@ static void answer_int(vireo_call *call, gint32 value)
     *(gint32 *)((char *)call->ret + call->op->ret->fields[0].offset) = value;
 }
 
+static gboolean says_no_kind(const VireoObject *object, gconstpointer unused)
+{
+    return object->kind == 0;
+}
+
+/* A filter by something that was not published is refused: it would look like an empty list. */
+static int check_kinds(VireoConn *conn, vireo_call *call, guint klass, guint64 flags)
+{
+    gboolean have_kinds = klass == VIREO_CLASS_STORAGE_POOL || klass == VIREO_CLASS_NODE_DEVICE;
+
+    for (const VireoFlag *flag = flags ? call->op->flags : NULL; flag && flag->name; flag++) {
+        g_autoptr(GPtrArray) silent = NULL;
+
+        if (!(flags & flag->bit) || group_of(flag->name) != G_KIND)
+            continue;
+        silent = have_kinds ? vireo_space_list(conn->space, klass, says_no_kind, NULL) : NULL;
+        if (!silent || silent->len)
+            return vireo_call_fail(call, VIREO_ERR_ARGUMENT_UNSUPPORTED,
+                                   "driver '%s': %s: flag %s is not supported: the driver does not tell this of its objects",
+                                   call->driver, call->op->name, flag->name);
+    }
+    return VIREO_OK;
+}
+
 static int list_all(VireoConn *conn, vireo_call *call, const VireoTarget *target, const VireoServeRow *row)
 {
     Wanted want = { ANY, call->op, vireo_op_get_flags(call->op, call->args) };
-    g_autoptr(GPtrArray) objects = vireo_space_list(conn->space, row->klass, wanted, &want);
     const VireoWireField *field;
     VireoWireArray *list = list_of(call, &field);
 
+    if (check_kinds(conn, call, row->klass, want.flags) != VIREO_OK)
+        return VIREO_FAIL;
+    g_autoptr(GPtrArray) objects = vireo_space_list(conn->space, row->klass, wanted, &want);
     if (objects->len > field->limit)
         return vireo_call_fail(call, VIREO_ERR_RPC, "%u objects are more than the protocol can list (%u)",
                                objects->len, field->limit);

@@ -123,7 +123,8 @@ struct vireo_object {
     int32_t state, reason;   /* domains: VIREO_DOMAIN_RUNNING ..., and the reason of that state */
     uint32_t flags;          /* enum vireo_object_flags */
     uint32_t vcpus;
-    int32_t kind;            /* filter class: pool type, secret usage type, device capability */
+    int32_t kind;            /* secrets: usage type; storage pools and node devices: the flags of their lists'
+                                filter that hold for it (VIREO_CONNECT_LIST_STORAGE_POOLS_DIR ...), 0: not told */
     uint64_t max_memory_kib, memory_kib;
     const char *os_type;     /* domains: "hvm", "exe", ...; may be NULL */
     const char *key;         /* interfaces: MAC; secrets: usage id; volumes: key; may be NULL */
