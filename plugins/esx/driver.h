@@ -69,6 +69,7 @@ typedef struct {
     int expected; /* reason of being off, when somebody here turns it off; 0: nobody does */
     guint vcpus;
     guint64 max_memory, memory; /* KiB */
+    gboolean autostart;
     GPtrArray *snapshots;       /* EsxSnapshot, parents before their children; replaced, never changed */
     guint64 seen;               /* number of the request this came from */
 } EsxMachine;
@@ -81,6 +82,7 @@ typedef struct {
     char *key; /* a datastore's path on the host, the server's name for a switch, a card's address */
     guint8 uuid[16];
     gboolean active;
+    int kind; /* of a datastore: VIREO_STORAGE_POOL_KIND_... */
 } EsxThing;
 
 struct EsxServer {
@@ -93,12 +95,16 @@ struct EsxServer {
     VireoArena *arena; /* of what follows; read only once the server is ready */
     VimServiceContent *content;
     EsxRef *datacenter, *vm_folder, *compute, *pool, *host;
+    EsxRef *starter; /* the host's HostAutoStartManager; NULL: there is none */
     char *datacenter_path;
     GMutex lock; /* of what follows */
     GHashTable *machines; /* ref's value -> EsxMachine */
     guint64 requests;     /* numbers given to them */
     GPtrArray *things[ESX_THINGS]; /* of EsxThing; replaced, never changed */
     guint64 things_seen;  /* number of the request they came from */
+    guint transfers;      /* threads of transfer.c */
+    GCond transferred;
+    GHashTable *autostart; /* values of references to the machines that start with the host */
     GThread *watcher;
     GCancellable *stop;
     EsxRef *collector;  /* the watcher's */
@@ -114,6 +120,8 @@ void esx_inventory_set_all(EsxServer *server, guint64 number, VimObjectContent *
                            gboolean quiet);
 /* The reason to show when that machine is off the next time. */
 void esx_inventory_expect(EsxServer *server, const guint8 uuid[16], int reason);
+/* Those of the references start with the host; takes them. */
+void esx_inventory_set_autostart(EsxServer *server, GHashTable *values, gboolean quiet);
 void esx_inventory_gone(EsxServer *server, const char *value);
 /* All leave the space. */
 void esx_inventory_clear(EsxServer *server);
@@ -126,6 +134,8 @@ void esx_snapshot_free(gpointer snapshot);
 
 /* Reads and publishes them: two requests. quiet: raises no events. */
 gboolean esx_things_read(EsxServer *server, gboolean quiet, const VireoHttpWait *wait, GError **error);
+/* What kind of datastore that is, of its property "info": VIREO_STORAGE_POOL_KIND_... */
+int esx_pool_kind(const VireoSoapValue *info);
 /* A reference; NULL: there is none. */
 EsxThing *esx_thing_find(EsxServer *server, EsxThings kind, const char *name);
 EsxThing *esx_thing_with_key(EsxServer *server, EsxThings kind, const char *key);
@@ -133,6 +143,18 @@ void esx_thing_unref(EsxThing *thing);
 /* All leave the space. */
 void esx_things_clear(EsxServer *server);
 void esx_things_free(EsxServer *server);
+
+/* ---- transfer.c ------------------------------------------------------------------------ */
+
+/* Waits until the last thread has gone; server->stop is cancelled. */
+void esx_transfers_end(EsxServer *server);
+
+/* ---- autostart.c ----------------------------------------------------------------------- */
+
+/* Whether the host has such a manager. */
+gboolean esx_autostart_find(EsxServer *server, const VireoHttpWait *wait, GError **error);
+/* Reads and publishes which machines start with the host. */
+gboolean esx_autostart_read(EsxServer *server, gboolean quiet, const VireoHttpWait *wait, GError **error);
 
 /* ---- server.c ------------------------------------------------------------------------ */
 
@@ -182,6 +204,8 @@ void esx_watch_stop(EsxServer *server);
 
 /* The error of a call; frees it and returns VIREO_FAIL. */
 int esx_fail(EsxDriver *driver, vireo_call *call, GError *error);
+/* Its number for clients; *text: its words, caller frees. */
+int esx_error_number(const GError *error, char **text);
 /* Why a task failed, or a fault, as an error of domain VIREO_ERROR. */
 void esx_error_from_fault(GError **error, const char *type, const char *text, const VireoSoapValue *detail);
 
@@ -202,7 +226,12 @@ vireo_domain_ref esx_machine_dom(EsxConn *conn, vireo_call *call, const vireo_do
 /* power.c: the machine, when it is now in one of those states (a mask of 1 << power); NULL: failed. */
 EsxRef *esx_machine_need(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states);
 
+int esx_machine_suspend(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom);
 int esx_machine_power_on(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states);
+
+/* guest.c: properties of the machine; NULL: failed. */
+VimObjectContent *esx_machine_properties(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom,
+                                         const char *const *paths, guint n, VireoArena *arena);
 
 /* resources.c: the call's status. */
 int esx_machine_reconfigure(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom,

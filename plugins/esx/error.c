@@ -55,18 +55,25 @@ void esx_error_from_fault(GError **error, const char *type, const char *text, co
         g_set_error(error, VIREO_ERROR, code, "the server answers %s", *type ? type : text);
 }
 
-int esx_fail(EsxDriver *driver, vireo_call *call, GError *error)
+int esx_error_number(const GError *error, char **text)
 {
-    g_autoptr(GError) given = error;
     g_autoptr(GError) made = NULL;
-    const VireoSoapFault *fault = vireo_soap_fault(given);
+    const VireoSoapFault *fault = vireo_soap_fault(error);
 
     if (fault)
         esx_error_from_fault(&made, fault->type, fault->text, fault->detail);
-    if (made)
-        return driver->host->fail(call, made->code, "%s", made->message);
-    if (given->domain == VIREO_HTTP_ERROR)
-        return driver->host->fail(call, vireo_http_error_number(given), "%s", given->message);
-    return driver->host->fail(call, given->domain == VIREO_ERROR ? given->code : VIREO_ERR_OPERATION_FAILED, "%s",
-                              given->message);
+    *text = g_strdup(made ? made->message : error->message);
+    return made                                ? made->code
+           : error->domain == VIREO_HTTP_ERROR ? vireo_http_error_number(error)
+           : error->domain == VIREO_ERROR      ? error->code
+                                               : VIREO_ERR_OPERATION_FAILED;
+}
+
+int esx_fail(EsxDriver *driver, vireo_call *call, GError *error)
+{
+    g_autoptr(GError) given = error;
+    g_autofree char *text = NULL;
+    int code = esx_error_number(given, &text);
+
+    return driver->host->fail(call, code, "%s", text);
 }

@@ -66,7 +66,22 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
     X(node_get_free_memory, esx_node_get_free_memory, 0, 0, 0, 0)                                  \
     X(domain_get_xml_desc, esx_domain_get_xml_desc, VIREO_DOMAIN_XML_INACTIVE,                     \
       VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_UPDATE_CPU, 0, 0)                                 \
-    X(domain_create_with_flags, esx_domain_create_with_flags, 0, 0, 0, 0)                          \
+    X(domain_create_with_flags, esx_domain_create_with_flags, VIREO_DOMAIN_START_FORCE_BOOT, 0, 0, 0) \
+    X(domain_managed_save, esx_domain_managed_save, 0, 0, 0, 0)                                    \
+    X(domain_managed_save_remove, esx_domain_managed_save_remove, 0, 0, 0, 0)                      \
+    X(domain_set_autostart, esx_domain_set_autostart, 0, 0, 0, 0)                                  \
+    X(domain_screenshot, esx_domain_screenshot, 0, 0, 0, 0)                                        \
+    X(domain_get_scheduler_type, esx_domain_get_scheduler_type, 0, 0, 0, 0)                        \
+    X(domain_get_scheduler_parameters_flags, esx_domain_get_scheduler_parameters_flags, 0,         \
+      VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, 0, 0)                                 \
+    X(domain_set_scheduler_parameters_flags, esx_domain_set_scheduler_parameters_flags,            \
+      VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, 0, VIREO_DOMAIN_AFFECT_LIVE,          \
+      VIREO_DOMAIN_AFFECT_CONFIG)                                                                  \
+    X(domain_get_memory_parameters, esx_domain_get_memory_parameters, 0,                           \
+      VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, 0, 0)                                 \
+    X(domain_set_memory_parameters, esx_domain_set_memory_parameters,                              \
+      VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, 0, VIREO_DOMAIN_AFFECT_LIVE,          \
+      VIREO_DOMAIN_AFFECT_CONFIG)                                                                  \
     X(domain_destroy_flags, esx_domain_destroy_flags, 0, 0, 0, 0)                                  \
     X(domain_shutdown_flags, esx_domain_shutdown_flags, 0, 0, 0, 0)                                \
     X(domain_reboot, esx_domain_reboot, 0, 0, 0, 0)                                                \
@@ -104,7 +119,8 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
     X(domain_snapshot_get_xml_desc, esx_domain_snapshot_get_xml_desc, 0,                           \
       VIREO_DOMAIN_SNAPSHOT_XML_SECURE, 0, 0)                                                      \
     X(domain_revert_to_snapshot, esx_domain_revert_to_snapshot,                                    \
-      VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING, VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE, 0, 0)              \
+      VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING | VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED,                  \
+      VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE, 0, 0)                                                    \
     X(domain_snapshot_delete, esx_domain_snapshot_delete,                                          \
       VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY,          \
       VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY, 0, 0)                                            \
@@ -132,6 +148,11 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
       0, 0)                                                                                        \
     X(storage_vol_download, esx_storage_vol_download, VIREO_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM,     \
       0, 0, 0)                                                                                     \
+    X(storage_vol_upload, esx_storage_vol_upload, VIREO_STORAGE_VOL_UPLOAD_SPARSE_STREAM, 0, 0, 0)  \
+    X(storage_vol_wipe, esx_storage_vol_wipe, 0, 0, 0, 0)                                          \
+    X(storage_vol_wipe_pattern, esx_storage_vol_wipe_pattern, 0, 0, 0, 0)                          \
+    X(storage_vol_resize, esx_storage_vol_resize,                                                  \
+      VIREO_STORAGE_VOL_RESIZE_DELTA | VIREO_STORAGE_VOL_RESIZE_ALLOCATE, 0, 0, 0)                 \
     X(storage_vol_delete, esx_storage_vol_delete, 0, 0, 0, 0)                                      \
     X(network_get_xml_desc, esx_network_get_xml_desc, 0, VIREO_NETWORK_XML_INACTIVE, 0, 0)         \
     X(network_set_autostart, esx_network_set_autostart, 0, 0, 0, 0)                                \

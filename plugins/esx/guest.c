@@ -2,9 +2,8 @@
 /* What the tools in a guest tell, and its description. */
 #include "ops.h"
 
-/* Properties of the machine; NULL: failed. */
-static VimObjectContent *machine_properties(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom,
-                                            const char *const *paths, guint n, VireoArena *arena)
+VimObjectContent *esx_machine_properties(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom,
+                                         const char *const *paths, guint n, VireoArena *arena)
 {
     EsxRef *machine = esx_machine_ref(conn, call, dom);
     VireoHttpWait wait = esx_wait(call);
@@ -23,7 +22,7 @@ int esx_domain_get_hostname(void *handle, vireo_call *call, const vireo_domain_g
     static const char *const paths[] = { "guest.hostName" };
     EsxConn *conn = handle;
     g_autoptr(VireoArena) arena = vireo_arena_new();
-    VimObjectContent *found = machine_properties(conn, call, &args->dom, paths, 1, arena);
+    VimObjectContent *found = esx_machine_properties(conn, call, &args->dom, paths, 1, arena);
     const char *name = found ? vireo_soap_value_text(esx_property(found, paths[0])) : NULL;
 
     if (!found)
@@ -76,7 +75,7 @@ int esx_domain_interface_addresses(void *handle, vireo_call *call, const vireo_d
     if (args->source != VIREO_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
         return conn->driver->host->fail(call, VIREO_ERR_ARGUMENT_UNSUPPORTED,
                                         "addresses are known from the tools in the guest: ask the source 'agent'");
-    VimObjectContent *found = machine_properties(conn, call, &args->dom, paths, 1, arena);
+    VimObjectContent *found = esx_machine_properties(conn, call, &args->dom, paths, 1, arena);
     if (!found)
         return VIREO_FAIL;
     const VireoSoapValue *cards = esx_property(found, paths[0]);
@@ -110,7 +109,7 @@ int esx_domain_get_metadata(void *handle, vireo_call *call, const vireo_domain_g
 
     if (only_description(conn, call, args->type) != VIREO_OK)
         return VIREO_FAIL;
-    VimObjectContent *found = machine_properties(conn, call, &args->dom, paths, 1, arena);
+    VimObjectContent *found = esx_machine_properties(conn, call, &args->dom, paths, 1, arena);
     const char *note = found ? vireo_soap_value_text(esx_property(found, paths[0])) : NULL;
     if (!found)
         return VIREO_FAIL;

@@ -140,7 +140,9 @@ static void publish(EsxServer *server, const EsxMachine *machine, gboolean quiet
         .id = machine->power == VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_OFF ? -1 : machine->id,
         .state = state_of(machine->power),
         .reason = machine->reason,
-        .flags = VIREO_OBJECT_PERSISTENT | (quiet ? VIREO_OBJECT_QUIET : 0),
+        .flags = VIREO_OBJECT_PERSISTENT | (quiet ? VIREO_OBJECT_QUIET : 0) |
+                 (machine->autostart ? VIREO_OBJECT_AUTOSTART : 0) |
+                 (machine->power == VIM_VIRTUAL_MACHINE_POWER_STATE_SUSPENDED ? VIREO_OBJECT_MANAGED_SAVE : 0),
         .vcpus = machine->vcpus,
         .max_memory_kib = machine->max_memory,
         .memory_kib = machine->memory,
@@ -276,6 +278,7 @@ static void fill(EsxServer *server, EsxMachine *machine, const VimObjectContent 
     machine->vcpus = (guint)vireo_soap_value_int(esx_property(object, "config.hardware.numCPU"), 1);
     machine->max_memory = (guint64)vireo_soap_value_int(esx_property(object, "config.hardware.memoryMB"), 0) * 1024;
     machine->memory = memory_of(object, machine->max_memory);
+    machine->autostart = server->autostart && g_hash_table_contains(server->autostart, object->obj->value);
     g_ptr_array_unref(machine->snapshots);
     machine->snapshots = snapshots_of(object);
 }
@@ -376,6 +379,26 @@ void esx_inventory_expect(EsxServer *server, const guint8 uuid[16], int reason)
 
     if (machine)
         machine->expected = reason;
+}
+
+void esx_inventory_set_autostart(EsxServer *server, GHashTable *values, gboolean quiet)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    GHashTableIter iter;
+    gpointer item;
+
+    g_clear_pointer(&server->autostart, g_hash_table_unref);
+    server->autostart = values;
+    g_hash_table_iter_init(&iter, server->machines);
+    while (g_hash_table_iter_next(&iter, NULL, &item)) {
+        EsxMachine *machine = item;
+        gboolean starts = g_hash_table_contains(values, machine->ref->value);
+
+        if (machine->autostart == starts)
+            continue;
+        machine->autostart = starts;
+        publish(server, machine, quiet);
+    }
 }
 
 void esx_inventory_gone(EsxServer *server, const char *value)

@@ -51,16 +51,21 @@ int esx_storage_pool_get_info(void *handle, vireo_call *call, const vireo_storag
     return VIREO_OK;
 }
 
-/* What kind of datastore it is: a folder of the host, a file system of VMware's own, or one of somebody else. */
+/* A folder of the host, a file system of VMware's own, or one of somebody else. */
+int esx_pool_kind(const VireoSoapValue *info)
+{
+    return vireo_soap_value_struct(info, &vim_local_datastore_info_type) ? VIREO_STORAGE_POOL_KIND_DIR
+           : vireo_soap_value_struct(info, &vim_nas_datastore_info_type) ? VIREO_STORAGE_POOL_KIND_NETFS
+                                                                         : VIREO_STORAGE_POOL_KIND_FS;
+}
+
 static void set_kind(VireoStoragePool *doc, const VimObjectContent *found)
 {
     const VireoSoapValue *info = esx_property(found, "info");
     const VimNasDatastoreInfo *shared = vireo_soap_value_struct(info, &vim_nas_datastore_info_type);
 
     doc->source = g_new0(VireoStoragePoolSource, 1);
-    doc->type = vireo_soap_value_struct(info, &vim_local_datastore_info_type) ? VIREO_STORAGE_POOL_KIND_DIR
-                : shared                                                      ? VIREO_STORAGE_POOL_KIND_NETFS
-                                                                              : VIREO_STORAGE_POOL_KIND_FS;
+    doc->type = esx_pool_kind(info);
     if (!shared || !shared->nas)
         return;
     VireoStoragePoolHost *host = g_new0(VireoStoragePoolHost, 1);

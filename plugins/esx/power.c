@@ -13,7 +13,6 @@ static const char *power_words(VimVirtualMachinePowerState power)
                                                                   : "suspended";
 }
 
-/* The server itself would also take a start for a resume. */
 EsxRef *esx_machine_need(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states)
 {
     EsxRef *ref = esx_machine_ref(conn, call, dom);
@@ -40,9 +39,9 @@ EsxRef *esx_machine_need(EsxConn *conn, vireo_call *call, const vireo_domain_ref
     return ref;
 }
 
-int esx_machine_power_on(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint state)
+int esx_machine_power_on(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states)
 {
-    EsxRef *machine = esx_machine_need(conn, call, dom, state);
+    EsxRef *machine = esx_machine_need(conn, call, dom, states);
     VimPowerOnVMTaskArgs args = { ._this = machine, .host = conn->server->host };
     VireoHttpWait wait = esx_wait(call);
     g_autoptr(VireoArena) arena = vireo_arena_new();
@@ -54,13 +53,40 @@ int esx_machine_power_on(EsxConn *conn, vireo_call *call, const vireo_domain_ref
     return esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
 }
 
+static int power_off(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states)
+{
+    EsxRef *machine = esx_machine_need(conn, call, dom, states);
+    VimPowerOffVMTaskArgs off = { ._this = machine };
+    VireoHttpWait wait = esx_wait(call);
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    GError *error = NULL;
+
+    if (!machine)
+        return VIREO_FAIL;
+    esx_inventory_expect(conn->server, dom->uuid, VIREO_DOMAIN_SHUTOFF_DESTROYED);
+    VimPowerOffVMTaskRet *ret = vim_power_off_vm_task(conn->server->soap, &off, &wait, arena, &error);
+    int status = esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
+    if (status != VIREO_OK)
+        esx_inventory_expect(conn->server, dom->uuid, 0);
+    return status;
+}
+
+/* One that is suspended goes on, as from a saved image. */
 int esx_domain_create_with_flags(void *handle, vireo_call *call, const vireo_domain_create_with_flags_args *args,
                                  vireo_domain_create_with_flags_ret *ret)
 {
-    int status = esx_machine_power_on(handle, call, &args->dom, OFF);
+    EsxConn *conn = handle;
+    EsxMachine *machine = esx_machine_find(conn->server, args->dom.uuid);
+    gboolean saved = machine && machine->power == VIM_VIRTUAL_MACHINE_POWER_STATE_SUSPENDED;
+    int status = VIREO_OK;
 
+    g_clear_pointer(&machine, esx_machine_free);
+    if (saved && args->flags & VIREO_DOMAIN_START_FORCE_BOOT)
+        status = power_off(conn, call, &args->dom, SUSPENDED);
     if (status == VIREO_OK)
-        ret->dom = esx_machine_dom(handle, call, &args->dom);
+        status = esx_machine_power_on(conn, call, &args->dom, OFF | SUSPENDED);
+    if (status == VIREO_OK)
+        ret->dom = esx_machine_dom(conn, call, &args->dom);
     return status;
 }
 
@@ -69,10 +95,9 @@ int esx_domain_resume(void *handle, vireo_call *call, const vireo_domain_resume_
     return esx_machine_power_on(handle, call, &args->dom, SUSPENDED);
 }
 
-int esx_domain_suspend(void *handle, vireo_call *call, const vireo_domain_suspend_args *args)
+int esx_machine_suspend(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom)
 {
-    EsxConn *conn = handle;
-    EsxRef *machine = esx_machine_need(conn, call, &args->dom, ON);
+    EsxRef *machine = esx_machine_need(conn, call, dom, ON);
     VimSuspendVMTaskArgs suspend = { ._this = machine };
     VireoHttpWait wait = esx_wait(call);
     g_autoptr(VireoArena) arena = vireo_arena_new();
@@ -84,23 +109,25 @@ int esx_domain_suspend(void *handle, vireo_call *call, const vireo_domain_suspen
     return esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
 }
 
+int esx_domain_suspend(void *handle, vireo_call *call, const vireo_domain_suspend_args *args)
+{
+    return esx_machine_suspend(handle, call, &args->dom);
+}
+
+/* The memory goes to disk either way. */
+int esx_domain_managed_save(void *handle, vireo_call *call, const vireo_domain_managed_save_args *args)
+{
+    return esx_machine_suspend(handle, call, &args->dom);
+}
+
+int esx_domain_managed_save_remove(void *handle, vireo_call *call, const vireo_domain_managed_save_remove_args *args)
+{
+    return power_off(handle, call, &args->dom, SUSPENDED);
+}
+
 int esx_domain_destroy_flags(void *handle, vireo_call *call, const vireo_domain_destroy_flags_args *args)
 {
-    EsxConn *conn = handle;
-    EsxRef *machine = esx_machine_need(conn, call, &args->dom, ON | SUSPENDED);
-    VimPowerOffVMTaskArgs off = { ._this = machine };
-    VireoHttpWait wait = esx_wait(call);
-    g_autoptr(VireoArena) arena = vireo_arena_new();
-    GError *error = NULL;
-
-    if (!machine)
-        return VIREO_FAIL;
-    esx_inventory_expect(conn->server, args->dom.uuid, VIREO_DOMAIN_SHUTOFF_DESTROYED);
-    VimPowerOffVMTaskRet *ret = vim_power_off_vm_task(conn->server->soap, &off, &wait, arena, &error);
-    int status = esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
-    if (status != VIREO_OK)
-        esx_inventory_expect(conn->server, args->dom.uuid, 0);
-    return status;
+    return power_off(handle, call, &args->dom, ON | SUSPENDED);
 }
 
 int esx_domain_reset(void *handle, vireo_call *call, const vireo_domain_reset_args *args)

@@ -48,6 +48,7 @@ static void server_free(VireoShared *shared)
     EsxServer *server = (EsxServer *)shared;
 
     esx_watch_stop(server);
+    esx_transfers_end(server);
     if (shared->ready)
         log_out(server);
     if (!vireo_shared_has_twin(shared)) { /* what is published is that one's as well */
@@ -60,7 +61,9 @@ static void server_free(VireoShared *shared)
     g_clear_pointer(&server->watch_arena, vireo_arena_free);
     g_hash_table_unref(server->machines);
     g_clear_object(&server->stop);
+    g_clear_pointer(&server->autostart, g_hash_table_unref);
     g_mutex_clear(&server->lock);
+    g_cond_clear(&server->transferred);
     esx_uri_free(server->uri);
     g_free(server->datacenter_path);
     g_free(server->version);
@@ -77,6 +80,7 @@ static EsxServer *server_new(EsxDriver *driver, EsxUri *uri, const char *key)
     server->arena = vireo_arena_new();
     server->stop = g_cancellable_new();
     g_mutex_init(&server->lock);
+    g_cond_init(&server->transferred);
     server->machines = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, esx_machine_free);
     return server;
 }
@@ -111,8 +115,9 @@ static gboolean bring_up(EsxServer *server, const VireoHttpWait *wait, GError **
 
     server->soap = vireo_soap_new(&options, error);
     return server->soap && ask_what_it_is(server, wait, error) && vireo_soap_login(server->soap, wait, error) &&
-           esx_place_find(server, wait, error) && esx_watch_begin(server, TRUE, wait, error) &&
-           esx_things_read(server, TRUE, wait, error);
+           esx_place_find(server, wait, error) && esx_autostart_find(server, wait, error) &&
+           esx_watch_begin(server, TRUE, wait, error) && esx_things_read(server, TRUE, wait, error) &&
+           esx_autostart_read(server, TRUE, wait, error);
 }
 
 EsxServer *esx_server_open(EsxDriver *driver, EsxUri *given, const VireoHttpWait *wait, GError **error)

@@ -160,14 +160,23 @@ int esx_domain_revert_to_snapshot(void *handle, vireo_call *call, const vireo_do
     if (!machine)
         return VIREO_FAIL;
     EsxRef *ref = ref_for_call(conn, call, machine->ref);
+    gboolean off = snapshot->state == VIREO_DOMAIN_SHUTOFF, paused = (args->flags & VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED) != 0;
+    if (off && paused) {
+        esx_machine_free(machine);
+        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_UNSUPPORTED, "snapshot '%s' is of a machine that was off: "
+                                        "it can be started, but not paused before it begins", args->snap.name);
+    }
     int status = revert(conn, call, ref_for_call(conn, call, snapshot->ref), ref);
     esx_machine_free(machine);
-    if (status != VIREO_OK || !(args->flags & VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING))
+    if (status != VIREO_OK || !(args->flags & (VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING | VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED)))
         return status;
     machine = esx_machine_find(conn->server, args->snap.dom.uuid);
-    gboolean runs = machine && machine->power == VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_ON;
+    VimVirtualMachinePowerState power = machine ? machine->power : VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_OFF;
     g_clear_pointer(&machine, esx_machine_free);
-    return runs ? VIREO_OK : esx_machine_power_on(conn, call, &args->snap.dom, OFF | SUSPENDED);
+    if (paused)
+        return power == VIM_VIRTUAL_MACHINE_POWER_STATE_SUSPENDED ? VIREO_OK : esx_machine_suspend(conn, call, &args->snap.dom);
+    return power == VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_ON
+               ? VIREO_OK : esx_machine_power_on(conn, call, &args->snap.dom, OFF | SUSPENDED);
 }
 
 static int delete(EsxConn *conn, vireo_call *call, EsxRef *snapshot, EsxRef *machine, gboolean children)

@@ -25,7 +25,7 @@ static void thing_unref(gpointer thing)
 }
 
 /* uuid_of: what makes its UUID, the same as that of libvirt's driver; NULL: it needs none. */
-static void add(GPtrArray *things, const EsxRef *ref, const char *name, const char *key, const char *uuid_of, gboolean active)
+static EsxThing *add(GPtrArray *things, const EsxRef *ref, const char *name, const char *key, const char *uuid_of, gboolean active)
 {
     EsxThing *thing = g_atomic_rc_box_new0(EsxThing);
     g_autofree char *digest = uuid_of ? g_compute_checksum_for_string(G_CHECKSUM_MD5, uuid_of, -1) : NULL;
@@ -37,6 +37,7 @@ static void add(GPtrArray *things, const EsxRef *ref, const char *name, const ch
     if (digest)
         vireo_model_uuid_parse(digest, thing->uuid);
     g_ptr_array_add(things, thing);
+    return thing;
 }
 
 /* ---- the lists ----------------------------------------------------------------------- */
@@ -56,6 +57,14 @@ static EsxThing *among(const GPtrArray *things, const char *name, const guint8 *
     return NULL;
 }
 
+static int filter_of(EsxThings kind, const EsxThing *thing)
+{
+    return kind != ESX_POOLS                                ? 0
+           : thing->kind == VIREO_STORAGE_POOL_KIND_DIR     ? VIREO_CONNECT_LIST_STORAGE_POOLS_DIR
+           : thing->kind == VIREO_STORAGE_POOL_KIND_NETFS   ? VIREO_CONNECT_LIST_STORAGE_POOLS_NETFS
+                                                            : VIREO_CONNECT_LIST_STORAGE_POOLS_FS;
+}
+
 static void publish(EsxServer *server, EsxThings kind, const EsxThing *thing, gboolean quiet)
 {
     struct vireo_object object = {
@@ -65,6 +74,7 @@ static void publish(EsxServer *server, EsxThings kind, const EsxThing *thing, gb
         .id = -1,
         .flags = VIREO_OBJECT_PERSISTENT | VIREO_OBJECT_AUTOSTART | (thing->active ? VIREO_OBJECT_ACTIVE : 0) |
                  (quiet ? VIREO_OBJECT_QUIET : 0),
+        .kind = filter_of(kind, thing),
         .key = thing->key,
         .event = -1,
     };
@@ -152,7 +162,7 @@ static void add_store(EsxServer *server, GPtrArray *into, const VimObjectContent
         return;
     if (!path)
         path = *summary->url ? summary->url : store->obj->value;
-    add(into, store->obj, summary->name, path, path, summary->accessible);
+    add(into, store->obj, summary->name, path, path, summary->accessible)->kind = esx_pool_kind(esx_property(store, "info"));
 }
 
 static GPtrArray *switches_of(const VimObjectContent *host)
@@ -187,7 +197,7 @@ static GPtrArray *cards_of(const VimObjectContent *host)
 gboolean esx_things_read(EsxServer *server, gboolean quiet, const VireoHttpWait *wait, GError **error)
 {
     static const char *const paths[] = { "datastore", "config.network.vswitch", "config.network.pnic" };
-    static const char *const store_paths[] = { "summary", "host" };
+    static const char *const store_paths[] = { "summary", "host", "info" };
     g_autoptr(VireoArena) arena = vireo_arena_new();
 
     g_mutex_lock(&server->lock);

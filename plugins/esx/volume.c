@@ -318,9 +318,20 @@ int esx_storage_vol_get_path(void *handle, vireo_call *call, const vireo_storage
     return VIREO_OK;
 }
 
+/* NULL: no volume is called like that. */
+static const char *format_named(const char *name)
+{
+    return g_str_has_suffix(name, ".vmdk") ? "vmdk"
+           : g_str_has_suffix(name, ".iso") ? "iso"
+           : g_str_has_suffix(name, ".flp") ? "raw"
+                                            : NULL;
+}
+
 static const char *format_of(const EsxVolume *volume)
 {
-    return volume->disk ? "vmdk" : g_str_has_suffix(volume->name, ".iso") ? "iso" : "raw";
+    const char *format = format_named(volume->name);
+
+    return volume->disk ? "vmdk" : format ? format : "raw";
 }
 
 int esx_storage_vol_get_xml_desc(void *handle, vireo_call *call, const vireo_storage_vol_get_xml_desc_args *args,
@@ -354,11 +365,13 @@ static const char *const honoured[] = {
 static gboolean acceptable(const VireoStorageVol *doc, GError **error)
 {
     const char *format = doc->target ? doc->target->format : NULL;
-    const char *why = doc->type > VIREO_STORAGE_VOL_KIND_FILE      ? "volumes are of type file"
-                      : !is_name(doc->name)                        ? "its name is FOLDER/FILE.vmdk"
-                      : !g_str_has_suffix(doc->name, ".vmdk")      ? "its name has to end in .vmdk"
-                      : format && !g_str_equal(format, "vmdk")     ? "its format is vmdk"
-                                                                   : NULL;
+    const char *is = format_named(doc->name);
+    const char *why = doc->type > VIREO_STORAGE_VOL_KIND_FILE  ? "volumes are of type file"
+                      : !is_name(doc->name)                    ? "its name is FOLDER/FILE.vmdk"
+                      : !is                                    ? "its name has to end in .vmdk, .iso or .flp"
+                      : format && g_str_equal(is, "vmdk") && !g_str_equal(format, is) ? "its format is vmdk"
+                      : format && !g_str_equal(format, is) && !g_str_equal(format, "raw") ? "an image has no format but iso or raw"
+                                                               : NULL;
 
     if (why)
         g_set_error(error, VIREO_ERROR, VIREO_ERR_CONFIG_UNSUPPORTED, "volume '%s': %s", doc->name, why);
@@ -425,6 +438,9 @@ static gboolean create(EsxConn *conn, vireo_call *call, const EsxThing *pool, co
                                           .datacenter = conn->server->datacenter, .spec = &spec.base };
     VireoHttpWait wait = esx_wait(call);
 
+    if (!g_str_has_suffix(doc->name, ".vmdk")) /* as large as what will be uploaded */
+        return make_folder(conn, call, pool, doc->name, arena, error) &&
+               esx_volume_put_empty(conn->server, pool->name, doc->name, &wait, error);
     if (!doc->has_capacity || !doc->capacity) {
         g_set_error(error, VIREO_ERROR, VIREO_ERR_XML_ERROR, "volume '%s' needs a <capacity>", doc->name);
         return FALSE;
@@ -529,6 +545,81 @@ int esx_storage_vol_delete(void *handle, vireo_call *call, const vireo_storage_v
         return VIREO_FAIL;
     EsxRef *task = has_managers(conn->server, &error) ? begin_delete(conn, call, volume, path, arena, &error) : NULL;
     if (!task || !esx_task_end(conn, call, task, &error))
+        return esx_fail(conn->driver, call, error);
+    return VIREO_OK;
+}
+
+/* ---- changing disks ------------------------------------------------------------------------ */
+
+/* A disk, in arena; NULL: failed. */
+static EsxVolume *find_disk(EsxConn *conn, vireo_call *call, const vireo_storage_vol_ref *vol, VireoArena *arena)
+{
+    g_autoptr(EsxThing) pool = NULL;
+    EsxVolume *volume = find(conn, call, vol->pool, vol->name, arena, &pool);
+    GError *error = NULL;
+
+    if (!volume)
+        return NULL;
+    if (volume->disk && has_managers(conn->server, &error))
+        return volume;
+    if (!error)
+        g_set_error(&error, VIREO_ERROR, VIREO_ERR_OPERATION_UNSUPPORTED, "volume '%s' is an image: only disks can be changed",
+                    vol->name);
+    esx_fail(conn->driver, call, error);
+    return NULL;
+}
+
+int esx_storage_vol_wipe_pattern(void *handle, vireo_call *call, const vireo_storage_vol_wipe_pattern_args *args)
+{
+    EsxConn *conn = handle;
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    g_autofree char *path = esx_volume_path(args->vol.pool, args->vol.name);
+    VireoHttpWait wait = esx_wait(call);
+    GError *error = NULL;
+
+    if (args->algorithm != VIREO_STORAGE_VOL_WIPE_ALG_ZERO)
+        return conn->driver->host->fail(call, VIREO_ERR_ARGUMENT_UNSUPPORTED, "the server wipes with zeros (algorithm zero) alone");
+    if (!find_disk(conn, call, &args->vol, arena))
+        return VIREO_FAIL;
+    VimZeroFillVirtualDiskTaskArgs wipe = { ._this = conn->server->content->virtual_disk_manager, .name = path,
+                                            .datacenter = conn->server->datacenter };
+    VimZeroFillVirtualDiskTaskRet *ret = vim_zero_fill_virtual_disk_task(conn->server->soap, &wipe, &wait, arena, &error);
+    if (!ret || !esx_task_end(conn, call, ret->returnval, &error))
+        return esx_fail(conn->driver, call, error);
+    return VIREO_OK;
+}
+
+int esx_storage_vol_wipe(void *handle, vireo_call *call, const vireo_storage_vol_wipe_args *args)
+{
+    vireo_storage_vol_wipe_pattern_args zeros = { .vol = args->vol, .algorithm = VIREO_STORAGE_VOL_WIPE_ALG_ZERO };
+
+    return esx_storage_vol_wipe_pattern(handle, call, &zeros);
+}
+
+int esx_storage_vol_resize(void *handle, vireo_call *call, const vireo_storage_vol_resize_args *args)
+{
+    EsxConn *conn = handle;
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    g_autofree char *path = esx_volume_path(args->vol.pool, args->vol.name);
+    const EsxVolume *volume = find_disk(conn, call, &args->vol, arena);
+    guint64 capacity = args->capacity;
+    VireoHttpWait wait = esx_wait(call);
+    GError *error = NULL;
+
+    if (!volume)
+        return VIREO_FAIL;
+    if (args->flags & VIREO_STORAGE_VOL_RESIZE_DELTA)
+        capacity = capacity > G_MAXINT64 ? G_MAXUINT64 : capacity + volume->capacity;
+    if (!volume->capacity || capacity < volume->capacity || capacity > G_MAXINT64)
+        return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, volume->capacity ? "disk '%s' can only grow" :
+                                        "the server does not say how large disk '%s' is", args->vol.name);
+    VimExtendVirtualDiskTaskArgs extend = {
+        ._this = conn->server->content->virtual_disk_manager, .name = path, .datacenter = conn->server->datacenter,
+        .new_capacity_kb = (gint64)((capacity + 1023) / 1024), .has_eager_zero = TRUE,
+        .eager_zero = (args->flags & VIREO_STORAGE_VOL_RESIZE_ALLOCATE) != 0,
+    };
+    VimExtendVirtualDiskTaskRet *ret = vim_extend_virtual_disk_task(conn->server->soap, &extend, &wait, arena, &error);
+    if (!ret || !esx_task_end(conn, call, ret->returnval, &error))
         return esx_fail(conn->driver, call, error);
     return VIREO_OK;
 }

@@ -20,5 +20,8 @@ GPtrArray *esx_volumes(EsxConn *conn, vireo_call *call, const EsxThing *pool, co
 /* One, which is there. NULL: failed. */
 EsxVolume *esx_volume_find(EsxConn *conn, vireo_call *call, const EsxThing *pool, const char *file, VireoArena *arena,
                            GError **error);
+/* Makes a file without contents: transfer.c. */
+gboolean esx_volume_put_empty(EsxServer *server, const char *pool, const char *file, const VireoHttpWait *wait,
+                              GError **error);
 /* "[POOL] FILE" */
 char *esx_volume_path(const char *pool, const char *file);

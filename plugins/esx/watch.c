@@ -40,15 +40,19 @@ static gboolean make_host_filter(EsxServer *server, EsxRef *collector, const Vir
 {
     const char *host_paths[] = { "datastore", "config.network.vswitch", "config.network.pnic" };
     const char *store_paths[] = { "summary.name", "summary.accessible" };
+    const char *starter_paths[] = { "config" };
     VimTraversalSpec traversal = { .base = { .soap.type = &vim_traversal_spec_type, .name = "stores" },
                                    .type = "HostSystem", .path = "datastore" };
     VimSelectionSpec *select[] = { &traversal.base };
     VimObjectSpec object = { .obj = server->host, .select_set = { 1, select } };
-    VimObjectSpec *objects[] = { &object };
+    VimObjectSpec starter = { .obj = server->starter };
+    VimObjectSpec *objects[] = { &object, &starter };
     VimPropertySpec host = { .type = "HostSystem", .path_set = { G_N_ELEMENTS(host_paths), host_paths } };
     VimPropertySpec store = { .type = "Datastore", .path_set = { G_N_ELEMENTS(store_paths), store_paths } };
-    VimPropertySpec *properties[] = { &host, &store };
-    VimPropertyFilterSpec spec = { .prop_set = { 2, properties }, .object_set = { 1, objects } };
+    VimPropertySpec starts = { .type = "HostAutoStartManager", .path_set = { 1, starter_paths } };
+    VimPropertySpec *properties[] = { &host, &store, &starts };
+    VimPropertyFilterSpec spec = { .prop_set = { server->starter ? 3 : 2, properties },
+                                   .object_set = { server->starter ? 2 : 1, objects } };
     VimCreateFilterArgs args = { ._this = collector, .spec = &spec };
 
     return vim_create_filter(server->soap, &args, wait, arena, error) != NULL;
@@ -179,7 +183,7 @@ static gboolean handle(EsxServer *server, const VimUpdateSet *set, const VireoHt
     while (g_hash_table_iter_next(&iter, NULL, &ref))
         refs[n++] = ref;
     return (n == 0 || esx_inventory_read(server, refs, n, wait, error)) &&
-           (!others || esx_things_read(server, FALSE, wait, error));
+           (!others || (esx_things_read(server, FALSE, wait, error) && esx_autostart_read(server, FALSE, wait, error)));
 }
 
 static gboolean watch_once(EsxServer *server, GError **error)
@@ -189,7 +193,8 @@ static gboolean watch_once(EsxServer *server, GError **error)
     VimUpdateSet *set;
 
     if (!server->collector &&
-        (!esx_watch_begin(server, FALSE, &wait, error) || !esx_things_read(server, FALSE, &wait, error)))
+        (!esx_watch_begin(server, FALSE, &wait, error) || !esx_things_read(server, FALSE, &wait, error) ||
+         !esx_autostart_read(server, FALSE, &wait, error)))
         return FALSE;
     if (!ask(server, server->collector, server->version, &wait, arena, &set, error))
         return FALSE;

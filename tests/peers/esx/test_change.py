@@ -2,9 +2,12 @@
 """virsh on the esx driver: definitions, resources, events, and servers that go away. What is done is looked at from outside."""
 import subprocess
 import time
+import unittest
 import xml.etree.ElementTree as ElementTree
 
-from esxtest import EsxCase, Witness, main, wait_until
+import libvirt
+
+from esxtest import MODE, EsxCase, Witness, main, wait_until
 
 MACHINE = """<domain type='vmware'>
   <name>{name}</name>
@@ -240,7 +243,102 @@ class Guest(ChangeCase):
         self.virsh("resume", self.second)
 
 
+class Saved(ChangeCase):
+    def test_managed_save(self):
+        """A suspended machine is one with a saved image: the memory is on the server's disk."""
+        self.virsh("managedsave", self.first)
+        self.assertIn("suspended", self.witness.machine(self.reference(self.first), "runtime.powerState"))
+        self.assertEqual(self.names("--all", "--with-managed-save"), [self.first])
+        self.assertRegex(self.virsh("dominfo", self.first), r"Managed save: +yes")
+        connection = libvirt.open(self.uri())
+        machine = connection.lookupByName(self.first)
+        machine.create()  # goes on with it
+        self.assertEqual(self.virsh("domstate", self.first, "--reason"), "running (unpaused)")
+        self.assertEqual(machine.hasManagedSaveImage(), 0)
+        machine.managedSave()
+        machine.createWithFlags(libvirt.VIR_DOMAIN_START_FORCE_BOOT)
+        self.assertEqual(self.virsh("domstate", self.first, "--reason"), "running (booted)")
+        machine.managedSave()
+        machine.managedSaveRemove()
+        self.assertIn("poweredOff", self.witness.machine(self.reference(self.first), "runtime.powerState"))
+        self.assertEqual(machine.hasManagedSaveImage(), 0)
+        self.virsh("start", self.first)
+        connection.close()
+
+
+class Shares(ChangeCase):
+    def test_scheduler(self):
+        machine = self.reference(self.first)
+        self.assertEqual(self.virsh("schedinfo", self.first).split(), "Scheduler : allocation reservation : 0 limit : -1 shares : -2".split())
+        self.virsh("schedinfo", self.first, "--set", "reservation=100", "--set", "limit=2000", "--set", "shares=-3")
+        seen = self.witness.machine(machine, "config.cpuAllocation")
+        for words in ("<reservation>100</reservation>", "<limit>2000</limit>", "<level>high</level>"):
+            self.assertIn(words, seen)
+        self.virsh("schedinfo", self.first, "--set", "shares=700")
+        seen = self.witness.machine(machine, "config.cpuAllocation")
+        for words in ("<shares>700</shares>", "<level>custom</level>"):
+            self.assertIn(words, seen)
+        for wrong, words in (("shares=-4", "-1, -2 or -3 for low"), ("limit=-2", "or -1 for none"), ("cpu_shares=1", "cpu_shares")):
+            self.assertIn(words, self.virsh_fails("schedinfo", self.first, "--set", wrong))
+
+    def test_memory(self):
+        self.assertRegex(self.virsh("memtune", self.first), r"min_guarantee *: ")
+        self.virsh("memtune", self.first, "--min-guarantee", "16385")  # KiB: more than 16 MiB
+        self.assertIn("<reservation>17</reservation>",
+                      self.witness.machine(self.reference(self.first), "config.memoryAllocation"))
+        self.assertIn("there is min_guarantee", self.virsh_fails("memtune", self.first, "--hard-limit", "1000000"))
+
+
+class Autostart(ChangeCase):
+    def config(self):
+        return self.witness.property("HostAutoStartManager", "ha-autostart-mgr", "config")
+
+    @unittest.skipIf(MODE == "host-raw", "the bare simulator starts no machines")
+    def test_autostart(self):
+        machine, other = self.reference(self.first), self.reference(self.second)
+        self.assertEqual(self.names("--all", "--autostart"), [])
+        self.virsh("autostart", self.first)
+        self.assertEqual(self.names("--all", "--autostart"), [self.first])
+        for words in ("<enabled>true</enabled>", f">{machine}<", "<startAction>powerOn</startAction>"):
+            self.assertIn(words, self.config())
+        self.virsh("autostart", self.first, "--disable")
+        self.assertEqual(self.names("--all", "--autostart"), [])
+        self.assertIn("<startAction>none</startAction>", self.config())
+        self.reconfigure(other, "true", "powerOn")  # somebody else
+        wait_until(lambda: self.names("--all", "--autostart") == [self.second], 5, "what others change is seen")
+        self.reconfigure(other, "false", "powerOn")
+        wait_until(lambda: self.names("--all", "--autostart") == [], 5, "a list that is not heeded starts nobody")
+        self.assertIn(f"{other} would start, too", self.virsh_fails("autostart", self.first))
+
+    def reconfigure(self, machine, enabled, action):
+        self.witness.call("ReconfigureAutostart", "HostAutoStartManager", "ha-autostart-mgr",
+                          f"<spec><defaults><enabled>{enabled}</enabled></defaults><powerInfo>"
+                          f'<key type="VirtualMachine">{machine}</key><startOrder>-1</startOrder><startDelay>-1</startDelay>'
+                          f"<waitForHeartbeat>systemDefault</waitForHeartbeat><startAction>{action}</startAction>"
+                          "<stopDelay>-1</stopDelay><stopAction>systemDefault</stopAction></powerInfo></spec>")
+
+    @unittest.skipUnless(MODE == "host-raw", "this server has it")
+    def test_without(self):
+        self.assertIn("nothing that starts machines", self.virsh_fails("autostart", self.first))
+
+
 class Events(ChangeCase):
+    def test_in_time(self):
+        """What another client does is told within 300 ms, most of which the simulator takes to look: it does so four
+        times a second."""
+        machine = self.reference(self.first)
+        watch = self.watch("--event", "lifecycle")
+        time.sleep(0.7)
+        took = []
+        for method, words in (("SuspendVM_Task", "Suspended"), ("PowerOnVM_Task", "Resumed")) * 3:
+            self.witness.call(method, "VirtualMachine", machine)
+            begin = time.monotonic()
+            while words not in watch.stdout.readline():
+                pass
+            took.append(time.monotonic() - begin)
+        print("milliseconds until an event was there:", *(round(one * 1000) for one in took))
+        self.assertLess(sorted(took)[len(took) // 2], 0.3)
+
     def test_from_here_and_from_elsewhere(self):
         machine = self.reference(self.second)
         watch = self.watch("--event", "lifecycle")

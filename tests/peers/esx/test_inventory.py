@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virsh on the esx driver: connections, lists, descriptions, power."""
+import contextlib
 import os
+import socket
+import socketserver
 import ssl
+import subprocess
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 
@@ -80,17 +85,78 @@ class Open(EsxCase):
             names = self.virsh("list", "--all", "--name", uri=self.uri(path="DC0/DC0_C0/DC0_C0_H0")).split()
             self.assertNotIn(self.first, names)
 
+    def name_connections(self, **connections):
+        """Sets those connections: name -> (parameters of the URI, PEM file or None)."""
+        text = ""
+        for name, (query, ca) in connections.items():
+            text += (f"[connection {name}]\nuri = {'vpx' if CENTER else 'esx'}://root@{self.simulator.server}/{PATH}{query}\n"
+                     + (f"ca_file = {ca}\n" if ca else ""))
+        write_private(self.etc / "esx.conf", text)
+        self.daemon.restart()
+
+    def named(self, name):
+        return f"{'vpx' if CENTER else 'esx'}+unix:///{name}?socket={self.daemon.socket}"
+
     def test_trusted_certificate(self):
         host, port = self.simulator.server.split(":")
-        (self.etc / "esx.pem").write_text(ssl.get_server_certificate((host, int(port))), encoding="ascii")
-        write_private(self.etc / "esx.conf", "[connection lab]\n"
-                      f"uri = {'vpx' if CENTER else 'esx'}://root@{self.simulator.server}/{PATH}\n"
-                      f"ca_file = {self.etc}/esx.pem\n")
-        self.daemon.restart()
-        named = f"{'vpx' if CENTER else 'esx'}+unix:///lab?socket={self.daemon.socket}"
+        own, other = self.etc / "esx.pem", self.etc / "other.pem"
+        own.write_text(ssl.get_server_certificate((host, int(port))), encoding="ascii")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                        self.work / "key", "-out", other, "-subj", "/CN=127.0.0.1"], check=True, capture_output=True)
+        self.name_connections(lab=("", own), wrong=("", other), missing=("", self.etc / "nothing.pem"), system=("", None))
+        named = self.named("lab")
         self.assertIn(self.first, self.virsh("list", "--all", "--name", uri=named).split())
         self.assertIn(self.first, self.virsh("-r", "list", "--all", "--name", uri=named).split())
         self.assertIn("read", self.virsh_fails("-r", "destroy", self.first, uri=named))
+        for name in ("wrong", "system"):
+            self.assertRegex(self.virsh_fails("list", uri=self.named(name)), f"(?i){self.simulator.server}.*certificate")
+        self.assertRegex(self.virsh_fails("list", uri=self.named("missing")), "(?i)nothing.pem|CA|certificate")
+        self.assertIn("parameters cannot be added", self.virsh_fails("list", uri=named + "&insecure=1"))
+
+    def test_proxy(self):
+        """All goes through it, and nothing past it."""
+        proxy = Proxy()
+        self.addCleanup(proxy.server_close)
+        self.addCleanup(proxy.shutdown)
+        self.name_connections(through=(f"?no_verify=1&proxy=http://127.0.0.1:{proxy.server_address[1]}", None),
+                              dead=("?no_verify=1&proxy=http://127.0.0.1:1", None))
+        self.assertIn(self.first, self.virsh("list", "--all", "--name", uri=self.named("through")).split())
+        self.assertEqual(set(proxy.targets), {self.simulator.server})
+        self.assertIn("127.0.0.1", self.virsh_fails("list", uri=self.named("dead")))
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    """Hands connections on that are asked for with CONNECT."""
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Tunnel)
+        self.targets = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Tunnel(socketserver.StreamRequestHandler):
+    def handle(self):
+        method, target, _ = self.rfile.readline().decode().split()
+        while self.rfile.readline().strip():
+            pass
+        assert method == "CONNECT", method
+        self.server.targets.append(target)
+        host, port = target.split(":")
+        with socket.create_connection((host, int(port))) as there:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            back = threading.Thread(target=self.pump, args=(there, self.connection), daemon=True)
+            back.start()
+            self.pump(self.connection, there)
+            back.join()
+
+    @staticmethod
+    def pump(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
 
 
 class Inventory(EsxCase):
@@ -135,6 +201,19 @@ class Inventory(EsxCase):
                              ("vmware", "x86_64", "128"))
             self.assertIn("scsi", [one.text for one in caps.findall("devices/disk/enum[@name='bus']/value")])
             self.assertIn("there is vmware", self.virsh_fails("domcapabilities", "--virttype", "kvm"))
+
+
+class Screen(EsxCase):
+    def test_screenshot(self):
+        if MODE == "host-raw":
+            self.assertIn("404", self.virsh_fails("screenshot", self.first, str(self.work / "shown")))
+            return
+        self.virsh("screenshot", self.first, str(self.work / "shown.png"))
+        self.assertEqual((self.work / "shown.png").read_bytes(), b"\x89PNG\r\n\x1a\n" + self.reference(self.first).encode())
+        self.assertIn("has no screen 1", self.virsh_fails("screenshot", self.first, str(self.work / "x"), "--screen", "1"))
+        self.virsh("destroy", self.second)
+        self.assertIn("is not running", self.virsh_fails("screenshot", self.second, str(self.work / "x")))
+        self.virsh("start", self.second)
 
 
 class Power(EsxCase):

@@ -68,7 +68,13 @@ class Snapshot(EsxCase):
         self.virsh("destroy", self.first)
         self.virsh("snapshot-revert", self.first, "b", "--running")
         self.assertEqual(self.state(self.first), "running")
-        self.assertIn("PAUSED", self.virsh_fails("snapshot-revert", self.first, "b", "--paused"))
+        self.virsh("snapshot-revert", self.first, "b", "--paused")
+        self.assertEqual(self.state(self.first), "paused")
+        self.assertIn("suspended", self.witness.machine(self.machine, "runtime.powerState"))
+        self.virsh("destroy", self.first)
+        self.take("off")
+        self.assertIn("of a machine that was off", self.virsh_fails("snapshot-revert", self.first, "off", "--paused"))
+        self.virsh("start", self.first)
 
     def test_delete_one(self):
         self.branches()

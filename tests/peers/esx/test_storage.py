@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virsh on the esx driver: pools and volumes. What is done is looked at from outside."""
 import hashlib
+import os
 import random
+import subprocess
+import unittest
 import uuid
 import xml.etree.ElementTree as ElementTree
 
-from esxtest import MODE, EsxCase, Witness, main
+import libvirt
+
+from esxtest import MODE, EsxCase, Witness, main, wait_until
 
 STORE = "LocalDS_0"
 TOLD = MODE != "host-raw"  # paths and capacities are
@@ -34,6 +39,8 @@ class Pools(Storage):
         self.assertEqual(self.virsh("pool-list", "--inactive", "--name").split(), [])
         self.assertIn(STORE, self.virsh("pool-list", "--autostart", "--persistent", "--name").split())
         self.assertEqual(self.virsh("pool-list", "--transient", "--name").split(), [])
+        self.assertIn(STORE, self.virsh("pool-list", "--type", "dir,netfs", "--name").split())
+        self.assertEqual(self.virsh("pool-list", "--type", "logical", "--name").split(), [])
 
     def test_lookup(self):
         number = self.virsh("pool-uuid", STORE)
@@ -105,7 +112,7 @@ class Volumes(Storage):
         self.assertFalse([name for name in self.volumes() if name.startswith("new")])
 
     def test_refusals(self):
-        for name, format_, words in (("a/b.qcow2", "vmdk", "has to end in .vmdk"), ("a/b.vmdk", "qcow2", "its format is vmdk"),
+        for name, format_, words in (("a/b.qcow2", "vmdk", "has to end in .vmdk, .iso or .flp"), ("a/b.iso", "vmdk", "no format but iso or raw"), ("a/b.vmdk", "qcow2", "its format is vmdk"),
                                      ("../b.vmdk", "vmdk", "FOLDER/FILE.vmdk"), ("/b.vmdk", "vmdk", "")):
             self.assertIn(words, self.virsh_fails("vol-create-as", STORE, name, "64M", "--format", format_))
         self.assertIn("<capacity>", self.virsh_fails("vol-create-as", STORE, "a/b.vmdk", "0"))
@@ -136,6 +143,105 @@ class Volumes(Storage):
         self.virsh("vol-download", "own/image.iso", str(self.work / "got"), "--pool", STORE)
         self.assertEqual((self.work / "got").read_bytes(), b"an image")
         self.virsh("vol-delete", "own/image.iso", "--pool", STORE)
+
+
+class Upload(Storage):
+    def setUp(self):
+        super().setUp()
+        self.source = self.work / "data"
+        self.source.write_bytes(random.Random(2).randbytes(300000) + bytes(200000) + b"the end")
+
+    def upload(self, name, *args, fails=False):
+        way = self.virsh_fails if fails else self.virsh
+        return way("vol-upload", name, str(self.source), "--pool", STORE, *args)
+
+    def test_image(self):
+        """It is as large as what was sent."""
+        self.virsh("vol-create-as", STORE, "isos/install.iso", "1M", "--format", "iso")
+        self.assertEqual(self.witness.file(STORE, "isos/install.iso"), b"")
+        self.upload("isos/install.iso")
+        self.assertEqual(self.witness.file(STORE, "isos/install.iso"), self.source.read_bytes())
+        self.source.write_bytes(b"another")
+        self.upload("isos/install.iso", "--length", "7", "--sparse")
+        self.assertEqual(self.witness.file(STORE, "isos/install.iso"), b"another")
+        self.virsh("vol-delete", "isos/install.iso", "--pool", STORE)
+
+    def test_disk(self):
+        """What is behind the data is zeros, up to its capacity."""
+        self.create("own/sent.vmdk")
+        self.upload("own/sent.vmdk", "--sparse")
+        now = self.witness.file(STORE, "own/sent-flat.vmdk")
+        sent = self.source.read_bytes()
+        self.assertEqual(now[:len(sent)], sent)
+        if TOLD:
+            self.assertEqual((len(now), now.count(0, len(sent))), (64 << 20, (64 << 20) - len(sent)))
+        self.virsh("vol-delete", "own/sent.vmdk", "--pool", STORE)
+
+    def test_refusals(self):
+        self.create("own/sent.vmdk")
+        self.assertIn("upload from offset 0", self.upload("own/sent.vmdk", "--offset", "512", fails=True))
+        self.assertIn("no volume 'own/other.vmdk'", self.upload("own/other.vmdk", fails=True))
+        if TOLD:
+            self.assertIn("more was sent than the 67108864 bytes",
+                          self.upload("own/sent.vmdk", "--length", str((64 << 20) + 1), fails=True))
+            with self.source.open("wb") as stream:
+                stream.truncate((64 << 20) + 1)
+            self.assertIn("more was sent than the 67108864 bytes", self.upload("own/sent.vmdk", fails=True))
+        self.virsh("vol-delete", "own/sent.vmdk", "--pool", STORE)
+
+    def test_server_goes_away(self):
+        """An upload or download that did not come to its end is no success."""
+        self.virsh("vol-create-as", STORE, "isos/broken.iso", "1M", "--format", "iso")
+        os.mkfifo(self.work / "pipe")
+        slow = subprocess.Popen(["virsh", "-q", "-c", self.uri(), "vol-upload", "isos/broken.iso", str(self.work / "pipe"),
+                                 "--pool", STORE], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, slow)
+        with (self.work / "pipe").open("wb") as pipe:
+            pipe.write(bytes(1000000))  # virsh sends when it has a quarter of that
+            pipe.flush()
+            wait_until(lambda: self.witness.file(STORE, "isos/broken.iso"), 20, "the upload is under way")
+            self.simulator.stop()
+            self.addCleanup(self.simulator.start)
+        said = slow.communicate(timeout=30)[1]
+        self.assertNotEqual(slow.returncode, 0)
+        self.assertIn(self.simulator.server, said)
+
+    def test_abort(self):
+        """Of a client that goes away the server does not take the half for the whole."""
+        self.virsh("vol-create-as", STORE, "isos/half.iso", "1M", "--format", "iso")
+        connection = libvirt.open(self.uri())
+        volume = connection.storageVolLookupByKey(f"[{STORE}] isos/half.iso")
+        stream = connection.newStream()
+        volume.upload(stream, 0, 1000000)
+        stream.send(bytes(100000))
+        stream.abort()
+        stream = connection.newStream()
+        volume.upload(stream, 0, 7)
+        stream.send(b"all now")
+        stream.finish()
+        self.assertEqual(self.witness.file(STORE, "isos/half.iso"), b"all now")
+        connection.close()
+
+
+@unittest.skipUnless(TOLD, "the bare simulator has none of this")
+class Disks(Storage):
+    def test_wipe(self):
+        self.create("own/wiped.vmdk")
+        self.witness.put(STORE, "own/wiped-flat.vmdk", b"secret")
+        self.assertIn("algorithm zero", self.virsh_fails("vol-wipe", "own/wiped.vmdk", "--pool", STORE, "--algorithm", "dod"))
+        self.virsh("vol-wipe", "own/wiped.vmdk", "--pool", STORE)
+        self.assertEqual(self.witness.file(STORE, "own/wiped-flat.vmdk"), bytes(6))
+        self.virsh("vol-delete", "own/wiped.vmdk", "--pool", STORE)
+
+    def test_resize(self):
+        self.create("own/grown.vmdk")
+        for args, capacity in ((("100M",), 100 << 20), (("28M", "--delta", "--allocate"), 128 << 20)):
+            self.virsh("vol-resize", "own/grown.vmdk", *args, "--pool", STORE)
+            self.assertIn(f"{capacity} bytes", self.info("vol-info", "--bytes", "own/grown.vmdk", "--pool", STORE)["Capacity"])
+            self.assertEqual(len(self.witness.file(STORE, "own/grown-flat.vmdk")), capacity)
+        self.assertIn("can only grow", self.virsh_fails("vol-resize", "own/grown.vmdk", "64M", "--pool", STORE))
+        self.assertIn("SHRINK", self.virsh_fails("vol-resize", "own/grown.vmdk", "64M", "--shrink", "--pool", STORE))
+        self.virsh("vol-delete", "own/grown.vmdk", "--pool", STORE)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"path"
@@ -96,7 +97,102 @@ func (a *autostart) ReconfigureAutostart(req *types.ReconfigureAutostart) soap.H
 		}
 		a.Config.PowerInfo = append(n, p)
 	}
+	simulator.Map.Update(a, []types.PropertyChange{{Name: "config", Val: a.Config}})
 	return &methods.ReconfigureAutostartBody{Res: &types.ReconfigureAutostartResponse{}}
+}
+
+// disks: VirtualDiskManager with the two methods that the simulator lacks
+type disks struct {
+	mo.VirtualDiskManager
+	inner *simulator.VirtualDiskManager
+}
+
+func (d *disks) MO() mo.VirtualDiskManager { return d.VirtualDiskManager }
+
+func (d *disks) MoveVirtualDiskTask(c *simulator.Context, r *types.MoveVirtualDisk_Task) soap.HasFault {
+	return d.inner.MoveVirtualDiskTask(c, r)
+}
+
+func (d *disks) CreateVirtualDiskTask(c *simulator.Context, r *types.CreateVirtualDisk_Task) soap.HasFault {
+	return d.inner.CreateVirtualDiskTask(c, r)
+}
+
+func (d *disks) DeleteVirtualDiskTask(c *simulator.Context, r *types.DeleteVirtualDisk_Task) soap.HasFault {
+	return d.inner.DeleteVirtualDiskTask(c, r)
+}
+
+func (d *disks) CopyVirtualDiskTask(c *simulator.Context, r *types.CopyVirtualDisk_Task) soap.HasFault {
+	return d.inner.CopyVirtualDiskTask(c, r)
+}
+
+func (d *disks) QueryVirtualDiskUuid(c *simulator.Context, r *types.QueryVirtualDiskUuid) soap.HasFault {
+	return d.inner.QueryVirtualDiskUuid(c, r)
+}
+
+func (d *disks) SetVirtualDiskUuid(c *simulator.Context, r *types.SetVirtualDiskUuid) soap.HasFault {
+	return d.inner.SetVirtualDiskUuid(c, r)
+}
+
+// contents of the disk "[store] path"
+func flat(name string) string {
+	i := strings.Index(name, "] ")
+	for _, o := range simulator.Map.All("Datastore") {
+		if ds := o.(*simulator.Datastore); i > 0 && ds.Name == name[1:i] {
+			return path.Join(ds.Info.GetDatastoreInfo().Url, strings.TrimSuffix(name[i+2:], ".vmdk")+"-flat.vmdk")
+		}
+	}
+	return ""
+}
+
+func changeFlat(name string, change func(string, int64) error) types.BaseMethodFault {
+	file := flat(name)
+	st, err := os.Stat(file)
+	if err == nil {
+		err = change(file, st.Size())
+	}
+	if err != nil {
+		return &types.FileNotFound{FileFault: types.FileFault{File: name}}
+	}
+	return nil
+}
+
+var capacities sync.Map // KiB of grown disks, by the file of their contents
+
+func (d *disks) ExtendVirtualDiskTask(r *types.ExtendVirtualDisk_Task) soap.HasFault {
+	t := simulator.CreateTask(d, "extendVirtualDisk", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+		return nil, changeFlat(r.Name, func(file string, size int64) error {
+			capacities.Store(file, r.NewCapacityKb)
+			return os.Truncate(file, r.NewCapacityKb<<10)
+		})
+	})
+	return &methods.ExtendVirtualDisk_TaskBody{Res: &types.ExtendVirtualDisk_TaskResponse{Returnval: t.Run()}}
+}
+
+func (d *disks) ZeroFillVirtualDiskTask(r *types.ZeroFillVirtualDisk_Task) soap.HasFault {
+	t := simulator.CreateTask(d, "zeroFillVirtualDisk", func(*simulator.Task) (types.AnyType, types.BaseMethodFault) {
+		return nil, changeFlat(r.Name, func(file string, size int64) error {
+			if err := os.Truncate(file, 0); err != nil {
+				return err
+			}
+			return os.Truncate(file, size)
+		})
+	})
+	return &methods.ZeroFillVirtualDisk_TaskBody{Res: &types.ZeroFillVirtualDisk_TaskResponse{Returnval: t.Run()}}
+}
+
+// screen: what a machine that runs shows, an image that is made of its reference
+func screen(w http.ResponseWriter, r *http.Request) {
+	if _, err := r.Cookie("vmware_soap_session"); err != nil {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	vm, ok := simulator.Map.Get(types.ManagedObjectReference{Type: "VirtualMachine", Value: r.URL.Query().Get("id")}).(*simulator.VirtualMachine)
+	if !ok || vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOn {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "image/png")
+	fmt.Fprintf(w, "\x89PNG\r\n\x1a\n%s", vm.Self.Value)
 }
 
 // browser: the simulator's HostDatastoreBrowser treats an absent matchPattern as
@@ -120,6 +216,9 @@ func fixTask(ref types.ManagedObjectReference) {
 			}
 			if d, ok := r.File[i].(*types.VmDiskFileInfo); ok {
 				d.CapacityKb, d.HardwareVersion = 65536, 13
+				if grown, ok := capacities.Load(flat(strings.TrimSuffix(r.FolderPath, "/") + "/" + d.Path)); ok {
+					d.CapacityKb = grown.(int64)
+				}
 				d.ControllerType = "VirtualLsiLogicController"
 			}
 		}
@@ -349,6 +448,8 @@ func main() {
 				simulator.Map.Put(&browser{b.HostDatastoreBrowser, b})
 			}
 		}
+		d := simulator.Map.VirtualDiskManager().(*simulator.VirtualDiskManager)
+		simulator.Map.Put(&disks{d.VirtualDiskManager, d})
 		for _, o := range simulator.Map.All("VirtualMachine") {
 			applied[o.Reference().Value] = true
 		}
@@ -402,6 +503,10 @@ func main() {
 			b, _ := io.ReadAll(r.Body)
 			fmt.Fprintf(tf, "REQ %s\n", b)
 			r.Body = io.NopCloser(bytes.NewReader(b))
+		}
+		if *enrich && r.URL.Path == "/screen" {
+			screen(w, r)
+			return
 		}
 		if *enrich && r.Method == "GET" && strings.HasSuffix(r.URL.Path, ".vmx") {
 			fillVMX(strings.TrimPrefix(r.URL.Path, "/folder/"))
