@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kit/stats.h"
 
-#include <vireo/driver.h>
+#include <string.h>
 
 #define FLAG(name) VIREO_CONNECT_GET_ALL_DOMAINS_STATS_##name
 
@@ -23,6 +23,14 @@ static guint filter_of(int state)
     default:
         return FLAG(OTHER);
     }
+}
+
+gboolean vireo_stats_is_asked_for(const vireo_connect_get_all_domain_stats_args *args, const guint8 uuid[16])
+{
+    for (guint i = 0; i < args->doms.len; i++)
+        if (memcmp(args->doms.val[i].uuid, uuid, 16) == 0)
+            return TRUE;
+    return args->doms.len == 0;
 }
 
 gboolean vireo_stats_chosen(guint flags, gboolean active, gboolean persistent, int state)

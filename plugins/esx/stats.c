@@ -47,14 +47,6 @@ static void fill(vireo_domain_stats_record *record, const struct vireo_host *hos
     }
 }
 
-static gboolean is_asked_for(const vireo_connect_get_all_domain_stats_args *args, const EsxMachine *machine)
-{
-    for (guint i = 0; i < args->doms.len; i++)
-        if (memcmp(args->doms.val[i].uuid, machine->uuid, 16) == 0)
-            return TRUE;
-    return args->doms.len == 0;
-}
-
 int esx_connect_get_all_domain_stats(void *handle, vireo_call *call, const vireo_connect_get_all_domain_stats_args *args,
                                      vireo_connect_get_all_domain_stats_ret *ret)
 {
@@ -71,7 +63,7 @@ int esx_connect_get_all_domain_stats(void *handle, vireo_call *call, const vireo
         const EsxMachine *machine = machines->pdata[i];
         gboolean active = machine->power != VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_OFF;
 
-        if (is_asked_for(args, machine) && vireo_stats_chosen(args->flags, active, TRUE, esx_machine_state(machine)))
+        if (vireo_stats_is_asked_for(args, machine->uuid) && vireo_stats_chosen(args->flags, active, TRUE, esx_machine_state(machine)))
             fill(&ret->retStats.val[ret->retStats.len++], host, call, machine, groups);
     }
     return VIREO_OK;

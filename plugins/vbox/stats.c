@@ -330,14 +330,6 @@ static void fill(vireo_domain_stats_record *record, VboxTalk *talk, Params *para
     memcpy(record->params.val, params->params->data, sizeof *record->params.val * params->params->len);
 }
 
-static gboolean is_asked_for(const vireo_connect_get_all_domain_stats_args *args, const VboxMachine *machine)
-{
-    for (guint i = 0; i < args->doms.len; i++)
-        if (memcmp(args->doms.val[i].uuid, machine->uuid, 16) == 0)
-            return TRUE;
-    return args->doms.len == 0;
-}
-
 int vbox_connect_get_all_domain_stats(void *handle, vireo_call *call,
                                       const vireo_connect_get_all_domain_stats_args *args,
                                       vireo_connect_get_all_domain_stats_ret *ret)
@@ -360,7 +352,7 @@ int vbox_connect_get_all_domain_stats(void *handle, vireo_call *call,
         const VboxMachine *machine = machines->pdata[i];
         gboolean active = vbox_state_is_active(machine->state);
 
-        if (is_asked_for(args, machine) &&
+        if (vireo_stats_is_asked_for(args, machine->uuid) &&
             vireo_stats_chosen(args->flags, active, TRUE, vbox_state_of(machine->state)))
             fill(&ret->retStats.val[ret->retStats.len++], &talk, &params, machine, groups);
     }

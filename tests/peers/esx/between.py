@@ -62,6 +62,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send(answer.status, data, cookie)
 
+    def do_GET(self):
+        with contextlib.closing(http.client.HTTPSConnection(
+                self.server.target, context=ssl._create_unverified_context(), timeout=90)) as target:
+            target.request(self.command, self.path, headers={"Cookie": self.headers.get("Cookie", "")})
+            answer = target.getresponse()
+            data, length = answer.read(), int(answer.headers["Content-Length"])
+        cut = self.server.harm == "cut" and re.fullmatch(self.server.to, self.command)
+        self.server.harmed += bool(cut)
+        self.send(answer.status, data[:len(data) // 2] if cut else data, None, length)
+        self.close_connection = True
+
+    do_HEAD = do_GET
+
     def send(self, status, data, cookie, length=None):
         self.send_response(status)
         self.send_header("Content-Type", "text/xml")

@@ -4,7 +4,7 @@ import subprocess
 import time
 
 from between import Between
-from esxtest import EsxCase, main, wait_until
+from esxtest import EsxCase, Witness, main, wait_until
 
 
 class Faults(EsxCase):
@@ -36,6 +36,19 @@ class Faults(EsxCase):
         self.harm("cut")
         self.assertRegex(self.virsh_fails("dumpxml", self.first), "(?i)clos|connection|transfer")
         self.heals()
+
+    def test_download_cut_in_mid_answer(self):
+        """What has come so far is no whole volume."""
+        witness = Witness(self.simulator.server)
+        self.addCleanup(witness.connection.close)
+        witness.make_disk("[LocalDS_0] own", "[LocalDS_0] own/data.vmdk")
+        witness.put("LocalDS_0", "own/data-flat.vmdk", b"some data" * 100000)
+        self.harm("cut", "GET")
+        into = str(self.work / "got")
+        self.assertIn("ended before its answer", self.virsh_fails("vol-download", "own/data.vmdk", into, "--pool", "LocalDS_0"))
+        self.heals()
+        self.virsh("vol-download", "own/data.vmdk", into, "--pool", "LocalDS_0")
+        self.assertEqual((self.work / "got").read_bytes(), b"some data" * 100000)
 
     def test_garbage(self):
         for what in ("garbage", "page"):

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kit/shared.h"
 
-/* The daemon's services, in one thread: timers run when the test lets time pass. */
+/* The daemon's services, in one thread: what they are to do is done when the test lets time pass. */
 typedef void Func(void *opaque);
 static struct {
     Func *func;
     void *opaque;
-} timer;
+} timer, deferred;
 static guint freed;
 
 static uint64_t on_timer(struct vireo_core *core, uint32_t milliseconds, Func *func, void *opaque)
@@ -25,7 +25,8 @@ static void on_unwatch(struct vireo_core *core, uint64_t id)
 
 static void on_defer(struct vireo_core *core, Func *func, void *opaque)
 {
-    func(opaque);
+    deferred.func = func;
+    deferred.opaque = opaque;
 }
 
 static void on_free(VireoShared *thing)
@@ -40,6 +41,9 @@ static void time_passes(void)
     Func *func = g_steal_pointer(&timer.func);
     if (func)
         func(timer.opaque);
+    func = g_steal_pointer(&deferred.func);
+    if (func)
+        func(deferred.opaque);
 }
 
 static VireoShares *shares_new(void)
