@@ -26,6 +26,23 @@ void hyperv_settings_apply(HypervTalk *talk, const VireoCim *settings)
                   vireo_cim_add_embedded(vireo_cim_new(""), "SystemSettings", settings));
 }
 
+void hyperv_settings_put_notes(VireoCim *settings, const char *text)
+{
+    g_auto(GStrv) lines = g_strsplit(text && *text ? text : "\n", "\n", -1);
+
+    for (guint i = 0; lines[i] && (i == 0 || (text && *text)); i++)
+        vireo_cim_add_item(settings, "Notes", NULL, lines[i]);
+}
+
+char *hyperv_notes_of(const VireoCim *settings)
+{
+    GString *notes = g_string_new(NULL);
+
+    for (guint i = 0; i < vireo_cim_count(settings, "Notes"); i++)
+        g_string_append_printf(notes, "%s%s", i ? "\n" : "", vireo_cim_text_at(settings, "Notes", i));
+    return g_string_free(notes, FALSE);
+}
+
 static void put_boots(VireoCim *settings, const VireoDomainOs *os)
 {
     static const int numbers[] = {[VIREO_DOMAIN_BOOT_DEVICE_FD] = 0,
@@ -78,10 +95,8 @@ static guint64 mib_of(guint64 kib)
 static void apply(HypervTalk *talk, const char *guid, const VireoDomain *domain)
 {
     g_autoptr(VireoCim) settings = settings_from(guid, domain);
-    g_auto(GStrv) lines = g_strsplit(domain->description ? domain->description : "", "\n", -1);
 
-    for (guint i = 0; i == 0 || lines[i]; i++)
-        vireo_cim_add_item(settings, "Notes", NULL, lines[i] ? lines[i] : "");
+    hyperv_settings_put_notes(settings, domain->description);
     if (domain->os->boots.n)
         put_boots(settings, domain->os);
     hyperv_settings_apply(talk, settings);

@@ -265,15 +265,6 @@ static void describe_resources(VireoDomain *domain, const GPtrArray *resources)
     }
 }
 
-static char *notes_of(const VireoCim *settings)
-{
-    GString *notes = g_string_new(NULL);
-
-    for (guint i = 0; i < vireo_cim_count(settings, "Notes"); i++)
-        g_string_append_printf(notes, "%s%s", i ? "\n" : "", vireo_cim_text_at(settings, "Notes", i));
-    return g_string_free(notes, notes->len == 0);
-}
-
 VireoDomain *hyperv_describe(HypervTalk *talk, const HypervMachine *machine)
 {
     VireoDomain *domain = g_new0(VireoDomain, 1);
@@ -290,7 +281,8 @@ VireoDomain *hyperv_describe(HypervTalk *talk, const HypervMachine *machine)
     domain->name = g_strdup(machine->name);
     domain->has_uuid = TRUE;
     memcpy(domain->uuid, machine->uuid, 16);
-    domain->description = notes_of(settings);
+    g_autofree char *notes = hyperv_notes_of(settings);
+    domain->description = *notes ? g_steal_pointer(&notes) : NULL;
     describe_os(domain, settings);
     describe_resources(domain, resources);
     domain->clock = g_new0(VireoDomainClock, 1);

@@ -89,8 +89,16 @@ static int hyperv_init(const struct vireo_host *host, vireo_core *core, void **s
       0, VIREO_DOMAIN_VCPU_CONFIG)                                                                                     \
     X(domain_get_vcpus_flags, hyperv_domain_get_vcpus_flags, 0,                                                        \
       VIREO_DOMAIN_VCPU_CONFIG | VIREO_DOMAIN_VCPU_LIVE | VIREO_DOMAIN_VCPU_MAXIMUM, 0, 0)                             \
-    X(domain_set_memory_flags, hyperv_domain_set_memory_flags, 0,                                                      \
-      VIREO_DOMAIN_MEM_CONFIG | VIREO_DOMAIN_MEM_MAXIMUM, 0, 0)                                                        \
+    X(domain_set_memory_flags, hyperv_domain_set_memory_flags, VIREO_DOMAIN_MEM_LIVE | VIREO_DOMAIN_MEM_CONFIG,        \
+      VIREO_DOMAIN_MEM_MAXIMUM, VIREO_DOMAIN_MEM_LIVE, VIREO_DOMAIN_MEM_CONFIG)                                        \
+    X(domain_get_vcpus, hyperv_domain_get_vcpus, 0, 0, 0, 0)                                                           \
+    X(domain_get_scheduler_type, hyperv_domain_get_scheduler_type, 0, 0, 0, 0)                                         \
+    X(domain_get_scheduler_parameters_flags, hyperv_domain_get_scheduler_parameters_flags, 0,                          \
+      VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG | VIREO_TYPED_PARAM_STRING_OKAY, 0, 0)                     \
+    X(domain_get_metadata, hyperv_domain_get_metadata, 0,                                                              \
+      VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, 0, 0)                                                     \
+    X(domain_set_metadata, hyperv_domain_set_metadata, 0,                                                              \
+      VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, 0, 0)                                                     \
     X(domain_attach_device_flags, hyperv_domain_attach_device_flags, DEVICE_FLAGS, 0, VIREO_DOMAIN_DEVICE_MODIFY_LIVE, \
       VIREO_DOMAIN_DEVICE_MODIFY_CONFIG)                                                                               \
     X(domain_detach_device_flags, hyperv_domain_detach_device_flags, DEVICE_FLAGS, 0, VIREO_DOMAIN_DEVICE_MODIFY_LIVE, \
@@ -119,6 +127,8 @@ static int hyperv_init(const struct vireo_host *host, vireo_core *core, void **s
     X(storage_pool_num_of_volumes, hyperv_storage_pool_num_of_volumes, 0, 0, 0, 0)                                     \
     X(storage_pool_list_volumes, hyperv_storage_pool_list_volumes, 0, 0, 0, 0)                                         \
     X(storage_pool_list_all_volumes, hyperv_storage_pool_list_all_volumes, 0, 0, 0, 0)                                 \
+    X(storage_pool_get_info, hyperv_storage_pool_get_info, 0, 0, 0, 0)                                                 \
+    X(storage_pool_refresh, hyperv_storage_pool_refresh, 0, 0, 0, 0)                                                   \
     X(storage_pool_get_xml_desc, hyperv_storage_pool_get_xml_desc, 0, VIREO_STORAGE_XML_INACTIVE, 0, 0)                \
     X(storage_pool_lookup_by_volume, hyperv_storage_pool_lookup_by_volume, 0, 0, 0, 0)                                 \
     X(storage_vol_lookup_by_name, hyperv_storage_vol_lookup_by_name, 0, 0, 0, 0)                                       \
@@ -126,6 +136,7 @@ static int hyperv_init(const struct vireo_host *host, vireo_core *core, void **s
     X(storage_vol_lookup_by_path, hyperv_storage_vol_lookup_by_path, 0, 0, 0, 0)                                       \
     X(storage_vol_get_path, hyperv_storage_vol_get_path, 0, 0, 0, 0)                                                   \
     X(storage_vol_get_info, hyperv_storage_vol_get_info, 0, 0, 0, 0)                                                   \
+    X(storage_vol_get_info_flags, hyperv_storage_vol_get_info_flags, 0, VIREO_STORAGE_VOL_GET_PHYSICAL, 0, 0)          \
     X(storage_vol_get_xml_desc, hyperv_storage_vol_get_xml_desc, 0, 0, 0, 0)                                           \
     X(storage_vol_create_xml, hyperv_storage_vol_create_xml, VIREO_STORAGE_VOL_CREATE_VALIDATE, 0, 0, 0)               \
     X(storage_vol_delete, hyperv_storage_vol_delete, 0, 0, 0, 0)                                                       \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The machines of a server: read in a few queries for all of them, and published. */
-#include "driver.h"
+#include "ops.h"
 
 #include <string.h>
 
@@ -308,10 +308,7 @@ static void read_snapshot(HypervMachine *machine, const VireoCim *settings)
     snapshot->parent = *parent ? vireo_cim_path_value(parent, "InstanceID") : NULL;
     snapshot->created = vireo_cim_time(settings, "CreationTime") / G_USEC_PER_SEC;
     snapshot->online = vireo_cim_flag(settings, "IsSaved");
-    GString *notes = g_string_new(NULL);
-    for (guint i = 0; i < vireo_cim_count(settings, "Notes"); i++)
-        g_string_append_printf(notes, "%s%s", i ? "\n" : "", vireo_cim_text_at(settings, "Notes", i));
-    snapshot->description = g_string_free(notes, FALSE);
+    snapshot->description = hyperv_notes_of(settings);
     g_ptr_array_add(machine->snapshots, snapshot);
 }
 

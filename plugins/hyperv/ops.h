@@ -10,6 +10,13 @@ int hyperv_call_cancelled(void *call);
 VireoCim *hyperv_settings_new(const char *guid);
 VireoCim *hyperv_settings_of(const char *instance_id);
 void hyperv_settings_apply(HypervTalk *talk, const VireoCim *settings);
+/* The notes of a machine or a snapshot are lines. text: may be NULL. */
+void hyperv_settings_put_notes(VireoCim *settings, const char *text);
+/* "" for none; caller frees. */
+char *hyperv_notes_of(const VireoCim *settings);
+
+/* stats.c: how long each of its virtual CPUs has run, in nanoseconds; caller frees. */
+guint64 *hyperv_vcpu_times(HypervTalk *talk, const HypervMachine *machine);
 
 vireo_conn_open_fn hyperv_conn_open;
 vireo_conn_close_fn hyperv_conn_close;
@@ -67,3 +74,11 @@ vireo_storage_vol_get_xml_desc_fn hyperv_storage_vol_get_xml_desc;
 vireo_storage_vol_create_xml_fn hyperv_storage_vol_create_xml;
 vireo_storage_vol_delete_fn hyperv_storage_vol_delete;
 vireo_storage_vol_resize_fn hyperv_storage_vol_resize;
+vireo_domain_get_vcpus_fn hyperv_domain_get_vcpus;
+vireo_domain_get_scheduler_type_fn hyperv_domain_get_scheduler_type;
+vireo_domain_get_scheduler_parameters_flags_fn hyperv_domain_get_scheduler_parameters_flags;
+vireo_domain_get_metadata_fn hyperv_domain_get_metadata;
+vireo_domain_set_metadata_fn hyperv_domain_set_metadata;
+vireo_storage_pool_get_info_fn hyperv_storage_pool_get_info;
+vireo_storage_pool_refresh_fn hyperv_storage_pool_refresh;
+vireo_storage_vol_get_info_flags_fn hyperv_storage_vol_get_info_flags;

@@ -31,11 +31,9 @@ static HypervMachine *find(HypervTalk *talk, HypervConn *conn, vireo_call *call,
 static void set_words(HypervTalk *talk, const char *id, const char *name, const char *description)
 {
     g_autoptr(VireoCim) settings = hyperv_settings_of(id);
-    g_auto(GStrv) lines = g_strsplit(description ? description : "", "\n", -1);
 
     vireo_cim_add(settings, "ElementName", NULL, name);
-    for (guint i = 0; i == 0 || (lines[0] && lines[i]); i++)
-        vireo_cim_add_item(settings, "Notes", NULL, lines[i] ? lines[i] : "");
+    hyperv_settings_put_notes(settings, description);
     hyperv_settings_apply(talk, settings);
 }
 

@@ -40,6 +40,22 @@ static guint64 time_of(GHashTable *times, const HypervMachine *machine)
     return time && hyperv_state_is_active(machine->state) ? *time : 0;
 }
 
+guint64 *hyperv_vcpu_times(HypervTalk *talk, const HypervMachine *machine)
+{
+    const GPtrArray *all = hyperv_query(talk, HYPERV_CIMV2, "select Name,PercentTotalRunTime from " COUNTER);
+    guint64 *times = g_new0(guint64, machine->vcpus + 1);
+
+    for (guint i = 0; i < all->len; i++) {
+        const char *name = vireo_cim_string(all->pdata[i], "Name"), *blank = strrchr(name, ' ');
+        gboolean own = g_str_has_prefix(name, machine->name) && name[strlen(machine->name)] == ':';
+        guint64 number = own && blank ? g_ascii_strtoull(blank, NULL, 10) : G_MAXUINT64;
+
+        if (number < machine->vcpus)
+            times[number] = vireo_cim_number(all->pdata[i], "PercentTotalRunTime") * 100;
+    }
+    return times;
+}
+
 /* GUID -> KiB that the machine has just now. */
 static GHashTable *read_memory(HypervTalk *talk)
 {

@@ -193,6 +193,47 @@ int hyperv_storage_pool_list_all_volumes(void *handle, vireo_call *call,
     return hyperv_talk_finish(&talk, call);
 }
 
+/* Of the drive that the folder is on. */
+static void read_room(HypervTalk *talk, const char *folder, guint64 *capacity, guint64 *available)
+{
+    g_autofree char *drive = g_strndup(folder, strcspn(folder, "\\"));
+    g_autofree char *quoted = vireo_wql_quote(drive);
+    const VireoCim *disk = hyperv_query_one(talk, HYPERV_CIMV2, NULL,
+                                            "select Size,FreeSpace from Win32_LogicalDisk where DeviceID=%s", quoted);
+
+    *capacity = vireo_cim_number(disk, "Size");
+    *available = MIN(*capacity, vireo_cim_number(disk, "FreeSpace"));
+}
+
+int hyperv_storage_pool_get_info(void *handle, vireo_call *call, const vireo_storage_pool_get_info_args *args,
+                                 vireo_storage_pool_get_info_ret *ret)
+{
+    HypervTalk talk;
+
+    if (!begin(&talk, handle, call, &args->pool))
+        return VIREO_FAIL;
+    ret->state = VIREO_STORAGE_POOL_RUNNING;
+    read_room(&talk, folder_of(&talk), &ret->capacity, &ret->available);
+    ret->allocation = ret->capacity - ret->available;
+    return hyperv_talk_finish(&talk, call);
+}
+
+/* There is nothing to be read again: files are asked for whenever they are needed. */
+int hyperv_storage_pool_refresh(void *handle, vireo_call *call, const vireo_storage_pool_refresh_args *args)
+{
+    HypervConn *conn = handle;
+    vireo_storage_pool_event_refresh_msg msg = {.pool = {.name = (char *)POOL}};
+    HypervTalk talk;
+
+    if (!begin(&talk, conn, call, &args->pool))
+        return VIREO_FAIL;
+    folder_of(&talk);
+    memcpy(msg.pool.uuid, pool_uuid, sizeof pool_uuid);
+    if (!talk.error)
+        conn->driver->host->event(conn->server->space, VIREO_EVENT_storage_pool_event_refresh, &msg);
+    return hyperv_talk_finish(&talk, call);
+}
+
 int hyperv_storage_pool_get_xml_desc(void *handle, vireo_call *call, const vireo_storage_pool_get_xml_desc_args *args,
                                      vireo_storage_pool_get_xml_desc_ret *ret)
 {
@@ -208,6 +249,9 @@ int hyperv_storage_pool_get_xml_desc(void *handle, vireo_call *call, const vireo
     memcpy(doc->uuid, pool_uuid, sizeof pool_uuid);
     doc->target = g_new0(VireoStoragePoolTarget, 1);
     doc->target->path = g_strdup(folder_of(&talk));
+    doc->has_capacity = doc->has_allocation = doc->has_available = TRUE;
+    read_room(&talk, doc->target->path, &doc->capacity, &doc->available);
+    doc->allocation = doc->capacity - doc->available;
     g_autofree char *text = vireo_storage_pool_format(doc, 0);
     ret->xml = conn->driver->host->strdup(call, text);
     return hyperv_talk_finish(&talk, call);
@@ -282,6 +326,19 @@ int hyperv_storage_vol_get_info(void *handle, vireo_call *call, const vireo_stor
     ret->type = VIREO_STORAGE_VOL_FILE;
     read_sizes(&talk, find(&talk, NULL, args->vol.key), &ret->capacity, &ret->allocation);
     return hyperv_talk_finish(&talk, call);
+}
+
+int hyperv_storage_vol_get_info_flags(void *handle, vireo_call *call,
+                                      const vireo_storage_vol_get_info_flags_args *args,
+                                      vireo_storage_vol_get_info_flags_ret *ret)
+{
+    vireo_storage_vol_get_info_args plain = {.vol = args->vol};
+    vireo_storage_vol_get_info_ret info = {0};
+    int status = hyperv_storage_vol_get_info(handle, call, &plain, &info);
+
+    *ret = (vireo_storage_vol_get_info_flags_ret){
+        .type = info.type, .capacity = info.capacity, .allocation = info.allocation};
+    return status;
 }
 
 int hyperv_storage_vol_get_xml_desc(void *handle, vireo_call *call, const vireo_storage_vol_get_xml_desc_args *args,

@@ -98,6 +98,7 @@ class Host:
                           VirtualQuantity=64, Limit=100000, Weight=10000, Reservation=100000))
         for disk in ("C:\\vms\\disks\\one.vhdx", "C:\\vms\\disks\\two.vhd", "C:\\vms\\disks\\setup.iso"):
             self.add_file(disk, 4194304)
+        self.add(Instance("Win32_LogicalDisk", ("DeviceID",), **cim2, DeviceID="C:", Size=1 << 40, FreeSpace=1 << 38))
         self.switch("Default Switch", "C08CB7B8-9B3C-408E-8E30-5E16A3AEB444")
 
     # ---- instances ----

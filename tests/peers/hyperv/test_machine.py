@@ -112,6 +112,9 @@ class Sim(HypervCase):
         self.virsh("setvcpus", "vm", "3", "--config", "--maximum")
         self.virsh("setmem", "vm", "777M", "--config")
         self.assertEqual((self.info("vm")["CPU(s)"], self.info("vm")["Max memory"]), ("3", f"{778 * 1024} KiB"))
+        self.virsh("start", "vm")
+        self.virsh("setmem", "vm", "1G")
+        self.assertEqual(self.info("vm")["Max memory"], f"{1024 * 1024} KiB")
         self.virsh("autostart", "vm")
         self.assertEqual(self.ask("host.config(host.machine('vm'))['AutomaticStartupAction']"), 4)
         self.assertEqual(self.virsh("list", "--all", "--autostart", "--name").strip(), "vm")
@@ -158,6 +161,15 @@ class Sim(HypervCase):
         for line in "state.state=1", "cpu.time=1234567800", "balloon.current=524288", "vcpu.current=2":
             self.assertIn(line, text)
         self.assertEqual(self.info("vm")["CPU time"], "1.2s")
+        self.assertRegex(self.virsh("vcpuinfo", "vm"), r"CPU time: +1.2s")
+        self.assertRegex(self.virsh("schedinfo", "vm"), r"(?s)allocation.*limit +: 100000.*reservation +: 0.*weight +: 100")
+
+    def test_sim_description(self):
+        self.define("vm")
+        self.virsh("desc", "vm", "one & two\nthree", "--config")
+        self.assertEqual(self.ask("host.config(host.machine('vm'))['Notes']"), ["one & two", "three"])
+        self.assertEqual(self.virsh("desc", "vm"), "one & two\nthree")
+        self.assertIn("neither a title", self.virsh_fails("desc", "vm", "--title", "x", "--config"))
 
     def test_sim_screen_and_keys(self):
         self.define("vm")
@@ -191,7 +203,9 @@ class Sim(HypervCase):
     def test_sim_volumes(self):
         self.assertIn("default-pool", self.virsh("pool-list"))
         self.assertIn("<path>C:\\vms\\disks</path>", self.virsh("pool-dumpxml", "default-pool"))
-        self.assertEqual(self.virsh("vol-list", "default-pool").count("C:\\vms\\disks\\"), 3)
+        self.assertRegex(self.virsh("pool-info", "default-pool"), r"(?s)Capacity: +1.00 TiB.*Allocation: +768.00 GiB")
+        self.virsh("pool-refresh", "default-pool")
+        self.assertEqual(self.virsh("vol-list", "default-pool", "--details").count("C:\\vms\\disks\\"), 3)
         self.virsh("vol-create-as", "default-pool", "new.vhdx", "1G", "--format", "vhdx")
         self.assertEqual(self.ask("host.file('C:\\\\vms\\\\disks\\\\new.vhdx').values['MaxInternalSize']"), 1 << 30)
         self.assertIn("exists already", self.virsh_fails("vol-create-as", "default-pool", "NEW.vhdx", "1G"))
