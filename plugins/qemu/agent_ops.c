@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "agent.h"
-#include "params.h"
+#include "kit/params.h"
 
 #define ANSWER_S 5
 
@@ -88,20 +88,20 @@ int qemu_domain_get_time(void *handle, vireo_call *call, const vireo_domain_get_
 
 /* ---- guestinfo ----------------------------------------------------------------- */
 
-static void add_text(QemuParams *params, const char *name, JsonObject *from, const char *member)
+static void add_text(VireoParams *params, const char *name, JsonObject *from, const char *member)
 {
     const char *text = vireo_json_string(from, member);
 
     if (text)
-        qemu_param_string(params, name, text);
+        vireo_param_string(params, name, text);
 }
 
-static void add_users(QemuParams *params, JsonObject *answer)
+static void add_users(VireoParams *params, JsonObject *answer)
 {
     JsonArray *users = vireo_json_array(answer, "return");
     guint count = MIN(vireo_json_length(users), 256);
 
-    qemu_param_uint(params, "user.count", count);
+    vireo_param_uint(params, "user.count", count);
     for (guint i = 0; i < count; i++) {
         JsonObject *user = vireo_json_element(users, i);
         g_autofree char *name = g_strdup_printf("user.%u.name", i);
@@ -111,11 +111,11 @@ static void add_users(QemuParams *params, JsonObject *answer)
 
         add_text(params, name, user, "user");
         add_text(params, domain, user, "domain");
-        qemu_param_ullong(params, login, (guint64)(seconds * 1000));
+        vireo_param_ullong(params, login, (guint64)(seconds * 1000));
     }
 }
 
-static void add_os(QemuParams *params, JsonObject *answer)
+static void add_os(VireoParams *params, JsonObject *answer)
 {
     static const char *const members[] = { "id",         "name",    "pretty-name",   "version",
                                            "version-id", "machine", "variant",       "variant-id",
@@ -129,25 +129,25 @@ static void add_os(QemuParams *params, JsonObject *answer)
     }
 }
 
-static void add_timezone(QemuParams *params, JsonObject *answer)
+static void add_timezone(VireoParams *params, JsonObject *answer)
 {
     JsonObject *zone = vireo_json_object(answer, "return");
 
     add_text(params, "timezone.name", zone, "zone");
-    qemu_param_int(params, "timezone.offset", (gint32)vireo_json_int(zone, "offset", 0));
+    vireo_param_int(params, "timezone.offset", (gint32)vireo_json_int(zone, "offset", 0));
 }
 
-static void add_hostname(QemuParams *params, JsonObject *answer)
+static void add_hostname(VireoParams *params, JsonObject *answer)
 {
     add_text(params, "hostname", vireo_json_object(answer, "return"), "host-name");
 }
 
-static void add_filesystems(QemuParams *params, JsonObject *answer)
+static void add_filesystems(VireoParams *params, JsonObject *answer)
 {
     JsonArray *all = vireo_json_array(answer, "return");
     guint count = MIN(vireo_json_length(all), 256);
 
-    qemu_param_uint(params, "fs.count", count);
+    vireo_param_uint(params, "fs.count", count);
     for (guint i = 0; i < count; i++) {
         JsonObject *one = vireo_json_element(all, i);
         g_autofree char *name = g_strdup_printf("fs.%u.name", i);
@@ -161,16 +161,16 @@ static void add_filesystems(QemuParams *params, JsonObject *answer)
         add_text(params, mountpoint, one, "mountpoint");
         add_text(params, type, one, "type");
         if ((bytes = vireo_json_int(one, "total-bytes", -1)) >= 0)
-            qemu_param_ullong(params, total, (guint64)bytes);
+            vireo_param_ullong(params, total, (guint64)bytes);
         if ((bytes = vireo_json_int(one, "used-bytes", -1)) >= 0)
-            qemu_param_ullong(params, used, (guint64)bytes);
+            vireo_param_ullong(params, used, (guint64)bytes);
     }
 }
 
 static const struct {
     guint type;
     const char *command;
-    void (*add)(QemuParams *params, JsonObject *answer);
+    void (*add)(VireoParams *params, JsonObject *answer);
 } subjects[] = {
     { VIREO_DOMAIN_GUEST_INFO_USERS, "{\"execute\":\"guest-get-users\"}", add_users },
     { VIREO_DOMAIN_GUEST_INFO_OS, "{\"execute\":\"guest-get-osinfo\"}", add_os },
@@ -181,7 +181,7 @@ static const struct {
 
 /* Asked for by name, a subject the agent does not know is an error; asked for everything, it is left
  * out. */
-static gboolean guest_info(QemuDomain *dom, vireo_call *call, guint types, QemuParams *params,
+static gboolean guest_info(QemuDomain *dom, vireo_call *call, guint types, VireoParams *params,
                            GError **error)
 {
     for (guint i = 0; i < G_N_ELEMENTS(subjects); i++) {
@@ -208,7 +208,7 @@ int qemu_domain_get_guest_info(void *handle, vireo_call *call,
     QemuConn *conn = qemu_conn(handle);
     g_autoptr(GError) error = NULL;
     g_autoptr(QemuDomain) dom = qemu_domain_find(conn, call, &args->dom);
-    g_auto(QemuParams) params = { 0 };
+    g_auto(VireoParams) params = { 0 };
     guint known = 0;
 
     if (!dom)
@@ -219,9 +219,9 @@ int qemu_domain_get_guest_info(void *handle, vireo_call *call,
         return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG,
                                         "guest information of kind 0x%x is not asked for",
                                         args->types & ~known);
-    qemu_params_init(&params, conn->driver, call);
+    vireo_params_init(&params, conn->driver->host, call);
     if (!guest_info(dom, call, args->types, &params, &error))
         return fail(conn, call, error);
-    ret->params.val = qemu_params_take(&params, &ret->params.len);
+    ret->params.val = vireo_params_take(&params, &ret->params.len);
     return VIREO_OK;
 }

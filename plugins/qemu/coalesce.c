@@ -7,7 +7,7 @@
 #include "backup.h"
 #include "engine.h"
 #include "ops.h"
-#include "params.h"
+#include "kit/params.h"
 #include "saving.h"
 
 #define AGAIN_US (100 * 1000)       /* after somebody else wanted the domain */
@@ -59,22 +59,22 @@ static void withdraw(QemuDomain *dom)
     g_mutex_unlock(&dom->lock);
 }
 
-static void fill_backup(QemuParams *params, const QemuBackupFigures *figures, gboolean completed)
+static void fill_backup(VireoParams *params, const QemuBackupFigures *figures, gboolean completed)
 {
-    qemu_param_int(params, "operation", VIREO_DOMAIN_JOB_OPERATION_BACKUP);
-    qemu_param_ullong(params, "time_elapsed", figures->elapsed_ms);
+    vireo_param_int(params, "operation", VIREO_DOMAIN_JOB_OPERATION_BACKUP);
+    vireo_param_ullong(params, "time_elapsed", figures->elapsed_ms);
     if (figures->pull) {
-        qemu_param_ullong(params, "disk_temp_used", figures->done);
-        qemu_param_ullong(params, "disk_temp_total", figures->total);
+        vireo_param_ullong(params, "disk_temp_used", figures->done);
+        vireo_param_ullong(params, "disk_temp_total", figures->total);
     } else {
-        qemu_param_ullong(params, "disk_total", figures->total);
-        qemu_param_ullong(params, "disk_processed", figures->done);
-        qemu_param_ullong(params, "disk_remaining", figures->total - figures->done);
+        vireo_param_ullong(params, "disk_total", figures->total);
+        vireo_param_ullong(params, "disk_processed", figures->done);
+        vireo_param_ullong(params, "disk_remaining", figures->total - figures->done);
     }
     if (completed)
-        qemu_param_boolean(params, "success", figures->success);
+        vireo_param_boolean(params, "success", figures->success);
     if (figures->problem)
-        qemu_param_string(params, "errmsg", figures->problem);
+        vireo_param_string(params, "errmsg", figures->problem);
 }
 
 int qemu_domain_get_job_stats(void *handle, vireo_call *call,
@@ -84,15 +84,15 @@ int qemu_domain_get_job_stats(void *handle, vireo_call *call,
     QemuConn *conn = qemu_conn(handle);
     g_autoptr(QemuDomain) dom = qemu_domain_find(conn, call, &args->dom);
     gboolean completed = (args->flags & VIREO_DOMAIN_JOB_STATS_COMPLETED) != 0;
-    g_auto(QemuParams) params = { 0 };
+    g_auto(VireoParams) params = { 0 };
     QemuBackupFigures figures;
 
     if (!dom)
         return VIREO_FAIL;
-    qemu_params_init(&params, conn->driver, call);
+    vireo_params_init(&params, conn->driver->host, call);
     if (qemu_saving_stats(dom, completed, (args->flags & VIREO_DOMAIN_JOB_STATS_KEEP_COMPLETED) != 0, &params,
                           &ret->type)) {
-        ret->params.val = qemu_params_take(&params, &ret->params.len);
+        ret->params.val = vireo_params_take(&params, &ret->params.len);
         return VIREO_OK;
     }
     gboolean backup =
@@ -102,7 +102,7 @@ int qemu_domain_get_job_stats(void *handle, vireo_call *call,
         ret->type = backup ? figures.type : VIREO_DOMAIN_JOB_NONE;
         if (backup)
             fill_backup(&params, &figures, completed);
-        ret->params.val = qemu_params_take(&params, &ret->params.len);
+        ret->params.val = vireo_params_take(&params, &ret->params.len);
         return VIREO_OK;
     }
     g_mutex_lock(&dom->lock);
@@ -115,17 +115,17 @@ int qemu_domain_get_job_stats(void *handle, vireo_call *call,
         guint64 now = used_bytes(image);
         guint64 done = MIN(now > merge.before ? now - merge.before : 0, merge.total);
 
-        qemu_param_int(&params, "operation", VIREO_DOMAIN_JOB_OPERATION_SNAPSHOT_DELETE);
-        qemu_param_ullong(&params, "time_elapsed",
+        vireo_param_int(&params, "operation", VIREO_DOMAIN_JOB_OPERATION_SNAPSHOT_DELETE);
+        vireo_param_ullong(&params, "time_elapsed",
                           (guint64)(g_get_monotonic_time() - merge.since) / 1000);
-        qemu_param_ullong(&params, "data_total", merge.total);
-        qemu_param_ullong(&params, "data_processed", done);
-        qemu_param_ullong(&params, "data_remaining", merge.total - done);
-        qemu_param_ullong(&params, "disk_total", merge.total);
-        qemu_param_ullong(&params, "disk_processed", done);
-        qemu_param_ullong(&params, "disk_remaining", merge.total - done);
+        vireo_param_ullong(&params, "data_total", merge.total);
+        vireo_param_ullong(&params, "data_processed", done);
+        vireo_param_ullong(&params, "data_remaining", merge.total - done);
+        vireo_param_ullong(&params, "disk_total", merge.total);
+        vireo_param_ullong(&params, "disk_processed", done);
+        vireo_param_ullong(&params, "disk_remaining", merge.total - done);
     }
-    ret->params.val = qemu_params_take(&params, &ret->params.len);
+    ret->params.val = vireo_params_take(&params, &ret->params.len);
     return VIREO_OK;
 }
 

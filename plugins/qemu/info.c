@@ -7,7 +7,7 @@
 #include "events.h"
 #include "kit/node.h"
 #include "kit/process.h"
-#include "params.h"
+#include "kit/params.h"
 
 guint64 qemu_domain_cpu_time(QemuDomain *dom)
 {
@@ -170,7 +170,7 @@ int qemu_domain_get_cpu_stats(void *handle, vireo_call *call,
 {
     QemuConn *conn = qemu_conn(handle);
     g_autoptr(QemuDomain) dom = qemu_domain_find(conn, call, &args->dom);
-    g_auto(QemuParams) params = { 0 };
+    g_auto(VireoParams) params = { 0 };
     VireoProcessUsage usage;
 
     if (!dom)
@@ -184,11 +184,11 @@ int qemu_domain_get_cpu_stats(void *handle, vireo_call *call,
     if (args->start_cpu != -1)
         return conn->driver->host->fail(call, VIREO_ERR_OPERATION_UNSUPPORTED,
                                         "CPU time is known in total only, not per host CPU");
-    qemu_params_init(&params, conn->driver, call);
-    qemu_param_ullong(&params, "cpu_time", usage.user_ns + usage.system_ns);
-    qemu_param_ullong(&params, "user_time", usage.user_ns);
-    qemu_param_ullong(&params, "system_time", usage.system_ns);
-    ret->params.val = qemu_params_take(&params, &ret->params.len);
+    vireo_params_init(&params, conn->driver->host, call);
+    vireo_param_ullong(&params, "cpu_time", usage.user_ns + usage.system_ns);
+    vireo_param_ullong(&params, "user_time", usage.user_ns);
+    vireo_param_ullong(&params, "system_time", usage.system_ns);
+    ret->params.val = vireo_params_take(&params, &ret->params.len);
     return VIREO_OK;
 }
 

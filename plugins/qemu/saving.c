@@ -50,7 +50,7 @@ static void note(QemuDomain *dom, JsonObject *info)
     g_mutex_unlock(&dom->lock);
 }
 
-gboolean qemu_saving_stats(QemuDomain *dom, gboolean completed, gboolean keep, QemuParams *params, int *type)
+gboolean qemu_saving_stats(QemuDomain *dom, gboolean completed, gboolean keep, VireoParams *params, int *type)
 {
     g_mutex_lock(&dom->lock);
     QemuSaving saving = dom->saving;
@@ -61,18 +61,18 @@ gboolean qemu_saving_stats(QemuDomain *dom, gboolean completed, gboolean keep, Q
         return FALSE;
     gint64 elapsed = completed ? saving.elapsed_us : g_get_monotonic_time() - saving.since;
     *type = !completed ? VIREO_DOMAIN_JOB_UNBOUNDED : saving.failed ? VIREO_DOMAIN_JOB_FAILED : VIREO_DOMAIN_JOB_COMPLETED;
-    qemu_param_int(params, "operation", saving.operation);
-    qemu_param_ullong(params, "time_elapsed", (guint64)elapsed / 1000);
+    vireo_param_int(params, "operation", saving.operation);
+    vireo_param_ullong(params, "time_elapsed", (guint64)elapsed / 1000);
     if (saving.pause_us)
-        qemu_param_ullong(params, "downtime", (guint64)(saving.pause_us + 999) / 1000);
-    qemu_param_ullong(params, "data_total", saving.total);
-    qemu_param_ullong(params, "data_processed", saving.done);
-    qemu_param_ullong(params, "data_remaining", saving.left);
-    qemu_param_ullong(params, "memory_total", saving.total);
-    qemu_param_ullong(params, "memory_processed", saving.done);
-    qemu_param_ullong(params, "memory_remaining", saving.left);
+        vireo_param_ullong(params, "downtime", (guint64)(saving.pause_us + 999) / 1000);
+    vireo_param_ullong(params, "data_total", saving.total);
+    vireo_param_ullong(params, "data_processed", saving.done);
+    vireo_param_ullong(params, "data_remaining", saving.left);
+    vireo_param_ullong(params, "memory_total", saving.total);
+    vireo_param_ullong(params, "memory_processed", saving.done);
+    vireo_param_ullong(params, "memory_remaining", saving.left);
     if (completed)
-        qemu_param_boolean(params, "success", !saving.failed);
+        vireo_param_boolean(params, "success", !saving.failed);
     return TRUE;
 }
 

@@ -3,7 +3,7 @@
 
 /* QEMU writes a guest's memory to a file: what a client sees of it (domjobinfo), and may stop (domjobabort). */
 #include "driver.h"
-#include "params.h"
+#include "kit/params.h"
 
 /* operation: enum of domain job operations. */
 void qemu_saving_begin(QemuDomain *dom, int operation);
@@ -23,6 +23,6 @@ gboolean qemu_saving_wait(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, cons
 void qemu_saving_cancel(VireoQmp *qmp);
 
 /* For domjobinfo. FALSE: nothing is written, or, when completed, nothing has been. */
-gboolean qemu_saving_stats(QemuDomain *dom, gboolean completed, gboolean keep, QemuParams *params, int *type);
+gboolean qemu_saving_stats(QemuDomain *dom, gboolean completed, gboolean keep, VireoParams *params, int *type);
 /* FALSE: nothing is written. */
 gboolean qemu_saving_abort(QemuDomain *dom);

@@ -15,7 +15,7 @@
 #include "kit/file.h"
 #include "kit/process.h"
 #include "ops.h"
-#include "params.h"
+#include "kit/params.h"
 #include "remote.h"
 
 const VireoDomainDisk *qemu_find_disk(const VireoDomain *doc, const char *name, GError **error)
@@ -149,7 +149,7 @@ int qemu_domain_block_stats_flags(void *handle, vireo_call *call,
     g_autoptr(VireoQmp) qmp = dom ? qemu_domain_monitor(dom, &error) : NULL;
     g_autoptr(QemuDef) live = dom ? qemu_domain_live(dom) : NULL;
     VireoQmpWait wait = qemu_wait(conn->driver, call, 30);
-    g_auto(QemuParams) params = { 0 };
+    g_auto(VireoParams) params = { 0 };
 
     if (!dom)
         return VIREO_FAIL;
@@ -163,10 +163,10 @@ int qemu_domain_block_stats_flags(void *handle, vireo_call *call,
         return qemu_fail(conn->driver, call, error);
     JsonObject *stats =
         vireo_json_object(entry_of(vireo_json_node_array(node), disk->alias), "stats");
-    qemu_params_init(&params, conn->driver, call);
+    vireo_params_init(&params, conn->driver->host, call);
     for (guint i = 0; i < G_N_ELEMENTS(fields); i++)
-        qemu_param_llong(&params, fields[i].name, vireo_json_int(stats, fields[i].qemu, 0));
-    ret->params.val = qemu_params_take(&params, &ret->params.len);
+        vireo_param_llong(&params, fields[i].name, vireo_json_int(stats, fields[i].qemu, 0));
+    ret->params.val = vireo_params_take(&params, &ret->params.len);
     return VIREO_OK;
 }
 

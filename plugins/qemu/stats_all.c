@@ -10,7 +10,7 @@
 #include "kit/file.h"
 #include "kit/process.h"
 #include "kit/stats.h"
-#include "params.h"
+#include "kit/params.h"
 #include "remote.h"
 #include "stats.h"
 
@@ -86,16 +86,16 @@ static void ask(Subject *subject, guint groups)
 
 /* ---- one group each ------------------------------------------------------------ */
 
-static void add_state(QemuParams *params, Subject *subject)
+static void add_state(VireoParams *params, Subject *subject)
 {
     g_mutex_lock(&subject->dom->lock);
     int state = subject->dom->state, reason = subject->dom->reason;
     g_mutex_unlock(&subject->dom->lock);
-    qemu_param_int(params, "state.state", state);
-    qemu_param_int(params, "state.reason", reason);
+    vireo_param_int(params, "state.state", state);
+    vireo_param_int(params, "state.reason", reason);
 }
 
-static void add_cpu(QemuParams *params, Subject *subject)
+static void add_cpu(VireoParams *params, Subject *subject)
 {
     VireoProcessUsage usage;
 
@@ -104,12 +104,12 @@ static void add_cpu(QemuParams *params, Subject *subject)
     g_mutex_unlock(&subject->dom->lock);
     if (!pid || !vireo_process_usage(pid, 0, &usage))
         return;
-    qemu_param_ullong(params, "cpu.time", usage.user_ns + usage.system_ns);
-    qemu_param_ullong(params, "cpu.user", usage.user_ns);
-    qemu_param_ullong(params, "cpu.system", usage.system_ns);
+    vireo_param_ullong(params, "cpu.time", usage.user_ns + usage.system_ns);
+    vireo_param_ullong(params, "cpu.user", usage.user_ns);
+    vireo_param_ullong(params, "cpu.system", usage.system_ns);
 }
 
-static void add_balloon(QemuParams *params, Subject *subject)
+static void add_balloon(VireoParams *params, Subject *subject)
 {
     const VireoDomain *doc = subject->def->doc;
     VireoProcessUsage usage;
@@ -119,19 +119,19 @@ static void add_balloon(QemuParams *params, Subject *subject)
     guint64 current = pid && subject->dom->balloon_kib ? subject->dom->balloon_kib
                                                        : doc->current_memory;
     g_mutex_unlock(&subject->dom->lock);
-    qemu_param_ullong(params, "balloon.current", current);
-    qemu_param_ullong(params, "balloon.maximum", doc->memory->text);
+    vireo_param_ullong(params, "balloon.current", current);
+    vireo_param_ullong(params, "balloon.maximum", doc->memory->text);
     if (pid && vireo_process_usage(pid, 0, &usage))
-        qemu_param_ullong(params, "balloon.rss", usage.resident_kib);
+        vireo_param_ullong(params, "balloon.rss", usage.resident_kib);
 }
 
-static void add_vcpus(QemuParams *params, Subject *subject)
+static void add_vcpus(VireoParams *params, Subject *subject)
 {
     const VireoDomainVcpu *vcpu = subject->def->doc->vcpu;
     g_autoptr(GArray) tids = NULL;
 
-    qemu_param_uint(params, "vcpu.current", vcpu->has_current ? vcpu->current : vcpu->text);
-    qemu_param_uint(params, "vcpu.maximum", vcpu->text);
+    vireo_param_uint(params, "vcpu.current", vcpu->has_current ? vcpu->current : vcpu->text);
+    vireo_param_uint(params, "vcpu.maximum", vcpu->text);
     g_mutex_lock(&subject->dom->lock);
     pid_t pid = subject->dom->id != -1 ? subject->dom->pid : 0;
     tids = g_array_copy(subject->dom->vcpu_tids);
@@ -143,12 +143,12 @@ static void add_vcpus(QemuParams *params, Subject *subject)
 
         if (!vireo_process_usage(pid, g_array_index(tids, gint, i), &usage))
             continue;
-        qemu_param_int(params, state, VIREO_VCPU_RUNNING);
-        qemu_param_ullong(params, time, usage.user_ns + usage.system_ns);
+        vireo_param_int(params, state, VIREO_VCPU_RUNNING);
+        vireo_param_ullong(params, time, usage.user_ns + usage.system_ns);
     }
 }
 
-static void add_interfaces(QemuParams *params, Subject *subject)
+static void add_interfaces(VireoParams *params, Subject *subject)
 {
     static const struct {
         const char *name, *file; /* the host's end sends what the guest receives */
@@ -161,7 +161,7 @@ static void add_interfaces(QemuParams *params, Subject *subject)
 
     if (!subject->active)
         return;
-    qemu_param_uint(params, "net.count", devices->interfaces.n);
+    vireo_param_uint(params, "net.count", devices->interfaces.n);
     VEC_EACH(devices->interfaces, i)
     {
         const VireoDomainInterface *iface = devices->interfaces.items[i];
@@ -172,7 +172,7 @@ static void add_interfaces(QemuParams *params, Subject *subject)
             shown++;
             continue;
         }
-        qemu_param_string(params, name, dev);
+        vireo_param_string(params, name, dev);
         for (guint c = 0; c < G_N_ELEMENTS(counters); c++) {
             g_autofree char *path =
                 g_strdup_printf("/sys/class/net/%s/statistics/%s", dev, counters[c].file);
@@ -180,7 +180,7 @@ static void add_interfaces(QemuParams *params, Subject *subject)
             g_autofree char *text = NULL;
 
             if (vireo_file_read(path, 4096, &text, NULL, NULL))
-                qemu_param_ullong(params, key, g_ascii_strtoull(text, NULL, 10));
+                vireo_param_ullong(params, key, g_ascii_strtoull(text, NULL, 10));
         }
         shown++;
     }
@@ -199,7 +199,7 @@ static JsonObject *stats_of(JsonArray *list, const char *alias)
     return NULL;
 }
 
-static void add_size(QemuParams *params, guint index, const char *path, VireoDomainStorageFormat format)
+static void add_size(VireoParams *params, guint index, const char *path, VireoDomainStorageFormat format)
 {
     g_autofree char *file = g_strdup_printf("block.%u.path", index);
     g_autofree char *allocation = g_strdup_printf("block.%u.allocation", index);
@@ -209,25 +209,25 @@ static void add_size(QemuParams *params, guint index, const char *path, VireoDom
 
     if (qemu_is_remote(path))
         return; /* nobody asks a server each time somebody looks */
-    qemu_param_string(params, file, path);
+    vireo_param_string(params, file, path);
     if (!qemu_image_size(path, format, &size, NULL))
         return;
-    qemu_param_ullong(params, allocation, size.allocation);
-    qemu_param_ullong(params, capacity, size.capacity);
-    qemu_param_ullong(params, physical, size.physical);
+    vireo_param_ullong(params, allocation, size.allocation);
+    vireo_param_ullong(params, capacity, size.capacity);
+    vireo_param_ullong(params, physical, size.physical);
 }
 
-static void add_name(QemuParams *params, guint index, const VireoDomainDisk *disk, guint depth)
+static void add_name(VireoParams *params, guint index, const VireoDomainDisk *disk, guint depth)
 {
     g_autofree char *name = g_strdup_printf("block.%u.name", index);
     g_autofree char *backing = g_strdup_printf("block.%u.backingIndex", index);
 
-    qemu_param_string(params, name, disk->target->dev);
+    vireo_param_string(params, name, disk->target->dev);
     if (depth)
-        qemu_param_uint(params, backing, depth);
+        vireo_param_uint(params, backing, depth);
 }
 
-static void add_block(QemuParams *params, const VireoDomainDisk *disk, guint index,
+static void add_block(VireoParams *params, const VireoDomainDisk *disk, guint index,
                       JsonArray *answer)
 {
     static const struct {
@@ -243,14 +243,14 @@ static void add_block(QemuParams *params, const VireoDomainDisk *disk, guint ind
     for (guint c = 0; stats && c < G_N_ELEMENTS(counters); c++) {
         g_autofree char *key = g_strdup_printf("block.%u.%s", index, counters[c].name);
 
-        qemu_param_ullong(params, key, (guint64)vireo_json_int(stats, counters[c].qemu, 0));
+        vireo_param_ullong(params, key, (guint64)vireo_json_int(stats, counters[c].qemu, 0));
     }
     if (file)
         add_size(params, index, file, disk->driver->type);
 }
 
 /* The deadline is that of the whole call: many that hang take no longer than one. */
-static void add_blocks(QemuParams *params, Subject *subject, gboolean backing, VireoQmpWait *wait, gint64 deadline)
+static void add_blocks(VireoParams *params, Subject *subject, gboolean backing, VireoQmpWait *wait, gint64 deadline)
 {
     const VireoDomainDevices *devices = subject->def->doc->devices;
     JsonArray *answer = NULL;
@@ -269,7 +269,7 @@ static void add_blocks(QemuParams *params, Subject *subject, gboolean backing, V
         g_ptr_array_add(chains, chain ? chain : g_ptr_array_new());
         count += MAX(1, ((GPtrArray *)chains->pdata[i])->len);
     }
-    qemu_param_uint(params, "block.count", count);
+    vireo_param_uint(params, "block.count", count);
     VEC_EACH(devices->disks, i)
     {
         GPtrArray *chain = chains->pdata[i];
@@ -307,9 +307,9 @@ int qemu_connect_get_all_domain_stats(void *handle, vireo_call *call,
     for (guint i = 0; i < subjects->len; i++) {
         Subject *subject = subjects->pdata[i];
         vireo_domain_stats_record *record = &ret->retStats.val[i];
-        g_auto(QemuParams) params = { 0 };
+        g_auto(VireoParams) params = { 0 };
 
-        qemu_params_init(&params, conn->driver, call);
+        vireo_params_init(&params, conn->driver->host, call);
         qemu_domain_fill_ref(subject->dom, call, &record->dom);
         if (groups & VIREO_DOMAIN_STATS_STATE)
             add_state(&params, subject);
@@ -324,7 +324,7 @@ int qemu_connect_get_all_domain_stats(void *handle, vireo_call *call,
         if (groups & VIREO_DOMAIN_STATS_BLOCK)
             add_blocks(&params, subject, (args->flags & VIREO_CONNECT_GET_ALL_DOMAINS_STATS_BACKING) != 0, &wait,
                        deadline);
-        record->params.val = qemu_params_take(&params, &record->params.len);
+        record->params.val = vireo_params_take(&params, &record->params.len);
     }
     return VIREO_OK;
 }
