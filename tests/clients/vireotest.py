@@ -39,6 +39,7 @@ START_SECONDS = 20
 
 # Drivers that daemons of their own run, behind the one under test.
 BEHIND = os.environ.get("VIREO_TEST_BEHIND", "").split()
+SCHEME = "qemu"  # of the URI, set before the daemon is first asked for
 ARGS = []    # further arguments of vireod, set before the daemon is first asked for
 ENV = {}     # the same: what is added to its environment
 FILES = {}   # the same: files below etc/vireo, name -> text
@@ -219,8 +220,8 @@ class Daemon:
         self.stop()
         self.start_vireod()
 
-    def uri(self, scheme="qemu", path="/system"):
-        return f"{scheme}+unix://{path}?socket={self.socket}"
+    def uri(self, scheme=None, path="/system"):
+        return f"{scheme or SCHEME}+unix://{path}?socket={self.socket}"
 
 
 _DAEMON = None

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The operations this driver serves, by the file that serves them. Signatures: <vireo/ops.h>. */
+#include "driver.h"
+
+/* connect.c */
+vireo_conn_open_fn lxc_conn_open;
+vireo_conn_close_fn lxc_conn_close;
+vireo_connect_get_type_fn lxc_connect_get_type;
+vireo_connect_get_version_fn lxc_connect_get_version;
+vireo_connect_get_capabilities_fn lxc_connect_get_capabilities;
+vireo_node_get_info_fn lxc_node_get_info;
+vireo_node_get_cpu_stats_fn lxc_node_get_cpu_stats;
+vireo_node_get_memory_stats_fn lxc_node_get_memory_stats;
+vireo_node_get_cpu_map_fn lxc_node_get_cpu_map;
+vireo_node_get_free_memory_fn lxc_node_get_free_memory;
+vireo_node_get_cells_free_memory_fn lxc_node_get_cells_free_memory;
+vireo_node_get_free_pages_fn lxc_node_get_free_pages;
+vireo_node_get_security_model_fn lxc_node_get_security_model;
+
+/* console.c */
+vireo_domain_open_console_fn lxc_domain_open_console;
+vireo_lxc_domain_open_namespace_fn lxc_lxc_domain_open_namespace;
+
+/* define.c */
+vireo_domain_define_xml_flags_fn lxc_domain_define_xml_flags;
+vireo_domain_undefine_flags_fn lxc_domain_undefine_flags;
+vireo_domain_set_autostart_fn lxc_domain_set_autostart;
+vireo_domain_rename_fn lxc_domain_rename;
+vireo_domain_get_xml_desc_fn lxc_domain_get_xml_desc;
+vireo_domain_set_metadata_fn lxc_domain_set_metadata;
+vireo_domain_get_metadata_fn lxc_domain_get_metadata;
+
+/* lifecycle.c */
+vireo_domain_create_with_flags_fn lxc_domain_create_with_flags;
+vireo_domain_create_xml_fn lxc_domain_create_xml;
+vireo_domain_destroy_flags_fn lxc_domain_destroy_flags;
+vireo_domain_shutdown_flags_fn lxc_domain_shutdown_flags;
+vireo_domain_reboot_fn lxc_domain_reboot;
+vireo_domain_reset_fn lxc_domain_reset;
+vireo_domain_suspend_fn lxc_domain_suspend;
+vireo_domain_resume_fn lxc_domain_resume;
+vireo_domain_send_process_signal_fn lxc_domain_send_process_signal;
+
+/* stats.c */
+vireo_domain_get_info_fn lxc_domain_get_info;
+vireo_domain_get_security_label_fn lxc_domain_get_security_label;
+vireo_domain_memory_stats_fn lxc_domain_memory_stats;
+vireo_domain_get_cpu_stats_fn lxc_domain_get_cpu_stats;
+vireo_domain_interface_stats_fn lxc_domain_interface_stats;
+vireo_domain_interface_addresses_fn lxc_domain_interface_addresses;
+vireo_connect_get_all_domain_stats_fn lxc_connect_get_all_domain_stats;
+
+/* tune.c */
+vireo_domain_set_memory_flags_fn lxc_domain_set_memory_flags;
+vireo_domain_set_memory_parameters_fn lxc_domain_set_memory_parameters;
+vireo_domain_get_memory_parameters_fn lxc_domain_get_memory_parameters;
+vireo_domain_get_scheduler_type_fn lxc_domain_get_scheduler_type;
+vireo_domain_set_scheduler_parameters_flags_fn lxc_domain_set_scheduler_parameters_flags;
+vireo_domain_get_scheduler_parameters_flags_fn lxc_domain_get_scheduler_parameters_flags;
+vireo_domain_set_blkio_parameters_fn lxc_domain_set_blkio_parameters;
+vireo_domain_get_blkio_parameters_fn lxc_domain_get_blkio_parameters;

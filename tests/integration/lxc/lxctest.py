@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the tests of the LXC driver share.
+
+A file runs in namespaces of its own: no network but a loopback, and when it ends, however it does, the kernel ends
+every process it has started, containers too.
+"""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import unittest
+from xml.sax.saxutils import escape
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(HERE)), "clients"))
+
+import vireotest  # noqa: E402
+
+INSIDE = "VIREO_TEST_LXC_INSIDE"
+BUSYBOX = "/bin/busybox"
+APPLETS = ("sh ps mount ip cat sleep ls echo hostname id grep dd head kill env stat wc mkdir rm touch sync pwd true "
+           "false trap test").split()
+CGROUPS = "/sys/fs/cgroup"
+
+wait_until = vireotest.wait_until
+vireotest.SCHEME = "lxc"
+
+
+def enter():
+    """Starts this file again in namespaces of its own."""
+    if os.environ.get(INSIDE):
+        return
+    if os.geteuid() != 0:
+        vireotest.skip_file("containers of the system need root")
+    vireotest.need_program("virsh", "libvirt-clients")
+    vireotest.need_program("unshare", "util-linux")
+    vireotest.need_program("ip", "iproute2")
+    if not os.path.exists(BUSYBOX):
+        vireotest.skip_file(f"{BUSYBOX} is missing (package busybox-static)")
+    command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if subprocess.run([*command, "true"], check=False).returncode:
+        vireotest.skip_file("no namespaces can be made here")
+    os.environ[INSIDE] = "1"
+    os.execvp(command[0], [*command, sys.executable, "-B", *sys.argv])
+
+
+def make_root(path, inittab="console::respawn:/bin/sh\n"):
+    """A root file system with a busybox that is linked statically."""
+    for folder in "bin sbin etc proc sys dev tmp root run mnt".split():
+        os.makedirs(os.path.join(path, folder), exist_ok=True)
+    shutil.copy(BUSYBOX, os.path.join(path, "bin", "busybox"))
+    for applet in APPLETS:
+        os.symlink("busybox", os.path.join(path, "bin", applet))
+    os.symlink("../bin/busybox", os.path.join(path, "sbin", "init"))
+    for name, text in (("inittab", inittab), ("passwd", "root:x:0:0::/root:/bin/sh\nme:x:1234:1235::/:/bin/sh\n"),
+                       ("group", "root:x:0:\nus:x:1235:\n")):
+        with open(os.path.join(path, "etc", name), "w", encoding="utf-8") as stream:
+            stream.write(text)
+    return path
+
+
+def groups(uuid):
+    """The control groups that a container has, or has left."""
+    found = subprocess.run(["find", CGROUPS, "-name", f"vireo-lxc-{uuid}*", "-prune"], stdout=subprocess.PIPE, text=True,
+                           check=True).stdout
+    return sorted(found.split())
+
+
+class Case(vireotest.VirshCase):
+    def container_xml(self, name, root=None, devices="", init="/sbin/init", args=(), extra="", os_extra="", memory=64):
+        """root: a path, or a whole <filesystem>; made when there is none."""
+        if root is None:
+            root = make_root(os.path.join(self.work, name))
+        if not root.startswith("<"):
+            root = f"<filesystem type='mount'><source dir='{root}'/><target dir='/'/></filesystem>"
+        initargs = "".join(f"<initarg>{escape(arg)}</initarg>" for arg in args)
+        return (f"<domain type='lxc'><name>{name}</name><memory unit='MiB'>{memory}</memory>{extra}"
+                f"<os><type>exe</type><init>{init}</init>{initargs}{os_extra}</os>"
+                f"<devices>{root}{devices}<console type='pty'/></devices></domain>")
+
+    def define(self, name, **kwargs):
+        self.virsh("define", self.write(f"{name}.xml", self.container_xml(name, **kwargs)))
+        self.uuid = self.virsh("domuuid", name).strip()
+        return name
+
+    def start(self, name, **kwargs):
+        self.define(name, **kwargs)
+        self.virsh("start", name)
+        return name
+
+    def inside(self, name, *command):
+        """What a program says that is run in the container's namespaces."""
+        return self.virsh("lxc-enter-namespace", name, "--noseclabel", "--", *command)
+
+    def shell(self, name, text):
+        return self.inside(name, "/bin/sh", "-c", text)
+
+    def init_pid(self, name):
+        """The process that is 1 in the container, by its control group."""
+        uuid = self.virsh("domuuid", name).strip()
+        for entry in os.listdir("/proc"):
+            try:
+                with open(f"/proc/{entry}/cgroup", encoding="utf-8") as stream:
+                    mine = f"/vireo-lxc-{uuid}\n" in stream.read()
+                with open(f"/proc/{entry}/status", encoding="utf-8") as stream:
+                    row = next(line for line in stream if line.startswith("NSpid:")).split()
+            except (OSError, StopIteration):
+                continue
+            if entry.isdigit() and mine and row[-1] == "1":
+                return int(entry)
+        return None
+
+    def reload_daemon(self):
+        """kill -9 and another one."""
+        self.daemon.kill()
+        self.daemon.start_vireod()
+
+
+def main():
+    # /sys shows the interfaces of whoever mounted it.
+    subprocess.run(["sh", "-ec", f"ip link set lo up; mkdir -p /tmp/.lxc-groups; mount --rbind {CGROUPS} /tmp/.lxc-groups; "
+                    f"mount -t sysfs none /sys; mount --rbind /tmp/.lxc-groups {CGROUPS}; umount -l /tmp/.lxc-groups"],
+                   check=True)
+    # Process 1 of its namespace: what is left to it has no other parent.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    unittest.main(module="__main__", verbosity=2 if os.environ.get("VERBOSE") else 1)
+
+
+enter()
