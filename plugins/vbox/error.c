@@ -15,9 +15,15 @@ static const struct {
     {0x80070057u, VIREO_ERR_INVALID_ARG},
 };
 
+#define E_ABORT 0x80004004u
+#define ALONE   "the web service of VirtualBox has lost VBoxSVC, which has ended: it has to be started again"
+
 void vbox_error_from_result(GError **error, guint32 result, const char *text)
 {
     int code = VIREO_ERR_OPERATION_FAILED;
+
+    if (result == E_ABORT)
+        text = ALONE;
 
     for (guint i = 0; i < G_N_ELEMENTS(codes); i++)
         if (codes[i].result == result)
@@ -59,7 +65,7 @@ void vbox_error_translate(GError **error)
     if (result)
         vbox_error_from_result(&made, result, text);
     else
-        g_set_error(&made, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED, "%s", text);
+        g_set_error(&made, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED, "%s", *text ? text : ALONE);
     g_error_free(*error);
     *error = made;
 }

@@ -29,7 +29,11 @@ static gboolean login(VireoSoap *soap, const VireoHttpWait *wait, void *opaque, 
 
     if (!ret) {
         if (error && vireo_soap_fault(*error)) {
+            gboolean refused = *vireo_soap_fault(*error)->text != 0;
+
             vbox_error_translate(error);
+            if (!refused)
+                return FALSE;
             (*error)->code = VIREO_ERR_AUTH_FAILED;
             g_prefix_error(error, "%s does not let %s in: ", server->uri->host,
                            server->uri->user ? server->uri->user : "nobody in particular");

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import peer
-from vboxtest import ROOT, VboxCase, main, manage, vireotest, wait_until
+from vboxtest import ROOT, SERVER, VboxCase, end_virtualbox, main, manage, start_virtualbox, vireotest, wait_until
 
 SECONDS_OF_A_CALL = 60  # that it may take in all
 
@@ -205,6 +205,42 @@ class Faults(VboxCase):
         slow.wait()
         self.assertTrue(gone.wait(10), "the call has ended")
         self.recovers()
+
+
+class Crash(VboxCase):
+    """Of VirtualBox; the daemon stays, and nobody has to tell it."""
+
+    def setUp(self):
+        super().setUp()
+        manage("createvm", "--name", "one", "--register")
+        wait_until(lambda: self.names("list", "--all", "--name") == ["one"], 10, "it is seen")
+
+    def comes_back(self):
+        start_virtualbox()
+        self.assertIn("<name>one</name>", self.virsh("dumpxml", "one"))
+        manage("createvm", "--name", "two", "--register")
+        wait_until(lambda: self.names("list", "--all", "--name") == ["one", "two"], 20, "changes are seen again")
+
+    def test_of_the_web_service(self):
+        """In the middle of calls: each ends, and says why."""
+        calls = [subprocess.Popen(["virsh", "-q", "-c", self.uri(), "dumpxml", "one"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True) for _ in range(8)]
+        time.sleep(0.05)
+        end_virtualbox("vboxwebsrv")
+        for call in calls:
+            said = call.communicate(timeout=30)
+            self.assertTrue(said[1] if call.returncode else "</domain>" in said[0], said)
+        self.assertIn("127.0.0.1", self.virsh_fails("dumpxml", "one"))
+        self.assertEqual(self.names("list", "--all", "--name"), ["one"])
+        self.comes_back()
+
+    def test_of_its_server(self):
+        """The web service lives on mostly, and is good for nothing."""
+        end_virtualbox("VBoxSVC")
+        self.assertRegex(self.virsh_fails("dumpxml", "one"), f"has lost VBoxSVC|cannot talk to http://{SERVER}")
+        self.assertEqual(self.names("list", "--all", "--name"), ["one"])
+        end_virtualbox("vboxwebsrv")
+        self.comes_back()
 
 
 class Sessions(VboxCase):
