@@ -16,14 +16,13 @@ static const struct {
 };
 
 #define E_ABORT 0x80004004u
-#define ALONE   "the web service of VirtualBox has lost VBoxSVC, which has ended: it has to be started again"
 
 void vbox_error_from_result(GError **error, guint32 result, const char *text)
 {
     int code = VIREO_ERR_OPERATION_FAILED;
 
     if (result == E_ABORT)
-        text = ALONE;
+        text = "the web service of VirtualBox has lost VBoxSVC, which has ended: it has to be started again";
 
     for (guint i = 0; i < G_N_ELEMENTS(codes); i++)
         if (codes[i].result == result)
@@ -65,7 +64,8 @@ void vbox_error_translate(GError **error)
     if (result)
         vbox_error_from_result(&made, result, text);
     else
-        g_set_error(&made, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED, "%s", *text ? text : ALONE);
+        g_set_error(&made, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED, "%s",
+                    *text ? text : "the web service of VirtualBox says no more than that it failed");
     g_error_free(*error);
     *error = made;
 }

@@ -28,15 +28,12 @@ static gboolean login(VireoSoap *soap, const VireoHttpWait *wait, void *opaque, 
         vireo_soap_call_plain(soap, &vw_i_websession_manager_logon_operation, &args, wait, arena, error);
 
     if (!ret) {
-        if (error && vireo_soap_fault(*error)) {
-            gboolean refused = *vireo_soap_fault(*error)->text != 0;
-
-            vbox_error_translate(error);
-            if (!refused)
-                return FALSE;
-            (*error)->code = VIREO_ERR_AUTH_FAILED;
-            g_prefix_error(error, "%s does not let %s in: ", server->uri->host,
-                           server->uri->user ? server->uri->user : "nobody in particular");
+        if (error && vireo_soap_fault(*error)) { /* which has no words: that of a wrong password is no other one */
+            g_clear_error(error);
+            g_set_error(error, VIREO_ERROR, VIREO_ERR_AUTH_FAILED,
+                        "%s does not let %s in. When name and password are right, its web service has lost VBoxSVC, and "
+                        "has to be started again",
+                        server->uri->host, server->uri->user ? server->uri->user : "nobody in particular");
         }
         return FALSE;
     }

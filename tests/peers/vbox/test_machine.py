@@ -82,6 +82,7 @@ class Password(VboxCase):
     def end(self):
         self.web.terminate()
         self.web.wait()
+        manage("setproperty", "websrvauthlibrary", "null")  # it is one setting for all
 
     def write(self, password, mode=0o600):
         self.auth.write_text(f"[credentials-x]\nusername=me\npassword={password}\n[auth-vbox-127.0.0.1]\ncredentials=x\n",
