@@ -2,7 +2,7 @@
 """virsh on the vbox driver: machines come, change and go."""
 import libvirt
 
-from vboxtest import BOOTED, GUEST, ROOT, VboxCase, main, manage, showvminfo
+from vboxtest import GUEST, ROOT, VboxCase, main, manage, showvminfo
 
 DEVICES = """<disk type='file' device='disk'><source file='/root/{name}.vdi'/><target dev='sda' bus='sata'/></disk>
     <disk type='file' device='cdrom'><target dev='hdc' bus='ide'/><readonly/></disk>
@@ -138,8 +138,7 @@ class Define(VboxCase):
     def test_live_devices(self):
         """As far as VirtualBox lets a running machine have them."""
         mac = "08:00:27:01:02:03"
-        self.disk("g")
-        self.define("g", BOOTED.format(name="g") + f"<interface type='user'><mac address='{mac}'/></interface>")
+        self.define_booted("g", f"<interface type='user'><mac address='{mac}'/></interface>")
         manage("storagectl", "g", "--name", "SATA", "--add", "sata", "--portcount", "4")
         manage("storageattach", "g", "--storagectl", "IDE", "--port", "1", "--device", "0", "--type", "dvddrive",
                "--medium", "emptydrive")

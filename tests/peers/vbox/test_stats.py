@@ -2,7 +2,7 @@
 """virsh on the vbox driver: figures of running machines."""
 import libvirt
 
-from vboxtest import BOOTED, ROOT, VboxCase, main, manage, wait_until
+from vboxtest import ROOT, VboxCase, main, manage, wait_until
 
 MAC = "08:00:27:aa:bb:cc"
 CARD = f"<interface type='user'><mac address='{MAC}'/><model type='82540EM'/></interface>"
@@ -11,8 +11,7 @@ CARD = f"<interface type='user'><mac address='{MAC}'/><model type='82540EM'/></i
 class Stats(VboxCase):
     def setUp(self):
         super().setUp()
-        self.disk("g")
-        self.define("g", BOOTED.format(name="g") + CARD)
+        self.define_booted("g", CARD)
 
     def cpu_time(self):
         return int(self.virsh("domstats", "g", "--cpu-total").rpartition("cpu.time=")[2])
