@@ -244,12 +244,6 @@ class Crash(VboxCase):
 
 
 class Sessions(VboxCase):
-    def serve(self, port, *options):
-        web = peer.serve(ROOT, port, *options)
-        self.addCleanup(web.wait)
-        self.addCleanup(web.terminate)
-        return web
-
     def test_expired(self):
         """A web service that forgets sessions within a second."""
         self.serve(18086, "-t", "1", "-i", "1")

@@ -12,14 +12,17 @@ import libvirt
 import peer
 from vboxtest import ROOT, SERVER, VboxCase, Web, main, manage, showvminfo, vireotest, wait_until
 
-def best(command):
-    """The least time it takes."""
-    times = []
-    for _ in range(7):
-        begin = time.monotonic()
-        command()
-        times.append(time.monotonic() - begin)
-    return min(times)
+def least(ours, theirs):
+    """The least time that each takes; on a busy machine that shows late."""
+    times = [float("inf")] * 2
+    for count in range(40):
+        for at, command in enumerate((ours, theirs)):
+            begin = time.monotonic()
+            command()
+            times[at] = min(times[at], time.monotonic() - begin)
+        if count >= 6 and times[0] < times[1] * 1.3:
+            break
+    return times
 
 
 class Open(VboxCase):
@@ -72,17 +75,12 @@ class Password(VboxCase):
         super().setUp()
         hashed = manage("internalcommands", "passwordhash", "sesame").split()[-1]
         manage("setextradata", "global", "VBoxAuthSimple/users/me", hashed)
-        self.web = peer.serve(ROOT, self.PORT, "-A", "VBoxAuthSimple")
-        self.addCleanup(self.end)
+        self.addCleanup(manage, "setproperty", "websrvauthlibrary", "null")  # what is set for one is for all
+        self.serve(self.PORT, "-A", "VBoxAuthSimple")
         wait_until(lambda: peer.answers(self.PORT), 10, "the second web service answers")
         self.auth = Path(self.daemon.root) / "etc" / "vireo" / "vbox" / "auth.conf"
         self.auth.parent.mkdir(parents=True, exist_ok=True)
         self.addCleanup(self.auth.unlink, missing_ok=True)
-
-    def end(self):
-        self.web.terminate()
-        self.web.wait()
-        manage("setproperty", "websrvauthlibrary", "null")  # it is one setting for all
 
     def write(self, password, mode=0o600):
         self.auth.write_text(f"[credentials-x]\nusername=me\npassword={password}\n[auth-vbox-127.0.0.1]\ncredentials=x\n",
@@ -125,25 +123,45 @@ class Inventory(VboxCase):
             manage("createvm", "--name", f"vm{number}", "--register")
         wait_until(lambda: len(self.names("list", "--all", "--name")) == 10, 5, "all are seen")
 
-        ours = best(lambda: self.virsh("list", "--all")), best(lambda: self.virsh("dominfo", "vm3"))
-        theirs = best(lambda: manage("list", "vms")), best(lambda: manage("showvminfo", "vm3"))
-        print(f"list: {ours[0]:.3f} s, VBoxManage {theirs[0]:.3f} s; dominfo: {ours[1]:.3f} s, VBoxManage {theirs[1]:.3f} s")
-        self.assertLess(ours[0], theirs[0] * 1.3)
-        self.assertLess(ours[1], theirs[1] * 1.3)
+        self.is_as_fast("list", lambda: self.virsh("list", "--all"), lambda: manage("list", "vms"))
+        self.is_as_fast("dominfo", lambda: self.virsh("dominfo", "vm3"), lambda: manage("showvminfo", "vm3"))
+
+    def is_as_fast(self, what, *commands):
+        ours, theirs = least(*commands)
+        print(f"{what}: {ours:.3f} s, VBoxManage {theirs:.3f} s")
+        self.assertLess(ours, theirs * 1.3)
+
+    def test_memory(self):
+        """Of the daemon, for each machine."""
+        def kib():
+            status = Path(f"/proc/{self.daemon.process.pid}/status").read_text(encoding="ascii")
+            return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+        web = Web()
+        used = []
+        for fill in range(2):  # the first time is for what the daemon needs anyway
+            for number in range(40):
+                machine = web("IVirtualBox_createMachine", _this=web.web, settingsFile="", name=f"m{fill}-{number}",
+                              platform="x86", groups="/", osTypeId="Other", flags="", cipher="", passwordId="", password="")
+                web("IVirtualBox_registerMachine", _this=web.web, machine=machine)
+                self.addCleanup(web, "IMachine_unregister", _this=machine, cleanupMode="DetachAllReturnNone")
+            wait_until(lambda n=fill: len(self.names("list", "--all", "--name")) == 40 * (n + 1), 30, "all are seen")
+            used.append(kib())
+        each = (used[1] - used[0]) / 40
+        print(f"the daemon takes {each:.1f} KiB for a machine")
+        self.assertLess(each, 20)
 
     def test_web_service_starts_again(self):
         """The session is another one then, and all its objects."""
         manage("createvm", "--name", "one", "--register")
-        web = peer.serve(ROOT, 18085)
+        web = self.serve(18085)
         uri = self.uri("", server="127.0.0.1:18085")
         wait_until(lambda: peer.answers(18085), 10, "the web service answers")
         self.assertEqual(self.virsh("domstate", "one", uri=uri), "shut off")
-        web.terminate()
+        web.kill()
         web.wait()
         self.assertIn("18085", self.virsh_fails("dumpxml", "one", uri=uri))
-        web = peer.serve(ROOT, 18085)
-        self.addCleanup(web.wait)
-        self.addCleanup(web.terminate)
+        self.serve(18085)
         wait_until(lambda: peer.answers(18085), 10, "the web service answers again")
         self.assertIn("<name>one</name>", self.virsh("dumpxml", "one", uri=uri))
         manage("createvm", "--name", "two", "--register")
@@ -246,7 +264,7 @@ class Power(VboxCase):
     def test_speed_of_a_running_one(self):
         self.define_booted("g")
         self.boot("g")
-        ours, theirs = best(lambda: self.virsh("dominfo", "g")), best(lambda: manage("showvminfo", "g"))
+        ours, theirs = least(lambda: self.virsh("dominfo", "g"), lambda: manage("showvminfo", "g"))
         print(f"dominfo of a running machine: {ours:.3f} s, VBoxManage {theirs:.3f} s")
         self.assertLess(ours, theirs * 1.3)
 

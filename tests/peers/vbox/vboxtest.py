@@ -177,6 +177,13 @@ class VboxCase(vireotest.VirshCase):
             if line.startswith("UUID:"):
                 manage("closemedium", "disk", line.split()[1], check=False)
 
+    def serve(self, port, *options):
+        """One more web service. It is killed: told to end, it waits for its clients for up to a minute."""
+        web = peer.serve(ROOT, port, *options)
+        self.addCleanup(web.wait)
+        self.addCleanup(web.kill)
+        return web
+
     def names(self, *args, **kwargs):
         return sorted(self.virsh(*args, **kwargs).split())
 
