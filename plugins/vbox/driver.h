@@ -79,6 +79,8 @@ struct VboxServer {
     GHashTable *networks; /* name -> what network.c knows of it */
     guint64 readings, networks_seen;
     int last_id;
+    guint transfers; /* streams that still move something */
+    GCond transferred;
     GThread *watcher;
     GCancellable *stop;
 };
@@ -146,6 +148,8 @@ void vbox_watch_stop(VboxServer *server);
 
 /* ---- error.c ------------------------------------------------------------------------- */
 
+/* What clients here call it; its text becomes that for them. */
+int vbox_error_number(GError **error);
 /* The error of a call; frees it and returns VIREO_FAIL. */
 int vbox_fail(VboxDriver *driver, vireo_call *call, GError *error);
 /* The server's result code, of a fault or of work that failed, as an error of domain VIREO_ERROR. */
@@ -206,8 +210,12 @@ VireoModelPathSet *vbox_network_paths(GError **error);
 /* storage.c: the one pool there is. */
 void vbox_storage_publish(VboxServer *server);
 void vbox_storage_clear(VboxServer *server);
+/* The object of a volume; "" when there is an error. */
+const char *vbox_volume_medium(VboxTalk *talk, const vireo_storage_vol_ref *vol);
 /* What the medium shows its user and what its file takes. */
 void vbox_medium_sizes(VboxTalk *talk, const char *medium, guint64 *capacity, guint64 *allocation);
+/* contents.c: waits for streams; all have been told to stop. */
+void vbox_transfers_end(VboxServer *server);
 /* Tells who listens that there are other volumes. */
 void vbox_storage_changed(VboxServer *server);
 VireoModelPathSet *vbox_storage_paths(GError **error);

@@ -70,13 +70,19 @@ void vbox_error_translate(GError **error)
     *error = made;
 }
 
+int vbox_error_number(GError **error)
+{
+    vbox_error_translate(error);
+    return (*error)->domain == VIREO_HTTP_ERROR ? vireo_http_error_number(*error)
+           : (*error)->domain == VIREO_ERROR    ? (*error)->code
+                                                : VIREO_ERR_OPERATION_FAILED;
+}
+
 int vbox_fail(VboxDriver *driver, vireo_call *call, GError *error)
 {
-    g_autoptr(GError) given = error;
+    int code = vbox_error_number(&error);
+    int status = driver->host->fail(call, code, "%s", error->message);
 
-    vbox_error_translate(&given);
-    int code = given->domain == VIREO_HTTP_ERROR ? vireo_http_error_number(given)
-               : given->domain == VIREO_ERROR    ? given->code
-                                                 : VIREO_ERR_OPERATION_FAILED;
-    return driver->host->fail(call, code, "%s", given->message);
+    g_error_free(error);
+    return status;
 }

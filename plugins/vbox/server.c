@@ -70,6 +70,7 @@ static void server_free(VireoShared *shared)
     VboxServer *server = (VboxServer *)shared;
 
     vbox_watch_stop(server);
+    vbox_transfers_end(server);
     if (shared->ready)
         log_out(server);
     if (!vireo_shared_has_twin(shared)) { /* what is published is that one's as well */
@@ -82,6 +83,7 @@ static void server_free(VireoShared *shared)
     g_hash_table_unref(server->machines);
     g_hash_table_unref(server->networks);
     g_clear_object(&server->stop);
+    g_cond_clear(&server->transferred);
     g_mutex_clear(&server->lock);
     vbox_uri_free(server->uri);
     g_free(server->version);
@@ -98,6 +100,7 @@ static VboxServer *server_new(VboxDriver *driver, VboxUri *uri)
     server->space = driver->host->space(driver->core, uri->text);
     server->stop = g_cancellable_new();
     g_mutex_init(&server->lock);
+    g_cond_init(&server->transferred);
     server->machines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, vbox_machine_free);
     server->networks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, vbox_network_free);
     return server;

@@ -138,6 +138,13 @@ static const Medium *find(VboxTalk *talk, const char *name, const char *key, con
     return NULL;
 }
 
+const char *vbox_volume_medium(VboxTalk *talk, const vireo_storage_vol_ref *vol)
+{
+    const Medium *medium = find(talk, NULL, vol->key, NULL);
+
+    return medium ? medium->ref : "";
+}
+
 static vireo_storage_vol_ref reference(VboxConn *conn, vireo_call *call, const Medium *medium)
 {
     const struct vireo_host *host = conn->driver->host;

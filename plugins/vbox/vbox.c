@@ -149,6 +149,10 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
     X(storage_vol_create_xml, vbox_storage_vol_create_xml, VIREO_STORAGE_VOL_CREATE_VALIDATE, 0, 0, 0)                 \
     X(storage_vol_create_xml_from, vbox_storage_vol_create_xml_from, VIREO_STORAGE_VOL_CREATE_VALIDATE, 0, 0, 0)       \
     X(storage_vol_delete, vbox_storage_vol_delete, 0, 0, 0, 0)                                                         \
+    X(storage_vol_download, vbox_storage_vol_download, VIREO_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM, 0, 0, 0)               \
+    X(storage_vol_upload, vbox_storage_vol_upload, VIREO_STORAGE_VOL_UPLOAD_SPARSE_STREAM, 0, 0, 0)                     \
+    X(storage_vol_wipe, vbox_storage_vol_wipe, 0, 0, 0, 0)                                                             \
+    X(storage_vol_wipe_pattern, vbox_storage_vol_wipe_pattern, 0, 0, 0, 0)                                             \
     X(storage_vol_resize, vbox_storage_vol_resize, VIREO_STORAGE_VOL_RESIZE_DELTA, 0, 0, 0)
 
 VIREO_DRIVER(vbox, "0.1.0", "vbox", VIREO_PARALLEL, VBOX_OPS, vbox_init, vbox_fini)

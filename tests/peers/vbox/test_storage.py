@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virsh on the vbox driver: media as volumes."""
+import os
 import re
+import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import libvirt
 
-from vboxtest import ROOT, VboxCase, main, manage
+from vboxtest import ROOT, VboxCase, main, manage, vireotest
 
 FOLDER = ROOT / "root" / "VirtualBox VMs"
 
@@ -79,6 +81,67 @@ class Storage(VboxCase):
         self.virsh("vol-clone", "a.vdi", "b.vdi", "default-pool")
         self.assertEqual(self.vols(), ["a.vdi", "b.vdi"])
         self.assertEqual(medium("/root/VirtualBox VMs/b.vdi")["Capacity"], "40 MBytes")
+
+    def test_contents(self):
+        """What a machine would read, whatever the format of the file."""
+        mine = os.urandom(1 << 20) + bytes(3 << 20) + os.urandom((1 << 20) + 77)
+        given, back = Path(self.work) / "given", Path(self.work) / "back"
+        given.write_bytes(mine)
+        self.virsh("vol-create", "default-pool", self.write("a.vmdk", target="<format type='vmdk'/>"))
+        self.virsh("vol-upload", "a.vmdk", str(given), "default-pool")
+        manage("clonemedium", "disk", "/root/VirtualBox VMs/a.vmdk", "/root/flat.raw", "--format", "RAW")
+        manage("closemedium", "disk", "/root/flat.raw")
+        flat = ROOT / "root" / "flat.raw"
+        self.addCleanup(flat.unlink)
+        self.assertTrue(flat.read_bytes() == mine.ljust(16 << 20, b"\0"))
+        for options in (), ("--sparse",):
+            self.virsh("vol-download", "a.vmdk", str(back), "default-pool", *options)
+            self.assertTrue(back.read_bytes() == mine.ljust(16 << 20, b"\0"), options)
+        self.assertLess(back.stat().st_blocks * 512, 4 << 20)
+        given.write_bytes(b"here")
+        self.virsh("vol-upload", "a.vmdk", str(given), "default-pool", "--offset", "1000", "--length", "4")
+        self.virsh("vol-download", "a.vmdk", str(back), "default-pool", "--offset", "998", "--length", "8")
+        self.assertEqual(back.read_bytes(), mine[998:1000] + b"here" + mine[1004:1006])
+        self.assertIn("has 16777216 bytes", self.virsh_fails("vol-download", "a.vmdk", str(back), "default-pool", "--offset",
+                                                            str((16 << 20) + 1)))
+        given.write_bytes(b"too much")
+        self.assertIn("has 16777216 bytes", self.virsh_fails("vol-upload", "a.vmdk", str(given), "default-pool", "--offset",
+                                                            str((16 << 20) - 4), "--length", "8"))
+        self.assertIn("more was sent", self.virsh_fails("vol-upload", "a.vmdk", str(given), "default-pool", "--offset",
+                                                        str((16 << 20) - 4)))
+        self.assertIn("algorithm 'zero'", self.virsh_fails("vol-wipe", "a.vmdk", "default-pool", "--algorithm", "dod"))
+        self.virsh("vol-wipe", "a.vmdk", "default-pool")
+        self.virsh("vol-download", "a.vmdk", str(back), "default-pool")
+        self.assertEqual(back.read_bytes().count(0), 16 << 20)
+
+    def test_contents_in_use(self):
+        self.define_booted("g")
+        path, given = "/root/g.vdi", Path(self.work) / "given"
+        given.write_bytes(b"x")
+        self.virsh("start", "g")
+        for command in (("vol-upload", path, str(given)), ("vol-download", path, "/dev/null"), ("vol-wipe", path)):
+            self.assertIn("is in use just now", self.virsh_fails(*command))
+        self.virsh("destroy", "g")
+        self.virsh("snapshot-create", "g")
+        self.assertIn("can only be read", self.virsh_fails("vol-upload", path, str(given)))
+        self.assertIn("can only be read", self.virsh_fails("vol-wipe", path))
+        self.virsh("vol-download", path, str(given))
+        self.assertEqual(given.read_bytes()[510:512], b"\x55\xaa")
+        self.virsh("start", "g")  # nothing stays locked
+
+    def test_client_leaves(self):
+        """In the middle of its stream: the disk can be used again."""
+        self.virsh("vol-create", "default-pool", self.write("a.vdi", capacity="<capacity unit='MiB'>512</capacity>"))
+        leaving = subprocess.Popen(["virsh", "-q", "-c", self.uri(), "vol-download", "a.vdi", "/dev/stdout", "default-pool"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.assertEqual(len(leaving.stdout.read(1 << 20)), 1 << 20)
+        leaving.kill()
+        leaving.stdout.close()
+        leaving.wait()
+        given = Path(self.work) / "given"
+        given.write_bytes(b"x")
+        vireotest.wait_until(lambda: self.virsh_raw("vol-upload", "a.vdi", str(given), "default-pool").returncode == 0, 10,
+                             "it can be written")
 
     def test_refusals(self):
         for arguments, words in (({"name": "../x"}, "a file in the folder"), ({"name": "x\\y"}, "a file in the folder"),
