@@ -154,6 +154,12 @@ static vireo_storage_vol_ref reference(VboxConn *conn, vireo_call *call, const M
                                    .key = host->strdup(call, medium->key)};
 }
 
+/* The media, in a talk that begins; NULL: it is none of the server's pools. */
+static GArray *begin_on_media(VboxTalk *talk, VboxConn *conn, vireo_call *call, const vireo_storage_pool_ref *pool)
+{
+    return begin_on_pool(talk, conn, call, pool) ? read_media(talk) : NULL;
+}
+
 /* ---- the pool's calls ------------------------------------------------------------------------ */
 
 int vbox_storage_pool_num_of_volumes(void *handle, vireo_call *call, const vireo_storage_pool_num_of_volumes_args *args,
@@ -161,10 +167,10 @@ int vbox_storage_pool_num_of_volumes(void *handle, vireo_call *call, const vireo
 {
     VboxConn *conn = handle;
     VboxTalk talk;
+    g_autoptr(GArray) media = begin_on_media(&talk, conn, call, &args->pool);
 
-    if (!begin_on_pool(&talk, conn, call, &args->pool))
+    if (!media)
         return VIREO_FAIL;
-    g_autoptr(GArray) media = read_media(&talk);
     ret->num = (int)media->len;
     return vbox_talk_finish(&talk, call);
 }
@@ -174,10 +180,10 @@ int vbox_storage_pool_list_volumes(void *handle, vireo_call *call, const vireo_s
 {
     VboxConn *conn = handle;
     VboxTalk talk;
+    g_autoptr(GArray) media = begin_on_media(&talk, conn, call, &args->pool);
 
-    if (!begin_on_pool(&talk, conn, call, &args->pool))
+    if (!media)
         return VIREO_FAIL;
-    g_autoptr(GArray) media = read_media(&talk);
     ret->names.len = MIN(media->len, (guint)MAX(args->maxnames, 0));
     ret->names.val = conn->driver->host->alloc(call, sizeof *ret->names.val * (ret->names.len + 1));
     for (guint i = 0; i < ret->names.len; i++)
@@ -191,10 +197,10 @@ int vbox_storage_pool_list_all_volumes(void *handle, vireo_call *call,
 {
     VboxConn *conn = handle;
     VboxTalk talk;
+    g_autoptr(GArray) media = begin_on_media(&talk, conn, call, &args->pool);
 
-    if (!begin_on_pool(&talk, conn, call, &args->pool))
+    if (!media)
         return VIREO_FAIL;
-    g_autoptr(GArray) media = read_media(&talk);
     ret->vols.val = conn->driver->host->alloc(call, sizeof *ret->vols.val * (media->len + 1));
     for (guint i = 0; i < media->len; i++)
         ret->vols.val[i] = reference(conn, call, &g_array_index(media, Medium, i));
@@ -255,10 +261,10 @@ int vbox_storage_pool_refresh(void *handle, vireo_call *call, const vireo_storag
 {
     VboxConn *conn = handle;
     VboxTalk talk;
+    g_autoptr(GArray) media = begin_on_media(&talk, conn, call, &args->pool);
 
-    if (!begin_on_pool(&talk, conn, call, &args->pool))
+    if (!media)
         return VIREO_FAIL;
-    g_autoptr(GArray) media = read_media(&talk);
     for (guint i = 0; i < media->len && !talk.error; i++)
         VBOX_CALL(&talk, i_medium_refresh_state, ._this = g_array_index(media, Medium, i).ref);
     if (!talk.error)
