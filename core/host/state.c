@@ -65,11 +65,13 @@ static void walk(const char *folder, const char *key, const char *prefix, vireo_
     const char *name;
 
     while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
         g_autofree char *own = *key ? g_strconcat(key, "/", name, NULL) : g_strdup(name);
-        g_autofree char *data = NULL;
+        g_autofree char *path = NULL, *data = NULL;
         gsize len;
 
+        if (!g_str_has_prefix(own, prefix) && !g_str_has_prefix(prefix, own))
+            continue;
+        path = g_build_filename(folder, name, NULL);
         if (g_file_test(path, G_FILE_TEST_IS_DIR))
             walk(path, own, prefix, fn, opaque);
         else if (g_str_has_prefix(own, prefix) && !is_temporary(name) &&
@@ -80,7 +82,11 @@ static void walk(const char *folder, const char *key, const char *prefix, vireo_
 
 void vireo_state_each(vireo_core *core, const char *prefix, vireo_state_fn *fn, void *opaque)
 {
-    g_autofree char *folder = g_build_filename(core->dirs[VIREO_DIR_STATE], KEPT, NULL);
+    const char *slash = prefix ? strrchr(prefix, '/') : NULL;
+    g_autofree char *key = slash ? g_strndup(prefix, (gsize)(slash - prefix)) : g_strdup("");
 
-    walk(folder, "", prefix ? prefix : "", fn, opaque);
+    if (!key_is_valid(key))
+        *key = 0;
+    g_autofree char *folder = g_build_filename(core->dirs[VIREO_DIR_STATE], KEPT, key, NULL);
+    walk(folder, key, prefix ? prefix : "", fn, opaque);
 }
