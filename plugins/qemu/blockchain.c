@@ -17,7 +17,7 @@ void qemu_chains_look(QemuDomain *dom, const VireoDomain *doc)
     VEC_EACH(doc->devices->disks, i)
     {
         const VireoDomainDisk *disk = doc->devices->disks.items[i];
-        GPtrArray *chain = qemu_image_chain(disk, NULL);
+        GPtrArray *chain = qemu_image_chain_seen(dom->space->driver, disk);
 
         g_mutex_lock(&dom->lock);
         if (chain)

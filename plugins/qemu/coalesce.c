@@ -13,6 +13,7 @@
 #define AGAIN_US (100 * 1000)       /* after somebody else wanted the domain */
 #define RETRY_US (500 * 1000) /* after a failure, then twice as much each time */
 #define TRIES_MAX 8
+#define UNLINK_MAX 32 /* before it is looked up anew what is left to do */
 
 typedef struct {
     QemuDomain *dom;
@@ -184,7 +185,15 @@ static gboolean forget_points(QemuDomain *dom, QemuGraph *graph, GError **error)
     return g_hash_table_size(files->points) == before || qemu_files_save(dom, files, error);
 }
 
-/* What is left to do is looked up anew after each image: meanwhile others may have come to need it. */
+/* All that is to be collected is noted down. The job is held. */
+static gboolean has_rest(QemuDomain *dom)
+{
+    const QemuFiles *files = qemu_files_of(dom);
+
+    return g_hash_table_size(files->released) || g_hash_table_size(files->points);
+}
+
+/* What is left to do is looked up anew after each image that is written to: meanwhile others may have come to need it. */
 static Outcome one_image(QemuDomain *dom)
 {
     g_autoptr(GError) error = NULL;
@@ -192,7 +201,7 @@ static Outcome one_image(QemuDomain *dom)
     g_autoptr(VireoQmp) qmp = NULL;
     g_autoptr(QemuPlan) plan = qemu_plan_new();
 
-    if (!machine)
+    if (!machine || !has_rest(dom))
         return DONE;
     if (qemu_domain_active(dom) && !(qmp = qemu_domain_monitor(dom, &error)))
         return failed(dom, NULL, error);
@@ -208,7 +217,9 @@ static Outcome one_image(QemuDomain *dom)
     QemuWork work = { .dom = dom, .qmp = qmp, .plan = plan };
     if (step->kind == QEMU_STEP_PULL)
         announce(dom, step);
-    gboolean done = qemu_work_step(&work, step, &error);
+    const QemuStep *left = NULL;
+    gboolean done = step->kind == QEMU_STEP_UNLINK ? qemu_work_unlink(&work, 0, UNLINK_MAX, &left, &error) && !left
+                                                   : qemu_work_step(&work, step, &error);
     withdraw(dom);
     return done ? MORE : failed(dom, step, error);
 }
@@ -362,7 +373,8 @@ void qemu_coalescer_free(QemuCoalescer *this)
     g_free(this);
 }
 
-void qemu_coalesce(QemuDomain *dom)
+/* The domain has something to be looked after from then on. */
+static void enter(QemuDomain *dom, gint64 not_before)
 {
     QemuCoalescer *this = dom->space->driver->coalescer;
     Entry *entry;
@@ -372,19 +384,29 @@ void qemu_coalesce(QemuDomain *dom)
     if (!entry) {
         entry = g_new0(Entry, 1);
         entry->dom = qemu_domain_ref(dom);
+        entry->not_before = not_before;
         g_queue_push_tail(&this->queue, entry);
     }
     entry->again = entry->busy;
-    entry->not_before = 0;
+    entry->not_before = MIN(entry->not_before, not_before);
     entry->tries = 0;
     wake(this);
     g_mutex_unlock(&this->lock);
 }
 
+void qemu_coalesce(QemuDomain *dom)
+{
+    enter(dom, 0);
+}
+
+void qemu_coalesce_from(QemuDomain *dom, gint64 not_before)
+{
+    if (has_rest(dom))
+        enter(dom, not_before);
+}
+
 void qemu_coalesce_rest(QemuDomain *dom)
 {
-    g_autoptr(QemuFiles) files = qemu_files_load(dom);
-
-    if (g_hash_table_size(files->released) || g_hash_table_size(files->points) || dom->unfinished)
+    if (has_rest(dom) || dom->unfinished)
         qemu_coalesce(dom);
 }

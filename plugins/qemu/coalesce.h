@@ -13,7 +13,9 @@ QemuCoalescer *qemu_coalescer_new(guint most);
 void qemu_coalescer_start(QemuCoalescer *coalescer);
 /* Ends the threads; what they were doing is cut short. */
 void qemu_coalescer_free(QemuCoalescer *coalescer);
-/* Soon, and again until nothing is left to do or the client's wish is to stop. */
+/* Soon, if there is anything, and again until nothing is left to do or the client's wish is to stop. */
 void qemu_coalesce(QemuDomain *dom);
-/* At start: when anything was left over. */
+/* The same from a time on (monotonic), where images are left over that others needed; the domain's job is held. */
+void qemu_coalesce_from(QemuDomain *dom, gint64 not_before);
+/* When anything was left over; the job is held, or nobody knows the domain yet. */
 void qemu_coalesce_rest(QemuDomain *dom);

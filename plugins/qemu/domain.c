@@ -72,6 +72,7 @@ void qemu_domain_unref(QemuDomain *dom)
     g_free(dom->found_status);
     qemu_nodes_free(dom->nodes);
     qemu_tree_free(dom->tree);
+    qemu_kept_files_free(dom->files);
     qemu_checkpoints_free(dom->checkpoints);
     g_mutex_clear(&dom->job);
     g_mutex_clear(&dom->agent);

@@ -23,6 +23,8 @@ typedef struct QemuCheckpoints QemuCheckpoints;
 typedef struct QemuBackup QemuBackup;
 typedef struct QemuBackupFigures QemuBackupFigures;
 typedef struct QemuCoalescer QemuCoalescer;
+typedef struct QemuSeen QemuSeen;
+typedef struct QemuKeptFiles QemuKeptFiles;
 
 typedef struct {
     char *user, *group;    /* whom QEMU runs as when the daemon is privileged; NULL: choose */
@@ -61,6 +63,7 @@ struct QemuDriver {
     GCond terminals_gone; /* one of them */
     GPtrArray *terminals; /* consoles and channels with a client: see terminal.c */
     QemuCoalescer *coalescer;
+    QemuSeen *seen; /* what images said */
     GPtrArray *rests; /* of snapshots an earlier daemon began: see snapshot_live.c; lock held */
     gint stopping;
 };
@@ -154,6 +157,8 @@ struct QemuDomain {
     guint waiting;   /* who waits for the job */
     gboolean yields; /* whoever has the job gives way to them */
     struct QemuNodes *nodes; /* the job's: see engine.h */
+    QemuKeptFiles *files; /* the job's: see engine_known.c */
+    gint64 looked; /* the job's: when all its images were last looked at; monotonic */
     gboolean unfinished; /* the job's: an operation on snapshots could not be written down to its end */
     QemuMerge merge;
     QemuSaving saving;

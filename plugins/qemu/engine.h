@@ -17,13 +17,23 @@ typedef struct {
     GHashTable *given; /* notes of snapshots without metadata, the images they are in: the user's */
     GHashTable *emptied; /* notes of files that a commit left where they were, see qemu_files_empty */
 } QemuFiles;
+QemuFiles *qemu_files_new(void);
+/* A copy of what is noted down; the domain's job is held. */
 QemuFiles *qemu_files_load(QemuDomain *dom);
 gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error);
+/* The same without a copy: borrowed, until something is saved. */
+const QemuFiles *qemu_files_of(QemuDomain *dom);
+/* Notes down more of them, at a price that does not depend on how many there are. */
+gboolean qemu_files_add(QemuDomain *dom, const QemuFiles *more, GError **error);
+void qemu_kept_files_free(QemuKeptFiles *kept); /* NULL allowed */
 /* An internal snapshot in an image as one text, and back: path points into the note. Caller frees. */
 char *qemu_point_note(const char *image, const char *tag);
 char *qemu_point_read(const char *note, const char **image);
-/* What the snapshot says it made, and the images it is in, are their owner's from now on: never unlinked. */
-gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error);
+/* What the snapshots (QemuSnap) say they made, and the images they are in, are their owner's from now on: never
+ * unlinked. */
+gboolean qemu_files_disown(QemuDomain *dom, GPtrArray *snaps, GError **error);
+/* Files that are there no more. */
+gboolean qemu_files_gone(QemuDomain *dom, const char *const *paths, guint n_paths, GError **error);
 /* A snapshot of that name has metadata again. */
 gboolean qemu_files_take_back(QemuDomain *dom, const char *name, GError **error);
 /* A commit moved away what the file held, and leaves it: it is based on an image of the domain still, but as long
@@ -56,6 +66,9 @@ GHashTable *qemu_known_paths(QemuDomain *dom);
  * about to become ours; NULL: none. */
 QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable *ignore,
                              GError **error);
+/* Only what is below the present, enough to put new images on top of it. running: and which guests have any of that open,
+ * enough to take points in it. Nothing may be collected or overwritten by what it says. */
+QemuGraph *qemu_engine_present(QemuDomain *dom, const VireoDomain *doc, gboolean running, GError **error);
 
 /* The domains of all spaces. */
 GPtrArray *qemu_engine_domains(QemuDriver *driver);
@@ -80,6 +93,8 @@ char *qemu_engine_backing(const char *path);
 /* Sets right an image in which a merge was cut short; before a guest may read it. */
 gboolean qemu_engine_mend(QemuDomain *dom, GError **error);
 gboolean qemu_engine_unlink(QemuDomain *dom, const char *path, GError **error);
+/* The same without noting down that it is gone. */
+gboolean qemu_engine_remove(QemuDomain *dom, const char *path, GError **error);
 
 /* ---- QEMU's nodes (engine_nodes.c) ------------------------------------------------------------------ */
 
@@ -151,6 +166,7 @@ typedef struct QemuWork {
     VireoQmp *own_qmp;         /* of a guest that was started in between; qemu_work_run's own */
     QemuPlan *plan;
     QemuGraph *after;          /* what the plan left of the graph */
+    gboolean only_adds;        /* the graph is of the present only: see qemu_engine_present */
     GPtrArray *left;           /* paths of a present that is kept, instead of an earlier one; NULL */
     VireoDomainSnapshot *keep; /* entered into the tree by KEEP; NULL: none */
     VireoDomain *definition;   /* stored by the first SWITCH; NULL: SWITCH changes the present one */
@@ -172,6 +188,9 @@ gboolean qemu_work_run(QemuWork *work, GError **error);
 gboolean qemu_work_sent(QemuWork *work, GError **error);
 /* One step behind the point of no return; the job is held. */
 gboolean qemu_work_step(QemuWork *work, const QemuStep *step, GError **error);
+/* The same of the steps from one on that remove images, at most so many; *failed: one that cannot be removed now, or
+ * NULL. Returns how many there were. */
+guint qemu_work_unlink(QemuWork *work, guint from, guint most, const QemuStep **failed, GError **error);
 /* The guest goes on with an overlay although there is to be no snapshot. */
 void qemu_work_keep_overlay(QemuWork *work, const QemuStep *step);
 /* Of an earlier daemon: what comes before the point of no return has been done. */

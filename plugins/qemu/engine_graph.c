@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reads what is on disk into a graph; nothing that was true yesterday counts. */
+/* Reads what is on disk into a graph; nothing counts that was true yesterday and may not be today. */
 #include "engine.h"
 
 #include <string.h>
@@ -15,7 +15,8 @@
 typedef struct {
     QemuDomain *dom;
     QemuGraph *graph;
-    QemuFiles *files;
+    const QemuFiles *files;
+    GHashTable *named; /* real paths of what snapshots say they made */
     GHashTable *dirs; /* of our images */
     GHashTable *ignore;
     GHashTable *reals; /* path -> the same without links */
@@ -23,7 +24,7 @@ typedef struct {
 
 static void build_clear(Build *build)
 {
-    qemu_files_free(build->files);
+    g_hash_table_unref(build->named);
     g_hash_table_unref(build->dirs);
     g_hash_table_unref(build->reals);
     qemu_graph_free(build->graph);
@@ -51,7 +52,7 @@ static guint flags_of(const Build *build, const char *path)
 {
     guint flags = 0;
 
-    if (g_hash_table_contains(build->files->owned, path))
+    if (g_hash_table_contains(build->files->owned, path) || g_hash_table_contains(build->named, path))
         flags |= QEMU_FILE_OWNED;
     if (g_hash_table_contains(build->files->released, path))
         flags |= QEMU_FILE_OWNED | QEMU_FILE_RELEASED;
@@ -86,12 +87,12 @@ static gboolean add_chain(Build *build, const char *path, const char *said, guin
                    "with qemu-img rebase", DEPTH_MAX, path);
         return FALSE;
     }
-    g_autoptr(QemuImageInfo) info = qemu_image_inspect_as(path, said, TRUE, error);
+    guint64 bytes;
+    g_autoptr(QemuImageInfo) info = qemu_image_look(build->dom->space->driver, path, said, &bytes, error);
     if (!info)
         return FALSE;
     gboolean raw = !info->is_qcow2;
     const char *backing = raw ? NULL : backing_of(build, path, info, &failure);
-    guint64 bytes = used_bytes(path);
     if (failure) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return FALSE;
@@ -205,7 +206,7 @@ static void own(Build *build, const char *path)
     const char *real = real_of(build, path);
 
     if (real)
-        g_hash_table_add(build->files->owned, g_strdup(real));
+        g_hash_table_add(build->named, (char *)real);
 }
 
 static void own_files(Build *build, const QemuSnap *snap)
@@ -381,7 +382,7 @@ static void add_domains(Build *build)
 
 static gboolean is_foreign(Build *build, const char *path)
 {
-    g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, FALSE, NULL);
+    g_autoptr(QemuImageInfo) info = qemu_image_look(build->dom->space->driver, path, NULL, NULL, NULL);
     const char *backing = info ? backing_of(build, path, info, NULL) : NULL;
 
     return backing && qemu_graph_has(build->graph, backing);
@@ -437,12 +438,17 @@ static void unmark_held(QemuGraph *graph)
             qemu_graph_unmark(graph, files->pdata[i], QEMU_FILE_RELEASED);
 }
 
+static Build build_begin(QemuDomain *dom, GHashTable *ignore)
+{
+    return (Build){ dom, qemu_graph_new(), qemu_files_of(dom), g_hash_table_new(g_str_hash, g_str_equal),
+                    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL), ignore,
+                    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free) };
+}
+
 QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable *ignore,
                              GError **error)
 {
-    g_auto(Build) build = { dom, qemu_graph_new(), qemu_files_load(dom),
-                            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL), ignore,
-                            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free) };
+    g_auto(Build) build = build_begin(dom, ignore);
     g_autoptr(GPtrArray) snaps = qemu_tree_all(dom->tree);
 
     for (guint i = 0; i < snaps->len; i++)
@@ -452,6 +458,7 @@ QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable
     add_stored(&build, doc);
     for (guint i = 0; i < snaps->len; i++)
         add_snapshot(&build, snaps->pdata[i]);
+    add_files(&build, build.named);
     add_files(&build, build.files->owned);
     add_files(&build, build.files->released);
     give(&build);
@@ -459,5 +466,30 @@ QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable
     scan_dirs(&build);
     add_domains(&build);
     unmark_held(build.graph);
+    dom->looked = g_get_monotonic_time();
+    return g_steal_pointer(&build.graph);
+}
+
+static void add_running(Build *build)
+{
+    g_autoptr(GPtrArray) all = qemu_engine_domains(build->dom->space->driver);
+
+    for (guint i = 0; i < all->len; i++) {
+        g_autoptr(QemuDef) live = all->pdata[i] != build->dom ? qemu_domain_live(all->pdata[i]) : NULL;
+
+        if (live)
+            hold_outside(build, QEMU_HOLD_RUNNING, ((QemuDomain *)all->pdata[i])->uuid_text, live->doc);
+    }
+}
+
+QemuGraph *qemu_engine_present(QemuDomain *dom, const VireoDomain *doc, gboolean running, GError **error)
+{
+    g_auto(Build) build = build_begin(dom, NULL);
+
+    if (!add_definition(&build, doc, error))
+        return NULL;
+    if (running)
+        add_running(&build);
+    give(&build);
     return g_steal_pointer(&build.graph);
 }

@@ -194,18 +194,18 @@ gboolean qemu_engine_make_overlay(QemuDomain *dom, vireo_call *call, const char 
     return made;
 }
 
+gboolean qemu_engine_remove(QemuDomain *dom, const char *path, GError **error)
+{
+    qemu_image_take_back_one(dom->space->driver, dom->uuid_text, path);
+    if (unlink(path) == 0 || errno == ENOENT)
+        return TRUE;
+    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot remove %s: %s", path, g_strerror(errno));
+    return FALSE;
+}
+
 gboolean qemu_engine_unlink(QemuDomain *dom, const char *path, GError **error)
 {
-    g_autoptr(QemuFiles) files = qemu_files_load(dom);
-
-    qemu_image_take_back_one(dom->space->driver, dom->uuid_text, path);
-    if (unlink(path) < 0 && errno != ENOENT) {
-        qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot remove %s: %s", path, g_strerror(errno));
-        return FALSE;
-    }
-    if (g_hash_table_remove(files->owned, path) | g_hash_table_remove(files->released, path))
-        return qemu_files_save(dom, files, error);
-    return TRUE;
+    return qemu_engine_remove(dom, path, error) && qemu_files_gone(dom, &path, 1, error);
 }
 
 /* ---- steps ------------------------------------------------------------------------ */

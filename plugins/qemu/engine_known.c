@@ -14,9 +14,25 @@
 #include "remote.h"
 #include "sidefile.h"
 
+/* All of them are written anew when one goes. Those that come are written to a file of their own, again and again, until
+ * they are ADDED_MAX: so that to take a snapshot costs the same however many there are. What was added counts while it
+ * says the same stamp as the rest. */
+#define ADDED_MAX 64
+
+struct QemuKeptFiles {
+    QemuFiles *all, *added; /* what was added is in both */
+    gint64 stamp; /* 0: all is not on disk, for it is nothing */
+    guint n_added;
+};
+
 static char *files_key(QemuDomain *dom)
 {
     return g_strdup_printf("images/%s/%s", dom->space->key, dom->uuid_text);
+}
+
+static char *added_key(QemuDomain *dom)
+{
+    return g_strdup_printf("images-added/%s/%s", dom->space->key, dom->uuid_text);
 }
 
 static GHashTable *path_set(void)
@@ -44,11 +60,8 @@ static void read_set(JsonArray *list, GHashTable *set)
         g_hash_table_add(set, g_strdup(json_array_get_string_element(list, i)));
 }
 
-static void files_read(const char *key, const void *data, size_t len, void *opaque)
+static void files_parse(JsonObject *saved, QemuFiles *files)
 {
-    g_autoptr(JsonObject) saved = vireo_json_parse(data, (gssize)len, NULL);
-    QemuFiles *files = opaque;
-
     read_set(vireo_json_array(saved, "owned"), files->owned);
     read_set(vireo_json_array(saved, "released"), files->released);
     read_set(vireo_json_array(saved, "kept"), files->kept);
@@ -58,9 +71,8 @@ static void files_read(const char *key, const void *data, size_t len, void *opaq
     read_set(vireo_json_array(saved, "emptied"), files->emptied);
 }
 
-QemuFiles *qemu_files_load(QemuDomain *dom)
+QemuFiles *qemu_files_new(void)
 {
-    g_autofree char *key = files_key(dom);
     QemuFiles *files = g_new0(QemuFiles, 1);
 
     files->owned = path_set();
@@ -70,7 +82,86 @@ QemuFiles *qemu_files_load(QemuDomain *dom)
     files->points = path_set();
     files->given = path_set();
     files->emptied = path_set();
-    dom->space->driver->host->state_each(dom->space->driver->core, key, files_read, files);
+    return files;
+}
+
+static void unite_set(GHashTable *set, GHashTable *more)
+{
+    GHashTableIter iter;
+    gpointer path;
+
+    g_hash_table_iter_init(&iter, more);
+    while (g_hash_table_iter_next(&iter, &path, NULL))
+        if (!g_hash_table_contains(set, path))
+            g_hash_table_add(set, g_strdup(path));
+}
+
+static void unite(QemuFiles *files, const QemuFiles *more)
+{
+    unite_set(files->owned, more->owned);
+    unite_set(files->released, more->released);
+    unite_set(files->kept, more->kept);
+    unite_set(files->bases, more->bases);
+    unite_set(files->points, more->points);
+    unite_set(files->given, more->given);
+    unite_set(files->emptied, more->emptied);
+}
+
+void qemu_kept_files_free(QemuKeptFiles *kept)
+{
+    if (!kept)
+        return;
+    qemu_files_free(kept->all);
+    qemu_files_free(kept->added);
+    g_free(kept);
+}
+
+static void all_read(const char *key, const void *data, size_t len, void *opaque)
+{
+    g_autoptr(JsonObject) saved = vireo_json_parse(data, (gssize)len, NULL);
+    QemuKeptFiles *kept = opaque;
+
+    kept->stamp = vireo_json_int(saved, "stamp", 1);
+    files_parse(saved, kept->all);
+}
+
+static void added_read(const char *key, const void *data, size_t len, void *opaque)
+{
+    g_autoptr(JsonObject) saved = vireo_json_parse(data, (gssize)len, NULL);
+    QemuKeptFiles *kept = opaque;
+
+    if (!saved || !kept->stamp || vireo_json_int(saved, "stamp", 0) != kept->stamp)
+        return;
+    files_parse(saved, kept->added);
+    kept->n_added = ADDED_MAX; /* the next time all are written */
+    unite(kept->all, kept->added);
+}
+
+static QemuKeptFiles *kept_of(QemuDomain *dom)
+{
+    const QemuDriver *driver = dom->space->driver;
+    g_autofree char *all = files_key(dom), *added = added_key(dom);
+
+    if (dom->files)
+        return dom->files;
+    dom->files = g_new0(QemuKeptFiles, 1);
+    dom->files->all = qemu_files_new();
+    dom->files->added = qemu_files_new();
+    driver->host->state_each(driver->core, all, all_read, dom->files);
+    driver->host->state_each(driver->core, added, added_read, dom->files);
+    return dom->files;
+}
+
+const QemuFiles *qemu_files_of(QemuDomain *dom)
+{
+    return kept_of(dom)->all;
+}
+
+QemuFiles *qemu_files_load(QemuDomain *dom)
+{
+    QemuFiles *files = qemu_files_new();
+
+    unite(files, qemu_files_of(dom));
     return files;
 }
 
@@ -86,28 +177,80 @@ static JsonArray *set_array(GHashTable *set)
     return list;
 }
 
-gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error)
+static gboolean write_files(QemuDomain *dom, const char *key, const QemuFiles *files, gint64 stamp, GError **error)
 {
     QemuDriver *driver = dom->space->driver;
-    g_autofree char *key = files_key(dom);
-
-    if (!g_hash_table_size(files->owned) && !g_hash_table_size(files->released) &&
-        !g_hash_table_size(files->points) && !g_hash_table_size(files->given) &&
-        !g_hash_table_size(files->emptied)) {
-        driver->host->state_drop(driver->core, key);
-        return TRUE;
-    }
     g_autoptr(JsonObject) object =
-        vireo_json_new('s', "domain", dom->name, 'a', "owned", set_array(files->owned), 'a', "released",
-                       set_array(files->released), 'a', "kept", set_array(files->kept), 'a', "bases",
+        vireo_json_new('s', "domain", dom->name, 'i', "stamp", stamp, 'a', "owned", set_array(files->owned), 'a',
+                       "released", set_array(files->released), 'a', "kept", set_array(files->kept), 'a', "bases",
                        set_array(files->bases), 'a', "points", set_array(files->points), 'a', "given",
                        set_array(files->given), 'a', "emptied", set_array(files->emptied), 0);
     g_autofree char *text = vireo_json_text(object);
+
     if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
         return TRUE;
     qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot note down the images of domain '%s': %s",
                dom->name, g_strerror(errno));
     return FALSE;
+}
+
+/* From now on they are these. */
+static void keep(QemuDomain *dom, const QemuFiles *files, gint64 stamp)
+{
+    QemuKeptFiles *now = g_new0(QemuKeptFiles, 1);
+
+    now->all = qemu_files_new();
+    now->added = qemu_files_new();
+    now->stamp = stamp;
+    unite(now->all, files);
+    qemu_kept_files_free(dom->files);
+    dom->files = now;
+}
+
+gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autofree char *key = files_key(dom), *added = added_key(dom);
+    gint64 stamp = MAX(kept_of(dom)->stamp + 1, g_get_real_time());
+    gboolean had_added = dom->files->n_added > 0;
+
+    if (!g_hash_table_size(files->owned) && !g_hash_table_size(files->released) &&
+        !g_hash_table_size(files->points) && !g_hash_table_size(files->given) &&
+        !g_hash_table_size(files->emptied)) {
+        stamp = 0;
+        if (driver->host->state_drop(driver->core, key) != 0) {
+            g_clear_pointer(&dom->files, qemu_kept_files_free);
+            return TRUE;
+        }
+    } else if (!write_files(dom, key, files, stamp, error)) {
+        g_clear_pointer(&dom->files, qemu_kept_files_free); /* one or the other is on disk */
+        return FALSE;
+    }
+    keep(dom, files, stamp);
+    if (had_added || !stamp)
+        driver->host->state_drop(driver->core, added);
+    return TRUE;
+}
+
+gboolean qemu_files_add(QemuDomain *dom, const QemuFiles *more, GError **error)
+{
+    QemuKeptFiles *kept = kept_of(dom);
+    g_autoptr(QemuFiles) all = NULL;
+    g_autofree char *key = added_key(dom);
+
+    if (!kept->stamp || kept->n_added >= ADDED_MAX) {
+        all = qemu_files_load(dom);
+        unite(all, more);
+        return qemu_files_save(dom, all, error);
+    }
+    unite(kept->added, more);
+    if (!write_files(dom, key, kept->added, kept->stamp, error)) {
+        g_clear_pointer(&dom->files, qemu_kept_files_free);
+        return FALSE;
+    }
+    unite(kept->all, more);
+    kept->n_added++;
+    return TRUE;
 }
 
 /* Names of snapshots have no '/', paths of images begin with one; that of a server gets two. */
@@ -171,11 +314,25 @@ gboolean qemu_files_take_back(QemuDomain *dom, const char *name, GError **error)
     return g_hash_table_size(files->given) == before || qemu_files_save(dom, files, error);
 }
 
-gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error)
+gboolean qemu_files_gone(QemuDomain *dom, const char *const *paths, guint n_paths, GError **error)
 {
-    g_autoptr(QemuFiles) files = qemu_files_load(dom);
-    const VireoDomainSnapshot *doc = snap->doc;
+    const QemuFiles *now = qemu_files_of(dom);
+    gboolean noted = FALSE;
 
+    for (guint i = 0; i < n_paths && !noted; i++)
+        noted = g_hash_table_contains(now->owned, paths[i]) || g_hash_table_contains(now->released, paths[i]);
+    if (!noted)
+        return TRUE;
+    g_autoptr(QemuFiles) files = qemu_files_load(dom);
+    for (guint i = 0; i < n_paths; i++) {
+        g_hash_table_remove(files->owned, paths[i]);
+        g_hash_table_remove(files->released, paths[i]);
+    }
+    return qemu_files_save(dom, files, error);
+}
+
+static void disown_one(QemuFiles *files, const VireoDomainSnapshot *doc)
+{
     QemuSnapFile sides[QEMU_SNAP_FILES];
 
     qemu_snap_files(doc, sides);
@@ -186,6 +343,14 @@ gboolean qemu_files_disown(QemuDomain *dom, const QemuSnap *snap, GError **error
             disown(files, doc->disks->disks.items[i]->source->file);
     forget_notes(files->points, doc->name);
     give(files, doc);
+}
+
+gboolean qemu_files_disown(QemuDomain *dom, GPtrArray *snaps, GError **error)
+{
+    g_autoptr(QemuFiles) files = qemu_files_load(dom);
+
+    for (guint i = 0; i < snaps->len; i++)
+        disown_one(files, ((QemuSnap *)snaps->pdata[i])->doc);
     return qemu_files_save(dom, files, error);
 }
 
@@ -230,7 +395,7 @@ gboolean qemu_files_empty(QemuDomain *dom, const char *path, GError **error)
 
 void qemu_files_leave_out_emptied(QemuDomain *dom, QemuGraph *graph)
 {
-    g_autoptr(QemuFiles) files = qemu_files_load(dom);
+    const QemuFiles *files = qemu_files_of(dom);
     gboolean again = TRUE;
 
     while (again) { /* those above make way for those below */

@@ -346,7 +346,11 @@ gboolean qemu_live_step(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const 
                         gboolean *done, GError **error)
 {
     g_autoptr(GError) failure = NULL;
-    g_autofree char *node = step->image ? qemu_live_node(qmp, step->image, &failure) : NULL;
+    /* One that is removed is none of the present's: to know what QEMU had opened is enough. */
+    const QemuNodes *known = step->kind == QEMU_STEP_UNLINK ? qemu_nodes_of(dom, qmp, &failure) : NULL;
+    g_autofree char *node = known                     ? qemu_nodes_find(known, step->image, FALSE)
+                            : step->image && !failure ? qemu_live_node(qmp, step->image, &failure)
+                                                      : NULL;
 
     *done = FALSE;
     if (failure) {

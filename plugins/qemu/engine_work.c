@@ -13,6 +13,9 @@
 #include "take.h"
 #include "tell.h"
 
+#define UNLINK_MAX 16 /* at once; the rest goes in the background */
+#define LOOK_US (2 * G_USEC_PER_SEC) /* not more often for operations that only add */
+
 typedef struct {
     QemuPlan *plan;
     guint begun;
@@ -145,6 +148,37 @@ static gboolean set_current(QemuDomain *dom, const char *name, GError **error)
     return !snap || qemu_tree_set_current(dom, name, error);
 }
 
+/* What QEMU has to do with it. *done: there is nothing else to do. */
+static gboolean live_step(QemuWork *work, const QemuStep *step, gboolean *done, GError **error)
+{
+    if (!work->qmp && qemu_domain_active(work->dom))
+        work->qmp = work->own_qmp = qemu_domain_monitor(work->dom, NULL);
+    return !work->qmp || qemu_live_step(work->dom, work->call, work->qmp, step, done, error);
+}
+
+guint qemu_work_unlink(QemuWork *work, guint from, guint most, const QemuStep **failed, GError **error)
+{
+    const QemuPlan *plan = work->plan;
+    g_autoptr(GPtrArray) gone = g_ptr_array_new();
+    gboolean done;
+    guint n = 0;
+
+    *failed = NULL;
+    for (; n < most && !*failed && from + n < plan->steps->len; n++) {
+        const QemuStep *step = qemu_plan_step(plan, from + n);
+
+        if (step->kind != QEMU_STEP_UNLINK)
+            break;
+        if (live_step(work, step, &done, error) && qemu_engine_remove(work->dom, step->image, error))
+            g_ptr_array_add(gone, step->image);
+        else
+            *failed = step;
+    }
+    if (!qemu_files_gone(work->dom, (const char *const *)gone->pdata, gone->len, *failed ? NULL : error) && !*failed)
+        *failed = qemu_plan_step(plan, from);
+    return n;
+}
+
 gboolean qemu_work_step(QemuWork *work, const QemuStep *step, GError **error)
 {
     QemuDomain *dom = work->dom;
@@ -155,7 +189,7 @@ gboolean qemu_work_step(QemuWork *work, const QemuStep *step, GError **error)
         return !work->keep ||
                qemu_tree_put(dom, qemu_snap_new(vireo_domain_snapshot_copy(work->keep)), error);
     case QEMU_STEP_FORGET:
-        return qemu_tree_remove(dom, step->tag, error);
+        return qemu_tree_remove(dom, (const char *const *)&step->tag, 1, error);
     case QEMU_STEP_CURRENT:
         return set_current(dom, step->tag, error);
     case QEMU_STEP_SWITCH:
@@ -163,9 +197,7 @@ gboolean qemu_work_step(QemuWork *work, const QemuStep *step, GError **error)
     case QEMU_STEP_REPLACE:
         return qemu_side_replace(step->image, step->other, error);
     default:
-        if (!work->qmp && qemu_domain_active(dom))
-            work->qmp = work->own_qmp = qemu_domain_monitor(dom, NULL);
-        if (work->qmp && !qemu_live_step(dom, work->call, work->qmp, step, &done, error))
+        if (!live_step(work, step, &done, error))
             return FALSE;
         return done || qemu_engine_image_step(dom, work->call, step, error);
     }
@@ -216,21 +248,13 @@ static void note_points(const QemuPlan *plan, const QemuGraph *after, QemuFiles 
     }
 }
 
-/* What is taken without metadata is the user's. Of what is gone, or was written to since, nothing is said any more. */
-static void note_given(const QemuWork *work, QemuFiles *files)
+/* Of what is gone, or was written to since, nothing is said any more. */
+static void check_given(const QemuWork *work, QemuFiles *files)
 {
     GHashTableIter iter;
     gpointer known;
     const char *image;
 
-    for (guint i = 0; work->given && i < work->plan->no_return; i++) {
-        const QemuStep *step = qemu_plan_step(work->plan, i);
-
-        if (step->kind == QEMU_STEP_POINT)
-            g_hash_table_add(files->given, qemu_point_note(step->image, work->given));
-        else if (step->kind == QEMU_STEP_OVERLAY || step->kind == QEMU_STEP_ADOPT)
-            g_hash_table_add(files->given, qemu_point_note(step->other, work->given));
-    }
     g_hash_table_iter_init(&iter, files->given);
     while (g_hash_table_iter_next(&iter, &known, NULL)) {
         g_autofree char *tag = qemu_point_read(known, &image);
@@ -242,22 +266,42 @@ static void note_given(const QemuWork *work, QemuFiles *files)
     }
 }
 
+/* What the images of a new snapshot are, and what they are put on. */
+static void note_new(const QemuWork *work, QemuFiles *files)
+{
+    for (guint i = 0; i < work->plan->no_return; i++) {
+        const QemuStep *step = qemu_plan_step(work->plan, i);
+        gboolean overlay = qemu_step_is_overlay(step);
+
+        if (overlay)
+            g_hash_table_add(files->bases, g_strdup(step->other));
+        if (step->image && (qemu_graph_flags(work->after, step->image) & QEMU_FILE_OWNED))
+            g_hash_table_add(files->owned, g_strdup(step->image));
+        if (work->given && (overlay || step->kind == QEMU_STEP_POINT))
+            g_hash_table_add(files->given, qemu_point_note(overlay ? step->other : step->image, work->given));
+    }
+}
+
+static gboolean note_added(const QemuWork *work, GError **error)
+{
+    g_autoptr(QemuFiles) more = qemu_files_new();
+
+    note_new(work, more);
+    return qemu_files_add(work->dom, more, error);
+}
+
 /* What can be collected is on disk before the first reference goes. */
 static gboolean note_files(const QemuWork *work, GError **error)
 {
-    g_autoptr(QemuFiles) files = qemu_files_load(work->dom);
-
     if (!work->after)
         return TRUE;
+    if (work->only_adds)
+        return note_added(work, error);
+    g_autoptr(QemuFiles) files = qemu_files_load(work->dom);
     g_hash_table_remove_all(files->released);
-    note_given(work, files);
+    note_new(work, files);
+    check_given(work, files);
     add_all(files->owned, work->after, QEMU_FILE_OWNED);
-    for (guint i = 0; i < work->plan->no_return; i++) {
-        const QemuStep *step = qemu_plan_step(work->plan, i);
-
-        if (step->kind == QEMU_STEP_OVERLAY || step->kind == QEMU_STEP_ADOPT)
-            g_hash_table_add(files->bases, g_strdup(step->other));
-    }
     add_all(files->released, work->after, QEMU_FILE_OWNED | QEMU_FILE_RELEASED);
     for (guint i = work->plan->no_return; i < work->plan->steps->len; i++)
         if (qemu_plan_step(work->plan, i)->kind == QEMU_STEP_UNLINK)
@@ -297,38 +341,87 @@ static gboolean has_more(const QemuWork *work)
     return plan->steps->len > 0;
 }
 
-/* Nothing is lost when collecting stops in the middle: what is left over is known as released. */
-static gboolean finish(QemuWork *work, GError **error)
+/* All that are forgotten one after the other, at once. */
+static gboolean forget_run(QemuWork *work, guint *at, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+
+    for (; *at < work->plan->steps->len && qemu_plan_step(work->plan, *at)->kind == QEMU_STEP_FORGET; (*at)++)
+        g_ptr_array_add(names, qemu_plan_step(work->plan, *at)->tag);
+    return qemu_tree_remove(work->dom, (const char *const *)names->pdata, names->len, error);
+}
+
+static gboolean keep_books(QemuWork *work, guint *at, GError **error)
+{
+    while (*at < work->plan->steps->len && is_bookkeeping(qemu_plan_step(work->plan, *at)->kind)) {
+        if (qemu_plan_step(work->plan, *at)->kind == QEMU_STEP_FORGET) {
+            if (!forget_run(work, at, error))
+                return FALSE;
+        } else if (!qemu_work_step(work, qemu_plan_step(work->plan, (*at)++), error)) {
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+static void log_put_off(const QemuWork *work, const QemuStep *step, const GError *error)
 {
     QemuDriver *driver = work->dom->space->driver;
 
-    guint i = work->plan->no_return;
+    driver->host->log(driver->core, VIREO_LOG_WARNING, work->dom->space->uri,
+                      "domain '%s': step '%s' on %s of a snapshot operation is put off: %s", work->dom->name,
+                      qemu_step_kind_name(step->kind), step->image, error->message);
+}
 
-    for (; i < work->plan->steps->len && is_bookkeeping(qemu_plan_step(work->plan, i)->kind); i++)
-        if (!qemu_work_step(work, qemu_plan_step(work->plan, i), error))
-            return put_off(work->dom, error);
+/* What takes its time is left to the coalescer, and what follows, which may need it. */
+static gboolean is_for_later(QemuStepKind kind, guint unlinked)
+{
+    return kind == QEMU_STEP_PULL || (kind == QEMU_STEP_UNLINK && unlinked >= UNLINK_MAX);
+}
+
+/* Returns whether something is left to do. */
+static gboolean collect(QemuWork *work, guint at)
+{
+    gboolean more = FALSE;
+    guint unlinked = 0;
+
+    while (at < work->plan->steps->len) {
+        const QemuStep *step = qemu_plan_step(work->plan, at), *failed = NULL;
+        g_autoptr(GError) failure = NULL;
+
+        if (is_for_later(step->kind, unlinked)) /* and noted down */
+            return TRUE;
+        if (step->kind == QEMU_STEP_UNLINK) {
+            guint n = qemu_work_unlink(work, at, UNLINK_MAX - unlinked, &failed, &failure);
+            unlinked += n;
+            at += n;
+        } else {
+            failed = qemu_work_step(work, step, &failure) ? NULL : step;
+            at++;
+        }
+        more |= failed || step->kind == QEMU_STEP_DROP_POINT; /* which is noted down */
+        if (failed)
+            log_put_off(work, failed, failure);
+    }
+    return more;
+}
+
+/* Nothing is lost when collecting stops in the middle: what is left over is known as released. */
+static gboolean finish(QemuWork *work, GError **error)
+{
+    guint at = work->plan->no_return;
+
+    if (!keep_books(work, &at, error))
+        return put_off(work->dom, error);
     if (work->after_switch && !work->after_switch(work->opaque, error)) {
         journal_end(work->dom);
         return FALSE;
     }
-    gboolean more = FALSE;
-    for (; i < work->plan->steps->len; i++) {
-        const QemuStep *step = qemu_plan_step(work->plan, i);
-        g_autoptr(GError) failure = NULL;
-
-        more |= step->kind == QEMU_STEP_PULL || step->kind == QEMU_STEP_DROP_POINT; /* which is noted down */
-        if (step->kind == QEMU_STEP_PULL)
-            break; /* takes its time, and what follows needs it */
-        if (qemu_work_step(work, step, &failure))
-            continue;
-        more = TRUE;
-        driver->host->log(driver->core, VIREO_LOG_WARNING, work->dom->space->uri,
-                          "domain '%s': step '%s' on %s of a snapshot operation is put off: %s",
-                          work->dom->name, qemu_step_kind_name(step->kind), step->image,
-                          failure->message);
-    }
+    gboolean more = collect(work, at);
     journal_end(work->dom);
-    if (more || has_more(work) || is_too_long(work))
+    if (work->only_adds)
+        qemu_coalesce_from(work->dom, work->dom->looked + LOOK_US);
+    else if (more || has_more(work) || is_too_long(work))
         qemu_coalesce(work->dom);
     return TRUE;
 }

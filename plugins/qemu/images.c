@@ -9,6 +9,7 @@
 
 #include "kit/file.h"
 #include "remote.h"
+#include "seen.h"
 
 #define CHAIN_MAX 200
 
@@ -112,17 +113,64 @@ static QemuImageInfo *inspect_local(const char *path, gboolean raw, gboolean sna
     return info;
 }
 
+/* It is what is said of it. */
+static gboolean is_as_said(const QemuImageInfo *info, const char *path, const char *said, GError **error)
+{
+    if (info->is_qcow2 || g_strcmp0(said, "qcow2"))
+        return TRUE;
+    qemu_refuse(error, VIREO_ERR_OPERATION_FAILED, "bring the right one back; 'vireo doctor' tells more",
+                "image %s is not in qcow2 format, as is said of it", path);
+    return FALSE;
+}
+
 QemuImageInfo *qemu_image_inspect_as(const char *path, const char *said, gboolean snapshots, GError **error)
 {
     gboolean raw = !g_strcmp0(said, "raw");
     g_autoptr(QemuImageInfo) info = qemu_is_remote(path) ? inspect_remote(path, raw, error)
                                                          : inspect_local(path, raw, snapshots, error);
 
-    if (!info || info->is_qcow2 || g_strcmp0(said, "qcow2"))
-        return g_steal_pointer(&info);
-    qemu_refuse(error, VIREO_ERR_OPERATION_FAILED, "bring the right one back; 'vireo doctor' tells more",
-                "image %s is not in qcow2 format, as is said of it", path);
-    return NULL;
+    return info && is_as_said(info, path, said, error) ? g_steal_pointer(&info) : NULL;
+}
+
+static QemuImageInfo *look_again(QemuDriver *driver, const char *path, guint64 *used, GError **error)
+{
+    int fd = qemu_image_open(path, O_RDONLY, error);
+    QemuImageInfo *info = NULL;
+    struct stat st;
+
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &st) < 0)
+        qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "image %s: %s", path, g_strerror(errno));
+    else
+        info = qemu_image_info_read(fd, path, TRUE, error);
+    if (info) {
+        qemu_seen_note(driver->seen, path, fd, &st, info);
+        *used = (guint64)st.st_blocks * 512;
+    }
+    close(fd);
+    return info;
+}
+
+QemuImageInfo *qemu_image_look(QemuDriver *driver, const char *path, const char *said, guint64 *used, GError **error)
+{
+    gboolean local = !qemu_is_remote(path);
+    struct stat st;
+    guint64 bytes = 0;
+
+    if (local && stat(path, &st) == 0)
+        bytes = (guint64)st.st_blocks * 512;
+    else
+        local = FALSE; /* whoever reads it says why not */
+    if (!used)
+        used = &bytes;
+    *used = bytes;
+    if (!local || !g_strcmp0(said, "raw"))
+        return qemu_image_inspect_as(path, said, TRUE, error);
+    g_autoptr(QemuImageInfo) info = qemu_seen_find(driver->seen, path, &st);
+    if (!info && !(info = look_again(driver, path, used, error)))
+        return NULL;
+    return is_as_said(info, path, said, error) ? g_steal_pointer(&info) : NULL;
 }
 
 QemuImageInfo *qemu_image_inspect(const char *path, gboolean snapshots, GError **error)
@@ -170,11 +218,12 @@ static QemuImage *image_new(char *path, VireoDomainStorageFormat format, gboolea
     return image;
 }
 
-/* The next one below; NULL without error at the end of the chain. */
-static QemuImage *image_below(const QemuImage *image, const char *dev, GError **error)
+/* The next one below; NULL without error at the end of the chain. driver: what it has seen is enough; NULL: read it. */
+static QemuImage *image_below(QemuDriver *driver, const QemuImage *image, const char *dev, GError **error)
 {
-    g_autoptr(QemuImageInfo) info = qemu_image_inspect_as(
-        image->path, vireo_domain_storage_format_to_string(image->format), FALSE, error);
+    const char *said = vireo_domain_storage_format_to_string(image->format);
+    g_autoptr(QemuImageInfo) info = driver ? qemu_image_look(driver, image->path, said, NULL, error)
+                                           : qemu_image_inspect_as(image->path, said, FALSE, error);
 
     if (!info) {
         g_prefix_error(error, "disk '%s': ", dev);
@@ -209,7 +258,7 @@ GPtrArray *qemu_image_alone(const VireoDomainDisk *disk)
     return chain;
 }
 
-GPtrArray *qemu_image_chain(const VireoDomainDisk *disk, GError **error)
+static GPtrArray *chain_of(QemuDriver *driver, const VireoDomainDisk *disk, GError **error)
 {
     g_autoptr(GPtrArray) chain = g_ptr_array_new_with_free_func(image_free);
     const char *path = qemu_disk_path(disk);
@@ -232,13 +281,23 @@ GPtrArray *qemu_image_chain(const VireoDomainDisk *disk, GError **error)
                        disk->target->dev, CHAIN_MAX);
             return NULL;
         }
-        image = image_below(image, disk->target->dev, &failure);
+        image = image_below(driver, image, disk->target->dev, &failure);
     } while (image);
     if (failure) {
         g_propagate_error(error, g_steal_pointer(&failure));
         return NULL;
     }
     return g_steal_pointer(&chain);
+}
+
+GPtrArray *qemu_image_chain(const VireoDomainDisk *disk, GError **error)
+{
+    return chain_of(NULL, disk, error);
+}
+
+GPtrArray *qemu_image_chain_seen(QemuDriver *driver, const VireoDomainDisk *disk)
+{
+    return chain_of(driver, disk, NULL);
 }
 
 /* ---- ownership ----------------------------------------------------------------- */

@@ -28,6 +28,8 @@ char *qemu_image_below(const char *image, const QemuImageInfo *info, VireoDomain
 /* All files of a disk's chain (QemuImage), checked: present, and what they are said to be.
  * An empty drive has an empty chain. */
 GPtrArray *qemu_image_chain(const VireoDomainDisk *disk, GError **error);
+/* The same for showing it: what has not changed since it was read is not read again. NULL: it cannot be told. */
+GPtrArray *qemu_image_chain_seen(QemuDriver *driver, const VireoDomainDisk *disk);
 /* The same without looking at anything. */
 GPtrArray *qemu_image_alone(const VireoDomainDisk *disk);
 /* Whether what the document says of the chain is what the images say, as far as they can be read; then it is dropped. */
@@ -41,6 +43,10 @@ QemuImageInfo *qemu_image_inspect(const char *path, gboolean snapshots, GError *
 /* The same of an image that is said to be of a format (NULL: nobody says). Of a raw one nothing is read, since it is the
  * guest that writes it; one that is no qcow2 although it should be is refused. */
 QemuImageInfo *qemu_image_inspect_as(const char *path, const char *said, gboolean snapshots, GError **error);
+
+/* The same with snapshots, but a file that has not changed since it was last read so is not read again. used: the bytes it
+ * takes; NULL allowed. */
+QemuImageInfo *qemu_image_look(QemuDriver *driver, const char *path, const char *said, guint64 *used, GError **error);
 
 /* Makes a file usable by QEMU for a holder (a domain's uuid): gives it to QEMU's user when that user
  * could not use it otherwise. The first owner is recorded on disk before anything is changed. */

@@ -542,7 +542,7 @@ static void has_ended(QemuDomain *dom)
 {
     if (!dom->reviving) {
         qemu_domain_set_live(dom, NULL);
-        qemu_coalesce_rest(dom); /* what could not be merged while it ran */
+        qemu_coalesce(dom); /* what could not be merged while it ran */
     }
     g_mutex_lock(&dom->lock);
     dom->ending = FALSE;

@@ -34,6 +34,7 @@ QemuImageInfo *qemu_image_info_new(void)
 {
     QemuImageInfo *info = g_new0(QemuImageInfo, 1);
 
+    info->refs = 1;
     info->snapshots = g_ptr_array_new_with_free_func(snapshot_free);
     return info;
 }
@@ -47,9 +48,15 @@ QemuImageSnapshot *qemu_image_info_add(GPtrArray *snapshots, const char *name)
     return snapshot;
 }
 
+QemuImageInfo *qemu_image_info_ref(QemuImageInfo *info)
+{
+    g_atomic_int_inc(&info->refs);
+    return info;
+}
+
 void qemu_image_info_free(QemuImageInfo *info)
 {
-    if (!info)
+    if (!info || !g_atomic_int_dec_and_test(&info->refs))
         return;
     g_free(info->backing);
     g_free(info->backing_format);

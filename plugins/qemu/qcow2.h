@@ -32,8 +32,9 @@ typedef struct {
     gboolean has_vmstate;
 } QemuImageSnapshot;
 
-/* What an image file says about itself. */
+/* What an image file says about itself; counted, and never changed once several have it. */
 typedef struct {
+    gint refs;
     gboolean is_qcow2;
     gboolean is_empty;        /* nothing was ever written to it; only with snapshots read */
     guint64 virtual_size;     /* bytes; of a raw image its length */
@@ -49,7 +50,8 @@ QemuImageSnapshot *qemu_image_info_add(GPtrArray *snapshots, const char *name);
 QemuImageInfo *qemu_image_info_raw(int fd, const char *shown, GError **error);
 /* Reads the header (and, when snapshots is set, the snapshot table and whether there is anything). fd is borrowed. */
 QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshots, GError **error);
-void qemu_image_info_free(QemuImageInfo *info);
+QemuImageInfo *qemu_image_info_ref(QemuImageInfo *info);
+void qemu_image_info_free(QemuImageInfo *info); /* drops one reference; NULL allowed */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuImageInfo, qemu_image_info_free)
 /* NULL when there is none of that name. */
 const QemuImageSnapshot *qemu_image_info_snapshot(const QemuImageInfo *info, const char *name);

@@ -14,6 +14,7 @@
 #include "probe.h"
 #include "process.h"
 #include "remote.h"
+#include "seen.h"
 #include "take.h"
 #include "terminal.h"
 
@@ -109,6 +110,7 @@ static int qemu_init(const struct vireo_host *host, vireo_core *core, void **sel
         host->log(core, VIREO_LOG_WARNING, "config", "no guest can be started: %s",
                   driver->no_user);
     driver->coalescer = qemu_coalescer_new((guint)driver->config.merge_jobs);
+    driver->seen = qemu_seen_new();
     qemu_remote_init(driver);
     qemu_image_recall(driver);
     open_space(driver, "qemu:///system");
@@ -161,6 +163,7 @@ static void qemu_fini(void *self)
     g_hash_table_unref(driver->emulators);
     g_ptr_array_unref(driver->old_emulators);
     g_hash_table_unref(driver->images);
+    qemu_seen_free(driver->seen);
     vireo_model_path_set_free(driver->honoured);
     qemu_config_clear(driver);
     g_mutex_clear(&driver->lock);

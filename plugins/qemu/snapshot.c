@@ -29,6 +29,16 @@ int qemu_domain_snapshot_get_xml_desc(void *handle, vireo_call *call,
     return VIREO_OK;
 }
 
+/* Borrowed, but for the array. */
+static const char **names_of(GPtrArray *snaps)
+{
+    const char **names = g_new0(const char *, snaps->len + 1);
+
+    for (guint i = 0; i < snaps->len; i++)
+        names[i] = ((QemuSnap *)snaps->pdata[i])->doc->name;
+    return names;
+}
+
 static gboolean forget_all(QemuDomain *dom, GPtrArray *doomed, QemuTell *tell, GError **error)
 {
     for (guint i = 0; tell && i < doomed->len; i++)
@@ -36,11 +46,8 @@ static gboolean forget_all(QemuDomain *dom, GPtrArray *doomed, QemuTell *tell, G
                          "only the snapshot's name goes: the file is yours from then on");
     if (tell)
         return TRUE;
-    for (guint i = 0; i < doomed->len; i++)
-        if (!qemu_files_disown(dom, doomed->pdata[i], error) ||
-            !qemu_tree_remove(dom, ((QemuSnap *)doomed->pdata[i])->doc->name, error))
-            return FALSE;
-    return TRUE;
+    g_autofree const char **names = names_of(doomed);
+    return qemu_files_disown(dom, doomed, error) && qemu_tree_remove(dom, names, doomed->len, error);
 }
 
 static gboolean delete_all(QemuDomain *dom, vireo_call *call, GPtrArray *doomed, QemuTell *tell,
@@ -48,13 +55,11 @@ static gboolean delete_all(QemuDomain *dom, vireo_call *call, GPtrArray *doomed,
 {
     g_autoptr(QemuDef) machine = qemu_domain_current(dom);
     g_autoptr(VireoQmp) qmp = NULL;
-    g_autofree const char **names = g_new0(const char *, doomed->len + 1);
+    g_autofree const char **names = names_of(doomed);
     g_autoptr(QemuPlan) plan = qemu_plan_new();
 
     if (qemu_domain_active(dom) && !(qmp = qemu_domain_monitor(dom, error)))
         return FALSE;
-    for (guint i = 0; i < doomed->len; i++)
-        names[i] = ((QemuSnap *)doomed->pdata[i])->doc->name;
     g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, machine->doc, NULL, error);
     QemuWork work = { .dom = dom, .call = call, .qmp = qmp, .plan = plan, .after = graph,
                       .tell = tell };

@@ -36,8 +36,9 @@ GPtrArray *qemu_tree_all(QemuTree *tree);
 GPtrArray *qemu_tree_below(QemuTree *tree, const char *name);
 /* Adds or replaces; takes snap. */
 gboolean qemu_tree_put(QemuDomain *dom, QemuSnap *snap, GError **error);
-/* Removes one; its children get its parent; it being current makes its parent current. */
-gboolean qemu_tree_remove(QemuDomain *dom, const char *name, GError **error);
+/* Removes these, children before parents; children of theirs that stay get the nearest parent that does, and so does
+ * being current. One that is not there is no error. */
+gboolean qemu_tree_remove(QemuDomain *dom, const char *const *names, guint n_names, GError **error);
 gboolean qemu_tree_remove_all(QemuDomain *dom, GError **error);
 gboolean qemu_tree_set_current(QemuDomain *dom, const char *name, GError **error);
 

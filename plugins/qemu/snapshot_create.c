@@ -280,10 +280,14 @@ static gboolean take(QemuDomain *dom, vireo_call *call, VireoDomainSnapshot *doc
     g_autoptr(GHashTable) reused = g_hash_table_new(g_str_hash, g_str_equal);
     for (guint i = 0; i < request->texts->len; i++)
         g_hash_table_add(reused, request->texts->pdata[i]);
-    g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, machine->doc, reused, error);
+    /* Who else may need what is there makes no difference to what is put on top; except to a file that is there already. */
+    gboolean only_adds = !request->reuse && !tell;
+    g_autoptr(QemuGraph) graph =
+        only_adds ? qemu_engine_present(dom, machine->doc, request->kinds[QEMU_SNAP_INTERNAL] > 0, error)
+                  : qemu_engine_graph(dom, machine->doc, reused, error);
     g_autoptr(QemuPlan) plan = qemu_plan_new();
     QemuWork work = { .dom = dom, .call = call, .qmp = qmp, .plan = plan, .after = graph,
-                      .keep = doc, .tell = tell };
+                      .only_adds = only_adds, .keep = doc, .tell = tell };
     if (tell)
         tell_guest(tell, dom, request, flags);
     return graph && check_chains(dom, graph, request, error) &&

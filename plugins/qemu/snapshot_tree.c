@@ -323,29 +323,45 @@ gboolean qemu_tree_set_current(QemuDomain *dom, const char *name, GError **error
     return TRUE;
 }
 
-/* The children of name, in no particular order. */
-static GPtrArray *children_of(QemuTree *tree, const char *name)
+/* Those that stay, and whose parents do not; in no particular order. */
+static GPtrArray *children_of(QemuTree *tree, GHashTable *doomed)
 {
     GPtrArray *children = snap_array();
     GHashTableIter iter;
-    gpointer snap;
+    gpointer snap, name;
 
     g_mutex_lock(&tree->lock);
     g_hash_table_iter_init(&iter, tree->snaps);
-    while (g_hash_table_iter_next(&iter, NULL, &snap))
-        if (!g_strcmp0(qemu_snap_parent(snap), name))
+    while (g_hash_table_iter_next(&iter, &name, &snap))
+        if (qemu_snap_parent(snap) && g_hash_table_contains(doomed, qemu_snap_parent(snap)) &&
+            !g_hash_table_contains(doomed, name))
             g_ptr_array_add(children, qemu_snap_ref(snap));
     g_mutex_unlock(&tree->lock);
     return children;
 }
 
-static gboolean hand_over_children(QemuDomain *dom, const char *name, const char *parent,
-                                   GError **error)
+/* The one it is below that stays; NULL: none. Caller frees. */
+static char *staying_parent(QemuTree *tree, const QemuSnap *snap, GHashTable *doomed)
 {
-    g_autoptr(GPtrArray) children = children_of(dom->tree, name);
+    const char *name = qemu_snap_parent(snap);
+
+    g_mutex_lock(&tree->lock);
+    while (name && g_hash_table_contains(doomed, name)) {
+        const QemuSnap *above = g_hash_table_lookup(tree->snaps, name);
+        name = above ? qemu_snap_parent(above) : NULL;
+    }
+    char *copy = g_strdup(name);
+    g_mutex_unlock(&tree->lock);
+    return copy;
+}
+
+static gboolean hand_over_children(QemuDomain *dom, GHashTable *doomed, GError **error)
+{
+    g_autoptr(GPtrArray) children = children_of(dom->tree, doomed);
 
     for (guint i = 0; i < children->len; i++) {
         const QemuSnap *child = children->pdata[i];
+        g_autofree char *parent = staying_parent(dom->tree, child, doomed);
         VireoDomainSnapshot *doc = vireo_domain_snapshot_copy(child->doc);
 
         g_clear_pointer(&doc->parent, vireo_domain_snapshot_parent_free);
@@ -359,20 +375,21 @@ static gboolean hand_over_children(QemuDomain *dom, const char *name, const char
     return TRUE;
 }
 
-gboolean qemu_tree_remove(QemuDomain *dom, const char *name, GError **error)
+/* Not on disk until another file of its directory is removed by the other function. */
+static gboolean unlink_now(const char *path, GError **error)
 {
-    g_autoptr(QemuSnap) snap = qemu_tree_find(dom->tree, name);
-    g_autofree char *path = snap_path(dom, name);
-    g_autofree char *current = qemu_tree_current(dom->tree);
-
-    if (!snap)
+    if (unlink(path) == 0 || errno == ENOENT)
         return TRUE;
-    /* Children first: cut short anywhere, the tree on disk is whole. */
-    if (!hand_over_children(dom, name, qemu_snap_parent(snap), error))
-        return FALSE;
-    if (!g_strcmp0(current, name) && !qemu_tree_set_current(dom, qemu_snap_parent(snap), error))
-        return FALSE;
-    if (!vireo_file_remove(path, error))
+    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot remove %s: %s", path, g_strerror(errno));
+    return FALSE;
+}
+
+/* last: on disk afterwards, and so are those before it. */
+static gboolean remove_file(QemuDomain *dom, const char *name, gboolean last, GError **error)
+{
+    g_autofree char *path = snap_path(dom, name);
+
+    if (!(last ? vireo_file_remove(path, error) : unlink_now(path, error)))
         return FALSE;
     g_mutex_lock(&dom->tree->lock);
     note_change(dom->tree, name);
@@ -381,13 +398,29 @@ gboolean qemu_tree_remove(QemuDomain *dom, const char *name, GError **error)
     return TRUE;
 }
 
-/* Not on disk until another file of its directory is removed by the other function. */
-static gboolean unlink_now(const char *path, GError **error)
+static gboolean move_current(QemuDomain *dom, GHashTable *doomed, GError **error)
 {
-    if (unlink(path) == 0 || errno == ENOENT)
-        return TRUE;
-    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot remove %s: %s", path, g_strerror(errno));
-    return FALSE;
+    g_autofree char *current = qemu_tree_current(dom->tree);
+    g_autoptr(QemuSnap) snap =
+        current && g_hash_table_contains(doomed, current) ? qemu_tree_find(dom->tree, current) : NULL;
+    g_autofree char *parent = snap ? staying_parent(dom->tree, snap, doomed) : NULL;
+
+    return !snap || qemu_tree_set_current(dom, parent, error);
+}
+
+gboolean qemu_tree_remove(QemuDomain *dom, const char *const *names, guint n_names, GError **error)
+{
+    g_autoptr(GHashTable) doomed = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; i < n_names; i++)
+        g_hash_table_add(doomed, (char *)names[i]);
+    /* Children first: cut short anywhere, the tree on disk is whole. */
+    if (!hand_over_children(dom, doomed, error) || !move_current(dom, doomed, error))
+        return FALSE;
+    for (guint i = 0; i < n_names; i++)
+        if (!remove_file(dom, names[i], i + 1 == n_names, error))
+            return FALSE;
+    return TRUE;
 }
 
 /* Leaves first, so that what is left when it is cut short is a tree. */
@@ -398,18 +431,9 @@ gboolean qemu_tree_remove_all(QemuDomain *dom, GError **error)
 
     if (!qemu_tree_set_current(dom, NULL, error))
         return FALSE;
-    for (guint i = 0; i < all->len; i++) {
-        const char *name = ((QemuSnap *)all->pdata[i])->doc->name;
-        g_autofree char *path = snap_path(dom, name);
-        gboolean last = i + 1 == all->len;
-
-        if (!(last ? vireo_file_remove(path, error) : unlink_now(path, error)))
+    for (guint i = 0; i < all->len; i++)
+        if (!remove_file(dom, ((QemuSnap *)all->pdata[i])->doc->name, i + 1 == all->len, error))
             return FALSE;
-        g_mutex_lock(&dom->tree->lock);
-        note_change(dom->tree, name);
-        g_hash_table_remove(dom->tree->snaps, name);
-        g_mutex_unlock(&dom->tree->lock);
-    }
     rmdir(dir);
     return TRUE;
 }

@@ -262,7 +262,7 @@ gboolean qemu_graph_leave_out(QemuGraph *graph, const char *path)
     g_autofree char *name = g_strconcat("file ", path, NULL);
     gboolean found = qemu_graph_holder(graph, QEMU_HOLD_OUTSIDE, name) != NULL;
 
-    if (!node || node->children->len || node->holds > found || qemu_node_has_held_points(node))
+    if (!node || node->children->len || node->holds > (guint)found || qemu_node_has_held_points(node))
         return FALSE;
     qemu_graph_drop(graph, QEMU_HOLD_OUTSIDE, name, FALSE);
     qemu_graph_remove(graph, node);
