@@ -17,7 +17,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define EXEC_WAIT_MS 10000
@@ -27,6 +28,7 @@ static const char usage[] =
     "       vireo-lxc-run find DIRECTORY NAME\n"
     "       vireo-lxc-run console DIRECTORY NAME TTY\n"
     "       vireo-lxc-run addresses DIRECTORY NAME PID\n"
+    "       vireo-lxc-run add-node|remove-node DIRECTORY NAME PID PATH DEVICE\n"
     "\n"
     "The part of the lxc driver of vireod that works with liblxc. DIRECTORY/NAME/config is a container's\n"
     "configuration, DIRECTORY/NAME/log what liblxc says. Not meant to be run by hand.\n";
@@ -231,6 +233,34 @@ static int do_addresses(const char *pid)
     return 0;
 }
 
+/* ---- device nodes ---------------------------------------------------------------- */
+
+/* device: "b 8:0" */
+static int do_node(const char *pid, const char *path, const char *device, int add)
+{
+    char ns[64], folder[PATH_MAX], *slash;
+    unsigned type_major, type_minor;
+    char type;
+
+    snprintf(ns, sizeof ns, "/proc/%s/ns/mnt", pid);
+    int fd = open(ns, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || setns(fd, CLONE_NEWNS) < 0 || sscanf(device, "%c %u:%u", &type, &type_major, &type_minor) != 3) {
+        printf("%s: %s\n", ns, strerror(errno));
+        return 1;
+    }
+    umask(0);
+    snprintf(folder, sizeof folder, "%s", path);
+    if ((slash = strrchr(folder, '/')) && slash != folder) {
+        *slash = '\0';
+        mkdir(folder, 0755);
+    }
+    if (add ? mknod(path, (type == 'b' ? S_IFBLK : S_IFCHR) | 0600, makedev(type_major, type_minor)) == 0
+            : unlink(path) == 0 || errno == ENOENT)
+        return 0;
+    printf("%s in the container: %s\n", path, strerror(errno));
+    return 1;
+}
+
 static int run(struct lxc_container *c, int argc, char **argv)
 {
     const char *what = argv[1], *dir = argv[2], *name = argv[3];
@@ -243,6 +273,8 @@ static int run(struct lxc_container *c, int argc, char **argv)
         return do_console(c, argv[4]);
     if (argc == 5 && strcmp(what, "addresses") == 0)
         return do_addresses(argv[4]);
+    if (argc == 7 && (strcmp(what, "add-node") == 0 || strcmp(what, "remove-node") == 0))
+        return do_node(argv[4], argv[5], argv[6], what[0] == 'a');
     fputs(usage, stderr);
     return 2;
 }

@@ -194,6 +194,8 @@ static void lxc_fini(void *self)
     X(domain_interface_addresses, lxc_domain_interface_addresses, 0, 0, 0, 0)                      \
     X(connect_get_all_domain_stats, lxc_connect_get_all_domain_stats, STATS_FILTER,                \
       VIREO_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, 0, 0)                                            \
+    X(domain_attach_device_flags, lxc_domain_attach_device_flags, AFFECT, 0, LIVE, 0)              \
+    X(domain_detach_device_flags, lxc_domain_detach_device_flags, AFFECT, 0, LIVE, 0)              \
     X(domain_set_memory_flags, lxc_domain_set_memory_flags, AFFECT | VIREO_DOMAIN_MEM_MAXIMUM, 0,  \
       LIVE, 0)                                                                                     \
     X(domain_set_memory_parameters, lxc_domain_set_memory_parameters, AFFECT, 0, LIVE, 0)          \

@@ -32,6 +32,10 @@ vireo_domain_get_xml_desc_fn lxc_domain_get_xml_desc;
 vireo_domain_set_metadata_fn lxc_domain_set_metadata;
 vireo_domain_get_metadata_fn lxc_domain_get_metadata;
 
+/* hotplug.c */
+vireo_domain_attach_device_flags_fn lxc_domain_attach_device_flags;
+vireo_domain_detach_device_flags_fn lxc_domain_detach_device_flags;
+
 /* lifecycle.c */
 vireo_domain_create_with_flags_fn lxc_domain_create_with_flags;
 vireo_domain_create_xml_fn lxc_domain_create_xml;

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import unittest
 
 import lxctest
 from lxctest import groups, make_root, wait_until
@@ -156,6 +157,44 @@ class Rights(lxctest.Case):
         self.assertIn("ok", self.shell("a", "echo x > /dev/null && echo ok"))
         self.start("b", devices="<hostdev mode='capabilities' type='misc'><source><char>/dev/fuse</char></source></hostdev>"
                    if os.path.exists("/dev/fuse") else "")
+
+
+class Hotplug(lxctest.Case):
+    def loop(self, text):
+        path = os.path.join(self.work, "image")
+        with open(path, "wb") as stream:
+            stream.write(text.encode().ljust(1 << 20, b"\0"))
+        done = subprocess.run(["losetup", "--find", "--show", path], stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            self.skipTest("no loop device can be had")
+        self.addCleanup(run, "losetup", "--detach", done.stdout.strip())
+        return done.stdout.strip()
+
+    @unittest.skipUnless(os.path.isdir("/sys/fs/cgroup/devices"), "devices change with control groups of version 1 only")
+    def test_a_disk_comes_and_goes(self):
+        disk = self.write("disk.xml", f"<disk type='block' device='disk'><source dev='{self.loop('hello')}'/>"
+                                      "<target dev='xvda'/></disk>")
+        self.start("a")
+        self.virsh("attach-device", "a", disk, "--live", "--config")
+        self.assertEqual(self.inside("a", "/bin/head", "-c", "5", "/dev/xvda"), "hello")
+        self.assertIn("already", self.virsh_fails("attach-device", "a", disk, "--live"))
+        self.virsh("detach-device", "a", disk, "--live")
+        self.assertEqual(self.shell("a", "test -e /dev/xvda && echo there || echo gone"), "gone")
+        self.assertIsNone(self.xml("a").find("devices/disk"))
+        self.virsh("destroy", "a")
+        self.virsh("start", "a")
+        self.assertEqual(self.inside("a", "/bin/head", "-c", "5", "/dev/xvda"), "hello")
+        self.virsh("detach-device", "a", disk, "--config")
+        self.assertIsNone(self.xml("a", "--inactive").find("devices/disk"))
+
+    def test_what_cannot_come_is_refused(self):
+        self.start("a")
+        card = self.write("card.xml", "<interface type='bridge'><source bridge='br0'/></interface>")
+        self.assertIn("--config", self.virsh_fails("attach-device", "a", card, "--live"))
+        self.virsh("attach-device", "a", card, "--config")
+        self.assertIsNotNone(self.xml("a", "--inactive").find("devices/interface/mac"))
+        sound = self.write("sound.xml", "<sound model='ac97'/>")
+        self.assertIn("can be attached", self.virsh_fails("attach-device", "a", sound, "--config"))
 
 
 class FileSystems(lxctest.Case):

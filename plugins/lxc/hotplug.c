@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Devices that come and go: in the definition any that it may have, in what runs the nodes of block and character devices. */
+#include "ops.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "native.h"
+#include "process.h"
+
+#define HELPER_S 20
+
+typedef struct {
+    LxcDriver *driver;
+    const VireoDomainDevices *given; /* one device */
+} Plug;
+
+/* ---- definitions --------------------------------------------------------------- */
+
+static const char *hostdev_path(const VireoDomainHostdev *dev)
+{
+    return dev->source->block ? dev->source->block : dev->source->char_ ? dev->source->char_ : dev->source->interface;
+}
+
+static int find_disk(const VireoDomain *doc, const VireoDomainDisk *given)
+{
+    VEC_EACH(doc->devices->disks, i)
+    if (given->target && !g_strcmp0(doc->devices->disks.items[i]->target->dev, given->target->dev))
+        return (int)i;
+    return -1;
+}
+
+static int find_hostdev(const VireoDomain *doc, const VireoDomainHostdev *given)
+{
+    VEC_EACH(doc->devices->hostdevs, i)
+    if (!g_strcmp0(hostdev_path(doc->devices->hostdevs.items[i]), hostdev_path(given)))
+        return (int)i;
+    return -1;
+}
+
+static int find_interface(const VireoDomain *doc, const VireoDomainInterface *given)
+{
+    VEC_EACH(doc->devices->interfaces, i)
+    if (given->mac && given->mac->address &&
+        !g_ascii_strcasecmp(doc->devices->interfaces.items[i]->mac->address, given->mac->address))
+        return (int)i;
+    return -1;
+}
+
+static gboolean refuse(GError **error, const char *what)
+{
+    lxc_error(error, VIREO_ERR_OPERATION_UNSUPPORTED, "%s", what);
+    return FALSE;
+}
+
+#define KINDS "a disk, an interface or a host device can be attached and detached"
+
+/* Where the given device is in its list of doc; -1: it is not; -2: it is of another kind. */
+static int find(const VireoDomain *doc, const VireoDomainDevices *given)
+{
+    return given->disks.n        ? find_disk(doc, given->disks.items[0])
+           : given->hostdevs.n   ? find_hostdev(doc, given->hostdevs.items[0])
+           : given->interfaces.n ? find_interface(doc, given->interfaces.items[0])
+                                 : -2;
+}
+
+static gboolean attach(VireoDomain *doc, const void *opaque, GError **error)
+{
+    const Plug *plug = opaque;
+    int at = find(doc, plug->given);
+
+    if (at == -2)
+        return refuse(error, KINDS);
+    if (at >= 0) {
+        lxc_error(error, VIREO_ERR_OPERATION_INVALID, "domain '%s' has this device already", doc->name);
+        return FALSE;
+    }
+    g_autoptr(VireoDomainDevices) copy = vireo_domain_devices_copy(plug->given);
+    if (copy->disks.n)
+        vireo_list_append(&doc->devices->disks, g_steal_pointer(&copy->disks.items[0]));
+    if (copy->hostdevs.n)
+        vireo_list_append(&doc->devices->hostdevs, g_steal_pointer(&copy->hostdevs.items[0]));
+    if (copy->interfaces.n)
+        vireo_list_append(&doc->devices->interfaces, g_steal_pointer(&copy->interfaces.items[0]));
+    copy->disks.n = copy->hostdevs.n = copy->interfaces.n = 0;
+    return vireo_model_path_set_check(plug->driver->honoured, doc, error);
+}
+
+#define TAKE_OUT(list, at, free_one)                                                               \
+    do {                                                                                           \
+        free_one((list)->items[at]);                                                               \
+        memmove(&(list)->items[at], &(list)->items[(at) + 1],                                      \
+                sizeof *(list)->items * ((list)->n - (guint)(at) - 1));                            \
+        (list)->n--;                                                                               \
+    } while (0)
+
+static gboolean detach(VireoDomain *doc, const void *opaque, GError **error)
+{
+    const Plug *plug = opaque;
+    int at = find(doc, plug->given);
+
+    if (at == -2)
+        return refuse(error, KINDS);
+    if (at < 0) {
+        lxc_error(error, VIREO_ERR_DEVICE_MISSING, "domain '%s' has no such device", doc->name);
+        return FALSE;
+    }
+    if (plug->given->disks.n)
+        TAKE_OUT(&doc->devices->disks, at, vireo_domain_disk_free);
+    else if (plug->given->hostdevs.n)
+        TAKE_OUT(&doc->devices->hostdevs, at, vireo_domain_hostdev_free);
+    else
+        TAKE_OUT(&doc->devices->interfaces, at, vireo_domain_interface_free);
+    return TRUE;
+}
+
+/* ---- what runs ----------------------------------------------------------------- */
+
+typedef struct {
+    char *source, *target;
+    gboolean readonly;
+} Node;
+
+static void node_clear(Node *node)
+{
+    g_free(node->source);
+    g_free(node->target);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Node, node_clear)
+
+static gboolean node_of(const VireoDomain *doc, const VireoDomainDevices *given, Node *node, GError **error)
+{
+    int at = find(doc, given);
+
+    if (given->interfaces.n || (given->hostdevs.n && given->hostdevs.items[0]->source->interface))
+        return refuse(error, "interfaces come and go with the next start: attach and detach them with --config");
+    if (lxc_doc_mapped(doc))
+        return refuse(error, "a container with <idmap> cannot be given devices while it runs");
+    if (lxc_cgroup_version("devices") != 1)
+        return refuse(error, "devices of a running container are changed with control groups of version 1 only");
+    if (given->disks.n) {
+        const VireoDomainDisk *disk = doc->devices->disks.items[at];
+
+        *node = (Node){ g_strdup(disk->source->dev), g_strconcat("/dev/", disk->target->dev, NULL), disk->readonly };
+    } else {
+        const char *path = hostdev_path(doc->devices->hostdevs.items[at]);
+
+        *node = (Node){ g_strdup(path), g_strdup(path), FALSE };
+    }
+    return TRUE;
+}
+
+static gboolean allow(LxcDomain *dom, const Node *node, const char *device, gboolean allowed, GError **error)
+{
+    static const LxcItem items[] = { { "devices", "devices.deny", NULL }, { "devices", "devices.allow", NULL } };
+    g_autofree char *rule = g_strconcat(device, allowed && node->readonly ? " r" : " rw", NULL);
+
+    return lxc_cgroup_write(dom->cgroup, &items[allowed], rule, error);
+}
+
+static gboolean make_node(LxcDomain *dom, const char *command, const Node *node, const char *device, GError **error)
+{
+    LxcProcess init;
+
+    if (!lxc_domain_init(dom, &init, error))
+        return FALSE;
+    g_autofree char *pid = g_strdup_printf("%d", (int)init.pid);
+    gboolean good = lxc_helper(dom, HELPER_S, NULL, error, command, pid, node->target, device, NULL);
+    close(init.fd);
+    return good;
+}
+
+static gboolean attach_live(LxcDomain *dom, const VireoDomain *now, const VireoDomain *then, const void *opaque, GError **error)
+{
+    const Plug *plug = opaque;
+    g_auto(Node) node = { 0 };
+
+    if (!node_of(then, plug->given, &node, error))
+        return FALSE;
+    g_autofree char *device = lxc_native_device(node.source, error);
+    if (!device || !allow(dom, &node, device, TRUE, error))
+        return FALSE;
+    if (make_node(dom, "add-node", &node, device, error))
+        return TRUE;
+    allow(dom, &node, device, FALSE, NULL);
+    return FALSE;
+}
+
+static gboolean detach_live(LxcDomain *dom, const VireoDomain *now, const VireoDomain *then, const void *opaque, GError **error)
+{
+    const Plug *plug = opaque;
+    g_auto(Node) node = { 0 };
+
+    if (!node_of(now, plug->given, &node, error))
+        return FALSE;
+    g_autofree char *device = lxc_native_device(node.source, error);
+    return device && allow(dom, &node, device, FALSE, error) && make_node(dom, "remove-node", &node, device, error);
+}
+
+static int change(void *handle, vireo_call *call, const vireo_domain_ref *ref, const char *xml, guint flags, LxcChange edit,
+                  LxcApply apply)
+{
+    LxcConn *conn = lxc_conn(handle);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(VireoDomainDevices) given = vireo_domain_devices_parse_member(xml, VIREO_MODEL_PARSE_INACTIVE, &error);
+    Plug plug = { conn->driver, given };
+
+    if (!given)
+        return lxc_fail(conn->driver, call, error);
+    g_autoptr(LxcDomainJob) dom = lxc_domain_begin(conn, call, ref);
+    if (!dom)
+        return VIREO_FAIL;
+    return lxc_domain_change(dom, flags, edit, apply, &plug, &error) ? VIREO_OK : lxc_fail(conn->driver, call, error);
+}
+
+int lxc_domain_attach_device_flags(void *handle, vireo_call *call, const vireo_domain_attach_device_flags_args *args)
+{
+    return change(handle, call, &args->dom, args->xml, args->flags, attach, attach_live);
+}
+
+int lxc_domain_detach_device_flags(void *handle, vireo_call *call, const vireo_domain_detach_device_flags_args *args)
+{
+    return change(handle, call, &args->dom, args->xml, args->flags, detach, detach_live);
+}
