@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: hypervd.py FOLDER [--http] [--ntlm] [--japanese] [--batch=N] [--polls=N] [--machines=N]
+"""usage: hypervd.py FOLDER [--http] [--ntlm|--ntlm=impacket] [--japanese] [--batch=N] [--polls=N] [--machines=N]
 
 A WS-Management service like WinRM with Hyper-V behind it, on a free port of 127.0.0.1; writes both ports into
 FOLDER/ports: the service's, and one where a test says what shall happen and asks what has (see Control). It is as strict
@@ -18,6 +18,7 @@ import uuid
 import xml.etree.ElementTree as ElementTree
 from xml.sax.saxutils import escape
 
+import ntlm
 from host import Fault, Host
 from wmi import V2, WMI, Instance, Ref, WqlError, render_property
 
@@ -33,7 +34,6 @@ WQL = "http://schemas.microsoft.com/wbem/wsman/1/WQL"
 KNOWN = {f"{{{A}}}{name}" for name in ("To", "ReplyTo", "Action", "MessageID")} | {
     f"{{{W}}}{name}" for name in ("ResourceURI", "MaxEnvelopeSize", "OperationTimeout", "Locale", "SelectorSet")} | {
         f"{{{P}}}DataLocale"}
-NTLM = "1.3.6.1.4.1.311.2.2.10"
 USER, PASSWORD = "admin", "Secret,1"
 
 
@@ -306,7 +306,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return False
 
     def negotiate(self, data):
-        import gssapi
         given = self.headers.get("Authorization", "")
         if not given:
             if self.context is not None and self.context.complete:
@@ -318,10 +317,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         token = base64.b64decode(given.split(" ", 1)[1])
         try:
             if token.startswith(b"NTLMSSP\0\1"):
-                mech = gssapi.OID.from_int_seq(NTLM)
-                self.context = gssapi.SecurityContext(creds=gssapi.Credentials(usage="accept", mechs=[mech]), usage="accept")
+                self.context = ntlm.ByImpacket(USER, PASSWORD) if self.options.impacket else ntlm.by_gssapi()
             out = self.context.step(token)
-        except gssapi.exceptions.GSSError:
+        except Exception:  # pylint: disable=broad-except  # GSSError has no name before its module is loaded
             self.context = None
             self.reply(401, WWW_Authenticate="Negotiate")
             return False
@@ -341,7 +339,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             scheme = "http" if self.options.http else "https"
             with self.service.lock:
                 status, text = self.service.answer(data, f"{scheme}://127.0.0.1:{self.server.server_address[1]}")
-        except (ValueError, KeyError, AttributeError, ElementTree.ParseError) as wrong:
+        except (ValueError, KeyError, AttributeError, ntlm.Refused, ElementTree.ParseError) as wrong:
             self.service.strict.append(f"{type(wrong).__name__}: {wrong}")
             return self.reply(400, str(wrong).encode())
         body = text.encode()
@@ -380,7 +378,9 @@ class Control(http.server.BaseHTTPRequestHandler):
 
 class Options:
     def __init__(self, args):
-        self.http, self.ntlm, self.japanese = "--http" in args, "--ntlm" in args, "--japanese" in args
+        self.http, self.japanese = "--http" in args, "--japanese" in args
+        self.impacket = "--ntlm=impacket" in args
+        self.ntlm = self.impacket or "--ntlm" in args
         number = lambda name, value: next((int(a.split("=")[1]) for a in args if a.startswith(name)), value)  # noqa: E731
         self.batch, self.polls = number("--batch=", 32000), number("--polls=", 2)
         self.machines = number("--machines=", 0)

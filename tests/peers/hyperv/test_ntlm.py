@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""sim: NTLM by GSSAPI, with messages encrypted over HTTP, against gss-ntlmssp as the acceptor; by stock virsh."""
+"""sim: NTLM by GSSAPI, with messages encrypted over HTTP, against the acceptors of ./ntlm.py; by stock virsh."""
+import unittest
+
 import hypervtest
 import vireotest
 from hypervtest import HypervCase, give_password
@@ -46,6 +48,19 @@ class SimHttp(HypervCase):
         give_password(self.daemon, "wrong")
         self.addCleanup(give_password, self.daemon)
         self.assertIn("authentication failed", self.virsh_fails("list", uri=self.uri(server=server.address)))
+
+
+class SimImpacket(SimHttp):
+    """The same against an acceptor that shares no code with the driver's side."""
+    options = ("--http", "--ntlm=impacket")
+
+    @classmethod
+    def setUpClass(cls):
+        try:
+            import impacket  # noqa: F401  pylint: disable=unused-import,import-outside-toplevel
+        except ImportError:
+            raise unittest.SkipTest("python3-impacket is missing") from None
+        super().setUpClass()
 
 
 class SimHttps(HypervCase):
