@@ -34,8 +34,10 @@ int hyperv_domain_get_scheduler_type(void *handle, vireo_call *call, const vireo
                                      vireo_domain_get_scheduler_type_ret *ret)
 {
     HypervConn *conn = handle;
+    g_autoptr(HypervMachine) machine = hyperv_machine_find(conn->server, args->dom.uuid);
 
-    (void)args;
+    if (!machine)
+        return conn->driver->host->fail(call, VIREO_ERR_NO_DOMAIN, "there is no machine '%s' any more", args->dom.name);
     ret->type = conn->driver->host->strdup(call, "allocation");
     ret->nparams = 3;
     return VIREO_OK;

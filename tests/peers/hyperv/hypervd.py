@@ -247,6 +247,7 @@ def seal(context, text):
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server_version, sys_version = "Microsoft-HTTPAPI/2.0", ""
     service = options = None
     context = None
