@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "images.h"
+#include "kit/file.h"
 #include "remote.h"
 #include "sidefile.h"
 
@@ -20,6 +21,7 @@ typedef struct {
     GHashTable *dirs; /* of our images */
     GHashTable *ignore;
     GHashTable *reals; /* path -> the same without links */
+    char *real_dir;    /* of which the last path was, and which is without links; NULL: not known */
 } Build;
 
 static void build_clear(Build *build)
@@ -27,16 +29,46 @@ static void build_clear(Build *build)
     g_hash_table_unref(build->named);
     g_hash_table_unref(build->dirs);
     g_hash_table_unref(build->reals);
+    g_free(build->real_dir);
     qemu_graph_free(build->graph);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Build, build_clear)
+
+static gboolean in_real_dir(Build *build, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    gsize len = slash ? (gsize)(slash - path) : 0;
+
+    if (!len || qemu_is_remote(path))
+        return FALSE;
+    if (build->real_dir && strlen(build->real_dir) == len && !strncmp(build->real_dir, path, len))
+        return TRUE;
+    g_free(build->real_dir);
+    build->real_dir = g_strndup(path, len);
+    if (vireo_file_is_real(build->real_dir))
+        return TRUE;
+    g_clear_pointer(&build->real_dir, g_free);
+    return FALSE;
+}
+
+/* Most images are in one directory, the way to which is looked at once. */
+static char *real_path(Build *build, const char *path)
+{
+    const char *base = strrchr(path, '/');
+    struct stat st;
+
+    if (base && base[1] && !g_str_equal(base, "/.") && !g_str_equal(base, "/..") && in_real_dir(build, path) &&
+        lstat(path, &st) == 0 && !S_ISLNK(st.st_mode))
+        return g_strdup(path);
+    return qemu_real_path(path);
+}
 
 /* Most paths are named by many snapshots. Borrowed; NULL: there is no such file. */
 static const char *real_of(Build *build, const char *path)
 {
     char *real = path ? g_hash_table_lookup(build->reals, path) : NULL;
 
-    if (!real && (real = qemu_real_path(path)))
+    if (!real && path && (real = real_path(build, path)))
         g_hash_table_insert(build->reals, g_strdup(path), real);
     return real;
 }
@@ -442,7 +474,7 @@ static Build build_begin(QemuDomain *dom, GHashTable *ignore)
 {
     return (Build){ dom, qemu_graph_new(), qemu_files_of(dom), g_hash_table_new(g_str_hash, g_str_equal),
                     g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL), ignore,
-                    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free) };
+                    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free), NULL };
 }
 
 QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable *ignore,

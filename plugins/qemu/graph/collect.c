@@ -155,7 +155,8 @@ typedef gboolean Collect(QemuGraph *graph, QemuPlan *plan, QemuNode *node, guint
 
 static gboolean collect_one(QemuGraph *graph, QemuPlan *plan, Collect *collect, guint flags)
 {
-    g_autoptr(GPtrArray) files = qemu_graph_files(graph, collect == collect_point ? 0 : QEMU_FILE_OWNED);
+    guint free_ones = QEMU_FILE_OWNED | (flags & QEMU_COLLECT_COMMIT ? 0u : QEMU_FILE_RELEASED);
+    g_autoptr(GPtrArray) files = qemu_graph_files(graph, collect == collect_point ? 0u : free_ones);
 
     for (guint i = 0; i < files->len; i++)
         if (collect(graph, plan, qemu_graph_node(graph, files->pdata[i]), flags))
@@ -166,7 +167,7 @@ static gboolean collect_one(QemuGraph *graph, QemuPlan *plan, Collect *collect, 
 void qemu_plan_collect(QemuGraph *graph, QemuPlan *plan, guint flags)
 {
     while (!graph->incomplete && (collect_one(graph, plan, collect_leaf, flags) ||
-                                  collect_one(graph, plan, collect_point, flags) ||
+                                  (graph->has_released_points && collect_one(graph, plan, collect_point, flags)) ||
                                   collect_one(graph, plan, collect_between, flags)))
         continue;
 }
