@@ -445,8 +445,10 @@ static gboolean write_config(LxcDomain *dom, const VireoDomain *doc, GError **er
         return FALSE;
     return (lxc_doc_root(doc)->type != VIREO_DOMAIN_FILESYSTEM_TYPE_TEMPLATE ||
             vireo_file_mkdir(delta, 0755, error)) &&
-           vireo_file_mkdir(dir, 0700, error) && vireo_file_write(path, text, strlen(text), 0600, error) &&
-           vireo_file_write(log, "", 0, 0600, error);
+           vireo_file_mkdir(dir, 0700, error) &&
+           /* Of no use after a crash of the host: they need not wait for the disk. */
+           g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, error) &&
+           g_file_set_contents_full(log, "", 0, G_FILE_SET_CONTENTS_NONE, 0600, error);
 }
 
 /* "PID MONITOR" of the helper. The caller closes both. */
