@@ -15,23 +15,6 @@ static VimHostAutoStartManagerConfig *read_config(EsxServer *server, const Vireo
     return config;
 }
 
-gboolean esx_autostart_find(EsxServer *server, const VireoHttpWait *wait, GError **error)
-{
-    static const char *const paths[] = { "configManager.autoStartManager" };
-    g_autoptr(VireoArena) arena = vireo_arena_new();
-    g_autoptr(GError) why = NULL;
-    VimObjectContent *host = esx_properties_of(server, server->host, paths, 1, wait, arena, error);
-    EsxRef *starter = host ? esx_property_ref(host, paths[0]) : NULL;
-
-    if (!starter)
-        return host != NULL;
-    server->starter = esx_ref_in(server->arena, starter);
-    /* One that names it and does not have it. */
-    if (!read_config(server, wait, arena, &why))
-        server->starter = NULL;
-    return TRUE;
-}
-
 static gboolean starts(const VimAutoStartPowerInfo *info)
 {
     return g_ascii_strcasecmp(info->start_action, "powerOn") == 0;
@@ -42,19 +25,40 @@ static gboolean is_heeded(const VimHostAutoStartManagerConfig *config)
     return config->defaults && config->defaults->has_enabled && config->defaults->enabled;
 }
 
-gboolean esx_autostart_read(EsxServer *server, gboolean quiet, const VireoHttpWait *wait, GError **error)
+static void take(EsxServer *server, const VimHostAutoStartManagerConfig *config)
+{
+    GHashTable *values = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = 0; is_heeded(config) && i < config->power_info.n; i++)
+        if (starts(config->power_info.items[i]))
+            g_hash_table_add(values, g_strdup(config->power_info.items[i]->key->value));
+    esx_inventory_set_autostart(server, values);
+}
+
+gboolean esx_autostart_find(EsxServer *server, const VireoHttpWait *wait, GError **error)
+{
+    static const char *const paths[] = { "configManager.autoStartManager" };
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    VimObjectContent *host = esx_properties_of(server, server->host, paths, 1, wait, arena, error);
+    EsxRef *starter = host ? esx_property_ref(host, paths[0]) : NULL;
+
+    server->starter = starter ? esx_ref_in(server->arena, starter) : NULL;
+    VimHostAutoStartManagerConfig *config = starter ? read_config(server, wait, arena, NULL) : NULL;
+    if (config)
+        take(server, config);
+    else
+        server->starter = NULL; /* one that names it and does not have it */
+    return host != NULL;
+}
+
+gboolean esx_autostart_read(EsxServer *server, const VireoHttpWait *wait, GError **error)
 {
     g_autoptr(VireoArena) arena = vireo_arena_new();
     VimHostAutoStartManagerConfig *config = server->starter ? read_config(server, wait, arena, error) : NULL;
 
-    if (!config)
-        return !server->starter;
-    GHashTable *values = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    for (guint i = 0; is_heeded(config) && i < config->power_info.n; i++)
-        if (starts(config->power_info.items[i]))
-            g_hash_table_add(values, g_strdup(config->power_info.items[i]->key->value));
-    esx_inventory_set_autostart(server, values, quiet);
-    return TRUE;
+    if (config)
+        take(server, config);
+    return config || !server->starter;
 }
 
 /* Heeding the list would start these as well; NULL: nobody. */
@@ -104,7 +108,7 @@ int esx_domain_set_autostart(void *handle, vireo_call *call, const vireo_domain_
         return VIREO_FAIL;
     if (!server->starter)
         return conn->driver->host->fail(call, VIREO_ERR_OPERATION_UNSUPPORTED, "this server has nothing that starts machines");
-    if (!change(server, machine, args->autostart != 0, &wait, &error) || !esx_autostart_read(server, FALSE, &wait, &error))
+    if (!change(server, machine, args->autostart != 0, &wait, &error) || !esx_autostart_read(server, &wait, &error))
         return esx_fail(conn->driver, call, error);
     return VIREO_OK;
 }

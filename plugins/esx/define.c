@@ -191,11 +191,8 @@ int esx_domain_rename(void *handle, vireo_call *call, const vireo_domain_rename_
 {
     EsxConn *conn = handle;
     EsxRef *machine = esx_machine_ref(conn, call, &args->dom);
-    VireoHttpWait wait = esx_wait(call);
-    g_autoptr(VireoArena) arena = vireo_arena_new();
     g_autofree char *name = args->new_name ? esx_escape_name(args->new_name) : NULL;
     VimRenameTaskArgs rename = { ._this = machine, .new_name = name };
-    GError *error = NULL;
 
     if (!machine)
         return VIREO_FAIL;
@@ -203,7 +200,6 @@ int esx_domain_rename(void *handle, vireo_call *call, const vireo_domain_rename_
         return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "a machine needs a name");
     if (esx_machine_has_name(conn->server, args->new_name))
         return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "there is a domain '%s' already", args->new_name);
-    VimRenameTaskRet *task = vim_rename_task(conn->server->soap, &rename, &wait, arena, &error);
     ret->retcode = 0;
-    return esx_task_wait(conn, call, task ? task->returnval : NULL, machine, error);
+    return esx_task_run(conn, call, machine, &vim_rename_task_operation, &rename);
 }

@@ -121,7 +121,7 @@ void esx_inventory_set_all(EsxServer *server, guint64 number, VimObjectContent *
 /* The reason to show when that machine is off the next time. */
 void esx_inventory_expect(EsxServer *server, const guint8 uuid[16], int reason);
 /* Those of the references start with the host; takes them. */
-void esx_inventory_set_autostart(EsxServer *server, GHashTable *values, gboolean quiet);
+void esx_inventory_set_autostart(EsxServer *server, GHashTable *values);
 void esx_inventory_gone(EsxServer *server, const char *value);
 /* All leave the space. */
 void esx_inventory_clear(EsxServer *server);
@@ -151,10 +151,10 @@ void esx_transfers_end(EsxServer *server);
 
 /* ---- autostart.c ----------------------------------------------------------------------- */
 
-/* Whether the host has such a manager. */
+/* Looks for the host's manager, and what it says. */
 gboolean esx_autostart_find(EsxServer *server, const VireoHttpWait *wait, GError **error);
 /* Reads and publishes which machines start with the host. */
-gboolean esx_autostart_read(EsxServer *server, gboolean quiet, const VireoHttpWait *wait, GError **error);
+gboolean esx_autostart_read(EsxServer *server, const VireoHttpWait *wait, GError **error);
 
 /* ---- server.c ------------------------------------------------------------------------ */
 
@@ -237,9 +237,10 @@ VimObjectContent *esx_machine_properties(EsxConn *conn, vireo_call *call, const 
 int esx_machine_reconfigure(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom,
                             VimVirtualMachineConfigSpec *spec);
 
-/* task.c: waits for the task, reads the machine anew, and returns the call's status. Takes error, which says why
- * there is no task when that is NULL. */
-int esx_task_wait(EsxConn *conn, vireo_call *call, const EsxRef *task, EsxRef *machine, GError *error);
+/* task.c: an operation on a machine that answers with a task: waits for that, reads the machine anew, and returns the
+ * call's status. */
+int esx_task_run(EsxConn *conn, vireo_call *call, EsxRef *machine, const VireoSoapOperation *operation,
+                 gconstpointer args);
 /* The waiting alone. */
 gboolean esx_task_end(EsxConn *conn, vireo_call *call, const EsxRef *task, GError **error);
 /* Its result, in arena; NULL: failed. */

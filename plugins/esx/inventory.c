@@ -381,7 +381,7 @@ void esx_inventory_expect(EsxServer *server, const guint8 uuid[16], int reason)
         machine->expected = reason;
 }
 
-void esx_inventory_set_autostart(EsxServer *server, GHashTable *values, gboolean quiet)
+void esx_inventory_set_autostart(EsxServer *server, GHashTable *values)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
     GHashTableIter iter;
@@ -397,7 +397,7 @@ void esx_inventory_set_autostart(EsxServer *server, GHashTable *values, gboolean
         if (machine->autostart == starts)
             continue;
         machine->autostart = starts;
-        publish(server, machine, quiet);
+        publish(server, machine, FALSE);
     }
 }
 

@@ -43,29 +43,21 @@ int esx_machine_power_on(EsxConn *conn, vireo_call *call, const vireo_domain_ref
 {
     EsxRef *machine = esx_machine_need(conn, call, dom, states);
     VimPowerOnVMTaskArgs args = { ._this = machine, .host = conn->server->host };
-    VireoHttpWait wait = esx_wait(call);
-    g_autoptr(VireoArena) arena = vireo_arena_new();
-    GError *error = NULL;
 
     if (!machine)
         return VIREO_FAIL;
-    VimPowerOnVMTaskRet *ret = vim_power_on_vm_task(conn->server->soap, &args, &wait, arena, &error);
-    return esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
+    return esx_task_run(conn, call, machine, &vim_power_on_vm_task_operation, &args);
 }
 
 static int power_off(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states)
 {
     EsxRef *machine = esx_machine_need(conn, call, dom, states);
     VimPowerOffVMTaskArgs off = { ._this = machine };
-    VireoHttpWait wait = esx_wait(call);
-    g_autoptr(VireoArena) arena = vireo_arena_new();
-    GError *error = NULL;
 
     if (!machine)
         return VIREO_FAIL;
     esx_inventory_expect(conn->server, dom->uuid, VIREO_DOMAIN_SHUTOFF_DESTROYED);
-    VimPowerOffVMTaskRet *ret = vim_power_off_vm_task(conn->server->soap, &off, &wait, arena, &error);
-    int status = esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
+    int status = esx_task_run(conn, call, machine, &vim_power_off_vm_task_operation, &off);
     if (status != VIREO_OK)
         esx_inventory_expect(conn->server, dom->uuid, 0);
     return status;
@@ -99,14 +91,10 @@ int esx_machine_suspend(EsxConn *conn, vireo_call *call, const vireo_domain_ref 
 {
     EsxRef *machine = esx_machine_need(conn, call, dom, ON);
     VimSuspendVMTaskArgs suspend = { ._this = machine };
-    VireoHttpWait wait = esx_wait(call);
-    g_autoptr(VireoArena) arena = vireo_arena_new();
-    GError *error = NULL;
 
     if (!machine)
         return VIREO_FAIL;
-    VimSuspendVMTaskRet *ret = vim_suspend_vm_task(conn->server->soap, &suspend, &wait, arena, &error);
-    return esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
+    return esx_task_run(conn, call, machine, &vim_suspend_vm_task_operation, &suspend);
 }
 
 int esx_domain_suspend(void *handle, vireo_call *call, const vireo_domain_suspend_args *args)
@@ -135,14 +123,10 @@ int esx_domain_reset(void *handle, vireo_call *call, const vireo_domain_reset_ar
     EsxConn *conn = handle;
     EsxRef *machine = esx_machine_need(conn, call, &args->dom, ON);
     VimResetVMTaskArgs reset = { ._this = machine };
-    VireoHttpWait wait = esx_wait(call);
-    g_autoptr(VireoArena) arena = vireo_arena_new();
-    GError *error = NULL;
 
     if (!machine)
         return VIREO_FAIL;
-    VimResetVMTaskRet *ret = vim_reset_vm_task(conn->server->soap, &reset, &wait, arena, &error);
-    int status = esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
+    int status = esx_task_run(conn, call, machine, &vim_reset_vm_task_operation, &reset);
     if (status == VIREO_OK) {
         vireo_domain_event_reboot_msg msg = { .dom = esx_machine_dom(conn, call, &args->dom) };
 

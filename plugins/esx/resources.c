@@ -9,14 +9,10 @@ int esx_machine_reconfigure(EsxConn *conn, vireo_call *call, const vireo_domain_
 {
     EsxRef *machine = esx_machine_ref(conn, call, dom);
     VimReconfigVMTaskArgs args = { ._this = machine, .spec = spec };
-    VireoHttpWait wait = esx_wait(call);
-    g_autoptr(VireoArena) arena = vireo_arena_new();
-    GError *error = NULL;
 
     if (!machine)
         return VIREO_FAIL;
-    VimReconfigVMTaskRet *ret = vim_reconfig_vm_task(conn->server->soap, &args, &wait, arena, &error);
-    return esx_task_wait(conn, call, ret ? ret->returnval : NULL, machine, error);
+    return esx_task_run(conn, call, machine, &vim_reconfig_vm_task_operation, &args);
 }
 
 int esx_domain_set_vcpus_flags(void *handle, vireo_call *call, const vireo_domain_set_vcpus_flags_args *args)

@@ -116,8 +116,7 @@ static gboolean bring_up(EsxServer *server, const VireoHttpWait *wait, GError **
     server->soap = vireo_soap_new(&options, error);
     return server->soap && ask_what_it_is(server, wait, error) && vireo_soap_login(server->soap, wait, error) &&
            esx_place_find(server, wait, error) && esx_autostart_find(server, wait, error) &&
-           esx_watch_begin(server, TRUE, wait, error) && esx_things_read(server, TRUE, wait, error) &&
-           esx_autostart_read(server, TRUE, wait, error);
+           esx_watch_begin(server, TRUE, wait, error) && esx_things_read(server, TRUE, wait, error);
 }
 
 EsxServer *esx_server_open(EsxDriver *driver, EsxUri *given, const VireoHttpWait *wait, GError **error)

@@ -76,8 +76,6 @@ int esx_domain_snapshot_create_xml(void *handle, vireo_call *call, const vireo_d
     const struct vireo_host *host = conn->driver->host;
     guint how = args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE ? VIREO_MODEL_PARSE_VALIDATE : 0;
     EsxRef *machine = esx_machine_ref(conn, call, &args->dom);
-    VireoHttpWait wait = esx_wait(call);
-    g_autoptr(VireoArena) arena = vireo_arena_new();
     GError *error = NULL;
 
     if (!machine)
@@ -93,11 +91,11 @@ int esx_domain_snapshot_create_xml(void *handle, vireo_call *call, const vireo_d
     VimCreateSnapshotTaskArgs create = { ._this = machine, .name = escaped, .description = doc->description,
                                          .memory = wants_memory(doc, args->flags),
                                          .quiesce = (args->flags & VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE) != 0 };
-    VimCreateSnapshotTaskRet *task = vim_create_snapshot_task(conn->server->soap, &create, &wait, arena, &error);
-    vireo_domain_snapshot_free(doc);
     ret->snap.name = host->strdup(call, name);
     ret->snap.dom = esx_machine_dom(conn, call, &args->dom);
-    return esx_task_wait(conn, call, task ? task->returnval : NULL, machine, error);
+    int status = esx_task_run(conn, call, machine, &vim_create_snapshot_task_operation, &create);
+    vireo_domain_snapshot_free(doc);
+    return status;
 }
 
 /* ---- describe ------------------------------------------------------------------------ */
@@ -143,12 +141,8 @@ static EsxRef *ref_for_call(EsxConn *conn, vireo_call *call, const EsxRef *ref)
 static int revert(EsxConn *conn, vireo_call *call, EsxRef *snapshot, EsxRef *machine)
 {
     VimRevertToSnapshotTaskArgs args = { ._this = snapshot };
-    VireoHttpWait wait = esx_wait(call);
-    g_autoptr(VireoArena) arena = vireo_arena_new();
-    GError *error = NULL;
-    VimRevertToSnapshotTaskRet *task = vim_revert_to_snapshot_task(conn->server->soap, &args, &wait, arena, &error);
 
-    return esx_task_wait(conn, call, task ? task->returnval : NULL, machine, error);
+    return esx_task_run(conn, call, machine, &vim_revert_to_snapshot_task_operation, &args);
 }
 
 int esx_domain_revert_to_snapshot(void *handle, vireo_call *call, const vireo_domain_revert_to_snapshot_args *args)
@@ -182,12 +176,8 @@ int esx_domain_revert_to_snapshot(void *handle, vireo_call *call, const vireo_do
 static int delete(EsxConn *conn, vireo_call *call, EsxRef *snapshot, EsxRef *machine, gboolean children)
 {
     VimRemoveSnapshotTaskArgs args = { ._this = snapshot, .remove_children = children };
-    VireoHttpWait wait = esx_wait(call);
-    g_autoptr(VireoArena) arena = vireo_arena_new();
-    GError *error = NULL;
-    VimRemoveSnapshotTaskRet *task = vim_remove_snapshot_task(conn->server->soap, &args, &wait, arena, &error);
 
-    return esx_task_wait(conn, call, task ? task->returnval : NULL, machine, error);
+    return esx_task_run(conn, call, machine, &vim_remove_snapshot_task_operation, &args);
 }
 
 /* Each child with all below it, in the tree's order; the first that fails is the last. */

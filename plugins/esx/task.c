@@ -75,10 +75,14 @@ gboolean esx_task_end(EsxConn *conn, vireo_call *call, const EsxRef *task, GErro
     return follow(conn, call, task, arena, error) != NULL;
 }
 
-int esx_task_wait(EsxConn *conn, vireo_call *call, const EsxRef *task, EsxRef *machine, GError *error)
+int esx_task_run(EsxConn *conn, vireo_call *call, EsxRef *machine, const VireoSoapOperation *operation, gconstpointer args)
 {
     VireoHttpWait wait = esx_wait(call);
-    gboolean good = task && esx_task_end(conn, call, task, &error);
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    GError *error = NULL;
+    /* What they return looks the same in all of them. */
+    VimPowerOnVMTaskRet *ret = vireo_soap_call(conn->server->soap, operation, args, &wait, arena, &error);
+    gboolean good = ret && esx_task_end(conn, call, ret->returnval, &error);
 
     /* Also after a failure: it may say what has changed behind our back. */
     if (!esx_inventory_read(conn->server, &machine, 1, &wait, good ? &error : NULL))

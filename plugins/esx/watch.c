@@ -183,7 +183,7 @@ static gboolean handle(EsxServer *server, const VimUpdateSet *set, const VireoHt
     while (g_hash_table_iter_next(&iter, NULL, &ref))
         refs[n++] = ref;
     return (n == 0 || esx_inventory_read(server, refs, n, wait, error)) &&
-           (!others || (esx_things_read(server, FALSE, wait, error) && esx_autostart_read(server, FALSE, wait, error)));
+           (!others || (esx_things_read(server, FALSE, wait, error) && esx_autostart_read(server, wait, error)));
 }
 
 static gboolean watch_once(EsxServer *server, GError **error)
@@ -194,7 +194,7 @@ static gboolean watch_once(EsxServer *server, GError **error)
 
     if (!server->collector &&
         (!esx_watch_begin(server, FALSE, &wait, error) || !esx_things_read(server, FALSE, &wait, error) ||
-         !esx_autostart_read(server, FALSE, &wait, error)))
+         !esx_autostart_read(server, &wait, error)))
         return FALSE;
     if (!ask(server, server->collector, server->version, &wait, arena, &set, error))
         return FALSE;

@@ -20,6 +20,7 @@ void vbox_storage_publish(VboxServer *server)
     struct vireo_object object = {
         .size = sizeof object,
         .klass = VIREO_CLASS_STORAGE_POOL,
+        .kind = VIREO_CONNECT_LIST_STORAGE_POOLS_DIR,
         .name = POOL,
         .id = -1,
         .flags = VIREO_OBJECT_PERSISTENT | VIREO_OBJECT_AUTOSTART | VIREO_OBJECT_ACTIVE | VIREO_OBJECT_QUIET,

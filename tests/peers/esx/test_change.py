@@ -394,6 +394,13 @@ class Trouble(ChangeCase):
         self.assertEqual(self.virsh("snapshot-list", self.second, "--name").split(), ["one"])
         self.virsh("snapshot-delete", self.second, "one")
         self.virsh("resume", self.second)
+        (self.work / "data").write_bytes(b"some data" * 100000)
+        self.virsh("vol-create-as", "LocalDS_0", "isos/sent.iso", "1M", "--format", "iso")
+        self.virsh("vol-upload", "isos/sent.iso", str(self.work / "data"), "--pool", "LocalDS_0")
+        self.assertEqual(self.witness.file("LocalDS_0", "isos/sent.iso"), b"some data" * 100000)
+        self.virsh("vol-download", "isos/sent.iso", str(self.work / "got"), "--pool", "LocalDS_0")
+        self.assertEqual((self.work / "got").read_bytes(), b"some data" * 100000)
+        self.virsh("vol-delete", "isos/sent.iso", "--pool", "LocalDS_0")
 
 
 class Slow(EsxCase):
