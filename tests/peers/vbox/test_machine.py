@@ -105,7 +105,7 @@ class Password(VboxCase):
 
 class Inventory(VboxCase):
     def test_what_others_make(self):
-        self.assertEqual(self.virsh("list", "--all", "--name"), "")
+        wait_until(lambda: not self.virsh("list", "--all", "--name"), 10, "what was before is gone")
         manage("createvm", "--name", "theirs", "--register")
         manage("modifyvm", "theirs", "--memory", "32", "--cpus", "2")
         wait_until(lambda: "32768 KiB" in self.virsh("dominfo", "theirs"), 5, "it is seen")
@@ -140,6 +140,7 @@ class Inventory(VboxCase):
         if "libasan" in Path(f"/proc/{self.daemon.process.pid}/maps").read_text(encoding="ascii"):
             self.skipTest("AddressSanitizer keeps what is freed")
         web = Web()
+        self.addCleanup(web.connection.close)
         used = []
         for fill in range(2):  # the first time is for what the daemon needs anyway
             for number in range(40):
