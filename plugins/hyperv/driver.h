@@ -80,8 +80,9 @@ struct HypervServer {
     GHashTable *machines; /* guid -> HypervMachine */
     GHashTable *networks; /* guid -> name */
     guint64 readings;
-    char *digest; /* of the last summary */
-    GThread *watcher;
+    GThread *watcher; /* whose alone the next two are */
+    char *digest;            /* of the last summary */
+    guint64 digest_readings; /* how many readings there were when it held */
     GCancellable *stop;
 };
 

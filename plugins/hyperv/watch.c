@@ -32,7 +32,16 @@ static char *digest_of(const VireoCim *answer)
     return g_strdup(g_checksum_get_string(sum));
 }
 
-static gboolean changed(HypervTalk *talk)
+static guint64 readings_of(HypervServer *server)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+
+    return server->readings;
+}
+
+/* readings: how many there were before. When calls have read machines since the last summary was looked at, it says
+ * nothing about what is published now. */
+static gboolean changed(HypervTalk *talk, guint64 readings)
 {
     HypervServer *server = talk->server;
     VireoCim *args = vireo_cim_new("");
@@ -45,7 +54,7 @@ static gboolean changed(HypervTalk *talk)
     else if (talk->error)
         return FALSE;
     g_autofree char *digest = digest_of(answer);
-    gboolean same = digest && g_strcmp0(digest, server->digest) == 0;
+    gboolean same = digest && g_strcmp0(digest, server->digest) == 0 && server->digest_readings == readings;
     g_free(server->digest);
     server->digest = g_steal_pointer(&digest);
     return !same;
@@ -54,11 +63,13 @@ static gboolean changed(HypervTalk *talk)
 static gboolean watch_once(HypervServer *server, GError **error)
 {
     VireoHttpWait wait = {.cancellable = server->stop};
+    guint64 readings = readings_of(server);
     HypervTalk talk;
 
     hyperv_talk_begin(&talk, server, NULL, &wait);
-    if (changed(&talk)) {
+    if (changed(&talk, readings)) {
         hyperv_inventory_read(&talk, NULL, FALSE);
+        server->digest_readings = readings + 1;
         hyperv_network_read_all(&talk);
     }
     if (talk.error)

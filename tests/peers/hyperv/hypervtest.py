@@ -108,7 +108,11 @@ class HypervCase(vireotest.VirshCase):
         strict = self.ask("service.strict")
         self.ask("[host.forget(one) for one in host.all('Msvm_ComputerSystem') if one['Name'] != 'HV1']")
         self.ask("(service.strict.clear(), service.trouble.clear(), host.pressed.clear(), host.fail_next.clear())")
-        wait_until(lambda: not self.virsh("list", "--all", "--name").split(), 10, "the machines are gone")
+        try:
+            wait_until(lambda: not self.virsh("list", "--all", "--name").split(), 30, "the machines are gone")
+        except AssertionError:
+            self.daemon.show_log()
+            raise
         self.assertEqual(strict, [], self.server.said())
 
     def uri(self, parameters=None, server=None):

@@ -53,6 +53,14 @@ class Sim(HypervCase):
         self.assertIn("Intel", self.virsh("nodeinfo"))
         self.assertLess(time.monotonic() - begin, 6)
 
+    def test_sim_gone_meanwhile(self):
+        """Made here and removed there between two summaries, which are the same then."""
+        self.ask("service.trouble.append('sleep:4')")
+        wait_until(lambda: not self.ask("service.trouble"), 10, "the watcher has to wait")
+        self.define("vm")
+        self.ask("[host.forget(host.machine('vm'))] and 1")
+        wait_until(lambda: not self.virsh("list", "--all", "--name").split(), 20, "it is seen")
+
     def test_sim_certificate(self):
         self.assertIn("SSL certificate problem", self.virsh_fails("list", uri=self.uri("")))
 
@@ -72,6 +80,7 @@ class Sim(HypervCase):
     def test_sim_events(self):
         """What others do is seen, by asking for one summary."""
         self.define("vm")
+        wait_until(lambda: set(self.ask("service.requests[-3:]")) == {"GetSummaryInformation"}, 10, "all is read")
         self.ask("service.requests.clear()")
         time.sleep(1.2)
         asked = self.ask("service.requests")
