@@ -55,6 +55,7 @@ class Sim(HypervCase):
 
     def test_sim_gone_meanwhile(self):
         """Made here and removed there between two summaries, which are the same then."""
+        self.virsh("list")  # from now on there is a watcher
         self.ask("service.trouble.append('sleep:4')")
         wait_until(lambda: not self.ask("service.trouble"), 10, "the watcher has to wait")
         self.define("vm")
