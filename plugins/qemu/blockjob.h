@@ -49,6 +49,10 @@ void qemu_blockjobs_show(QemuDomain *dom, VireoDomain *doc);
 JsonArray *qemu_blockjobs_saved(QemuDomain *dom);
 void qemu_blockjobs_restore(QemuDomain *dom, JsonArray *saved);
 
+/* (blockjob_ops.c) Tells QEMU what was asked for: to pivot, or to abort. */
+gboolean qemu_blockjob_tell(QemuDomain *dom, VireoQmp *qmp, const QemuBlockJob *job, const VireoQmpWait *wait,
+                            GError **error);
+
 /* ---- what QEMU says; on the monitor's thread ------------------------------------------ */
 
 void qemu_blockjob_status(QemuDomain *dom, const char *id, const char *status);

@@ -14,6 +14,7 @@
 #include "livestate.h"
 #include "remote.h"
 
+#define TELL_S 10
 #define CANCELLED "Operation canceled" /* QEMU's words for a job that was cut short */
 
 /* ---- events ------------------------------------------------------------------------- */
@@ -278,12 +279,14 @@ static void let_go(QemuDomain *dom, const QemuBlockJob *job, VireoQmp *qmp)
     QemuDriver *driver = dom->space->driver;
     g_autoptr(QemuDef) def = qemu_domain_current(dom);
     g_autoptr(GHashTable) used = def ? used_paths(def->doc) : NULL;
-    gboolean emptied = qmp && job->base;
+    gboolean emptied = qmp && job->base, failed_copy = job->target && !has_worked(job);
 
-    for (guint i = 0; used && job->images[i]; i++) {
+    for (guint i = 0; job->images[i]; i++) {
         g_autofree char *real = qemu_real_path(job->images[i]);
 
-        if (!real || g_hash_table_contains(used, real))
+        /* A server that has gone says nothing of what is used; where a copy would have gone never is. */
+        if (!real || (used ? g_hash_table_contains(used, real)
+                           : !failed_copy || !g_str_equal(job->images[i], job->target)))
             continue;
         if (qmp)
             qemu_live_close(qmp, real);
@@ -339,9 +342,9 @@ static void settle(QemuDomain *dom, QemuBlockJob *job)
         qemu_backup_job_over(dom, qmp, job, status);
 }
 
-void qemu_blockjobs_settle(QemuDomain *dom)
+static GPtrArray *all_jobs(QemuDomain *dom)
 {
-    g_autoptr(GPtrArray) jobs = g_ptr_array_new_with_free_func((GDestroyNotify)qemu_blockjob_unref);
+    GPtrArray *jobs = g_ptr_array_new_with_free_func((GDestroyNotify)qemu_blockjob_unref);
     GHashTableIter iter;
     gpointer job;
 
@@ -350,6 +353,13 @@ void qemu_blockjobs_settle(QemuDomain *dom)
     while (g_hash_table_iter_next(&iter, NULL, &job))
         g_ptr_array_add(jobs, qemu_blockjob_ref(job));
     g_mutex_unlock(&dom->lock);
+    return jobs;
+}
+
+void qemu_blockjobs_settle(QemuDomain *dom)
+{
+    g_autoptr(GPtrArray) jobs = all_jobs(dom);
+
     for (guint i = 0; i < jobs->len; i++)
         settle(dom, jobs->pdata[i]);
 }
@@ -388,9 +398,25 @@ void qemu_blockjobs_ended(QemuDomain *dom)
     qemu_domain_give_job(dom);
 }
 
+/* Asked for, but perhaps QEMU never heard of it; twice does not hurt. */
+static void tell_again(QemuDomain *dom)
+{
+    VireoQmpWait wait = qemu_wait(dom->space->driver, NULL, TELL_S);
+    g_autoptr(GPtrArray) jobs = all_jobs(dom);
+    g_autoptr(VireoQmp) qmp = jobs->len ? qemu_domain_monitor(dom, NULL) : NULL;
+
+    for (guint i = 0; qmp && i < jobs->len; i++) {
+        const QemuBlockJob *job = jobs->pdata[i];
+
+        if (job->pivot || job->abort)
+            qemu_blockjob_tell(dom, qmp, job, &wait, NULL);
+    }
+}
+
 void qemu_blockjobs_recover(QemuDomain *dom)
 {
     qemu_domain_take_job(dom);
     qemu_blockjobs_settle(dom);
+    tell_again(dom);
     qemu_domain_give_job(dom);
 }

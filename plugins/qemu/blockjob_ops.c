@@ -173,6 +173,14 @@ static gboolean move_bitmaps(QemuDomain *dom, VireoQmp *qmp, const QemuBlockJob 
     return FALSE;
 }
 
+gboolean qemu_blockjob_tell(QemuDomain *dom, VireoQmp *qmp, const QemuBlockJob *job, const VireoQmpWait *wait,
+                            GError **error)
+{
+    return (!job->pivot || move_bitmaps(dom, qmp, job, error)) &&
+           vireo_qmp_run(qmp, job->pivot ? "block-job-complete" : "block-job-cancel",
+                         vireo_json_new('s', "device", job->id, 0), wait, error);
+}
+
 int qemu_domain_block_job_abort(void *handle, vireo_call *call,
                                 const vireo_domain_block_job_abort_args *args)
 {
@@ -188,9 +196,7 @@ int qemu_domain_block_job_abort(void *handle, vireo_call *call,
     g_autoptr(QemuBlockJob) job = need_job(dom, args->path, &qmp, &error);
     if (!job || !ask(dom, job, pivot, &error))
         return qemu_fail(conn->driver, call, error);
-    if ((pivot && !move_bitmaps(dom, qmp, job, &error)) ||
-        !vireo_qmp_run(qmp, pivot ? "block-job-complete" : "block-job-cancel",
-                       vireo_json_new('s', "device", job->id, 0), &wait, &error)) {
+    if (!qemu_blockjob_tell(dom, qmp, job, &wait, &error)) {
         g_mutex_lock(&dom->lock);
         gboolean over = job->over;
         if (!over)

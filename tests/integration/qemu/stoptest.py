@@ -425,7 +425,20 @@ class Case(unittest.TestCase):
                 try:
                     dom.blockJobAbort(target)
                 except libvirt.libvirtError:
-                    continue
+                    self.wait_job(dom, target)
+
+        copy = self.scene.file("copy.qcow2")
+        if os.path.exists(copy) and not os.path.getsize(copy):
+            os.unlink(copy)    # it was to be made into an image
+
+    def wait_job(self, dom, target):
+        """It was being ended already, or there is none."""
+        def over():
+            try:
+                return not dom.blockJobInfo(target)
+            except libvirt.libvirtError:
+                return True    # it does not run
+        qemutest.wait_until(over, 20, f"the block job of {target} is over")
 
     def again(self, step):
         """What was cut short can be done now."""

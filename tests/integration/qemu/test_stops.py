@@ -65,6 +65,13 @@ class Stops(stoptest.Case):
     def test_guest(self):
         self.each(["guests"])
 
+    def test_pivot_that_qemu_did_not_hear_of(self):
+        """It is on disk that it was asked for."""
+        before, step = next(one[1:] for one in stoptest.OPERATIONS if one[0] == "commit")
+        total, _, after = self.count(before, step, stoptest.STEPS)
+        at = next(number for number in range(1, total + 1) if "block-job-complete" in self.scene.name_of(number))
+        self.accident(before, step, at, [self.scene.kill_daemon], after)
+
     @unittest.skipUnless(stoptest.LONG, "takes long; VIREO_TEST_LONG=1")
     def test_both(self):
         self.each(["guests", "daemon"])
