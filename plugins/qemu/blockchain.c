@@ -19,6 +19,8 @@ void qemu_chains_look(QemuDomain *dom, const VireoDomain *doc)
         const VireoDomainDisk *disk = doc->devices->disks.items[i];
         GPtrArray *chain = qemu_image_chain_seen(dom->space->driver, disk);
 
+        for (guint n = 0; chain && n < chain->len; n++)
+            ((QemuImage *)chain->pdata[n])->is_block = qemu_is_block(((QemuImage *)chain->pdata[n])->path);
         g_mutex_lock(&dom->lock);
         if (chain)
             g_hash_table_insert(dom->chains, g_strdup(disk->target->dev), chain);

@@ -246,7 +246,7 @@ static void show_chain(VireoDomainDisk *disk, GPtrArray *chain)
         store->index = qemu_chain_index(chain, i);
         store->has_index = TRUE;
         store->format = image_format(image->format);
-        store->source = qemu_image_source(image->path, FALSE, &store->type);
+        store->source = qemu_image_source(image->path, image->is_block, &store->type);
         *slot = store;
         slot = &store->backing_store;
     }

@@ -10,6 +10,7 @@ typedef struct {
     VireoDomainStorageFormat format;
     gboolean readonly;
     gboolean named; /* by the definition, not only by the header of the image above */
+    gboolean is_block; /* of a running guest, see qemu_chains_look */
 } QemuImage;
 
 /* The image of a disk, NULL for an empty drive. */
