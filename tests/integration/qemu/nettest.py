@@ -5,8 +5,8 @@ import signal
 import socket
 import subprocess
 
-import bitmaptest
 import blocktest
+import placetest
 import qemutest
 
 
@@ -25,6 +25,7 @@ class Server:
         self.clients = clients
         self.socket = os.path.join(work, os.path.basename(path) + ".sock") if unix else None
         self.port = None if unix else free_port()
+        self.bytes_per_s = 0    # from the next start on
         self.start()
 
     @property
@@ -41,8 +42,12 @@ class Server:
         where = ["-k", self.socket] if self.socket else ["-b", "127.0.0.1", "-p", str(self.port)]
         if self.socket and os.path.exists(self.socket):
             os.unlink(self.socket)
-        self.child = subprocess.Popen(["qemu-nbd", "-t", "-f", "raw", "-x", "x", "-e", str(self.clients), *where,
-                                       self.path], stderr=subprocess.DEVNULL)
+        what = ["-f", "raw", self.path]
+        if self.bytes_per_s:
+            what = ["--object", f"throttle-group,id=t,x-bps-total={self.bytes_per_s}", "--image-opts", "driver=throttle,"
+                    f"throttle-group=t,file.driver=raw,file.file.driver=file,file.file.filename={self.path}"]
+        self.child = subprocess.Popen(["qemu-nbd", "-t", "-x", "x", "-e", str(self.clients), *where, *what],
+                                      stderr=subprocess.DEVNULL)
         qemutest.wait_until(self.answers, 20, "the NBD server answers")
 
     def answers(self):
@@ -59,6 +64,12 @@ class Server:
             self.child.wait()
             self.child = None
 
+    def slow_down(self, bytes_per_s):
+        """0: as fast as it can. Clients find it again."""
+        self.stop()
+        self.bytes_per_s = bytes_per_s
+        self.start()
+
     def hang(self):
         self.child.send_signal(signal.SIGSTOP)
 
@@ -66,8 +77,12 @@ class Server:
         self.child.send_signal(signal.SIGCONT)
 
 
-class Case(bitmaptest.Case):
-    kind = "raw"
+class Case(placetest.Case):
+    TYPE, unix, clients = "network", False, 20
+
+    @property
+    def location(self):
+        return self.server.location
 
     def serve(self, kind="raw", unix=False, name="behind", patterns=((1, 0, 2),), clients=20):
         """8 MiB, 1 in the first two of them; room for what a qcow2 image gets in it."""
@@ -86,37 +101,23 @@ class Case(bitmaptest.Case):
         return (f"<disk type='network' device='disk'><driver name='qemu' type='{kind}'{more}/>"
                 f"<source protocol='nbd' name='x'>{server.host}</source><target dev='{target}' bus='virtio'/></disk>")
 
-    def overlays(self):
-        """Sets where overlays go."""
-        self.over = os.path.join(self.work, "overlays")
-        os.mkdir(self.over)
-        os.chmod(self.over, 0o777)
-        self.settings(f"[snapshots]\noverlay_dir = {self.over}\n")
+    def far_disk(self, kind="raw"):
+        self.server = self.serve(kind, self.unix, clients=self.clients)
+        return self.disk_of(self.server, kind)
 
-    def net_guest(self, kind="raw", start=True, unix=False, more="", clients=20):
+    def net_guest(self, kind="raw", start=True, unix=False, clients=20):
         """A guest with a boot disk of its own and one of a server's as vdb."""
-        self.kind = kind
-        self.server = self.serve(kind, unix, clients=clients)
-        self.define("d", disks=[qemutest.disk_xml(self.nano_disk("boot.qcow2"), "vda", boot=1),
-                                self.disk_of(self.server, kind, more=more)])
-        if start:
-            self.virsh("start", "d")
+        self.unix, self.clients = unix, clients
+        self.far_guest(kind, start)
 
-    def image_now(self):
-        """The path or location of the disk's image."""
-        disk = self.disk()
-        return self.server.location if disk.get("type") == "network" else disk.find("source").get("file")
+    def connected(self, *nodes):
+        """QEMU looks for a server that was away for long at times only, the last 15 s after it had gone."""
+        log = os.path.join(self.daemon.root, "var/log/vireo/qemu/system/guests/d.log")
 
-    def put(self, byte, kib64):
-        if self.state("d") == "running":
-            super().put(byte, kib64)
-        else:
-            kind = self.kind if self.image_now() == self.server.location else "qcow2"
-            blocktest.tool("qemu-io", "-f", kind, "-c", f"write -P {byte} {kib64 * 64}k 64k", self.image_now())
-
-    def reads(self, byte, kib64, path=None):
-        """What the disk holds there, by its chain of images, while the guest is off."""
-        path = path or self.image_now()
-        kind = self.kind if path == self.server.location else "qcow2"
-        said = blocktest.tool("qemu-io", "-r", "-f", kind, "-c", f"read -P {byte} {kib64 * 64}k 64k", path)
-        self.assertNotIn("failed", said)
+        def reads():
+            with open(log, encoding="utf-8") as stream:
+                stream.seek(0, os.SEEK_END)
+                for node in nodes:
+                    self.virsh("qemu-monitor-command", "d", "--hmp", f'qemu-io {node} "read 0 512"')
+                return stream.read().count("read 512/512") == len(nodes)
+        qemutest.wait_until(reads, 30, "QEMU has its servers again")

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Disks that a server has: what a document may say, guests on them, snapshots, merging, and servers that go away."""
+import json
 import os
 import time
 
 import blocktest
 import nettest
+import placetest
+import plantest
 import qemutest
 
 
@@ -73,11 +76,7 @@ class Documents(nettest.Case):
         self.assertIn("network", self.virsh("domblklist", "d", "--details"))
 
 
-class Guests(nettest.Case):
-    def setUp(self):
-        super().setUp()
-        self.overlays()
-
+class Guests(placetest.Steps, nettest.Case):
     def test_runs_on_it(self):
         for unix in False, True:
             self.net_guest(unix=unix)
@@ -100,34 +99,6 @@ class Guests(nettest.Case):
         self.virsh("start", "d")
         self.line("d").wake()
 
-    def test_overlay_needs_a_place(self):
-        self.settings("")
-        self.net_guest(start=False)
-        self.set_settings("")
-        self.assertIn("overlay_dir", self.virsh_fails("snapshot-create-as", "d", "s1", "--disk-only"))
-
-    def test_live(self):
-        self.net_guest()
-        self.put(2, 0)
-        self.overlay("s1")
-        self.put(3, 1)
-        self.overlay("s2")
-        self.put(4, 2)
-        self.assertEqual(self.image_now(), os.path.join(self.over, "d-vdb.s2"))
-        base = self.disk().find("backingStore/backingStore")
-        self.assertEqual((base.get("type"), base.find("source").get("protocol"), base.find("source/host").get("port")),
-                         ("network", "nbd", str(self.server.port)))
-        self.virsh("snapshot-revert", "d", "s1", "--running")
-        self.put(5, 3)
-        self.off()
-        for byte, at in (2, 0), (1, 1), (1, 2), (5, 3):
-            self.reads(byte, at)
-        self.reads(1, 3, self.server.location)
-        self.virsh("snapshot-revert", "d", "s2", "--running")
-        self.off()
-        for byte, at in (2, 0), (3, 1), (1, 2), (1, 3):
-            self.reads(byte, at)
-
     def test_with_memory(self):
         self.net_guest()
         self.put(2, 0)
@@ -141,47 +112,6 @@ class Guests(nettest.Case):
         self.reads(2, 0)
         self.reads(4, 1)
 
-    def test_off(self):
-        self.net_guest(start=False)
-        self.snapshot("s1", "--disk-only")
-        self.put(2, 0)
-        self.virsh("snapshot-revert", "d", "s1")
-        self.reads(1, 0)
-        self.virsh("start", "d")
-        self.put(3, 1)
-        self.off()
-        self.reads(3, 1)
-        self.reads(1, 1, self.server.location)
-
-    def test_merging(self):
-        self.net_guest()
-        for number in 1, 2, 3:
-            self.overlay(f"s{number}")
-            self.put(1 + number, number)
-        self.virsh("snapshot-delete", "d", "s2")
-        self.merged(3)
-        self.off()
-        self.virsh("snapshot-delete", "d", "s3")
-        self.merged(2)
-        for number in 1, 2, 3:
-            self.reads(1 + number, number)
-        self.virsh("snapshot-delete", "d", "s1")
-        self.virsh("start", "d")
-        self.assertEqual(os.listdir(self.over), [os.path.basename(self.image_now())])
-
-    def test_committed_back(self):
-        self.net_guest()
-        self.overlay("s1")
-        self.put(2, 0)
-        self.virsh("snapshot-delete", "d", "s1", "--metadata")
-        self.virsh("blockcommit", "d", "vdb", "--active", "--pivot")
-        self.assertEqual(self.disk().get("type"), "network")
-        self.restart()
-        self.put(3, 1)
-        self.off()
-        self.reads(2, 0)
-        self.reads(3, 1)
-
     def test_pulled_away(self):
         self.net_guest()
         self.overlay("s1")
@@ -192,30 +122,6 @@ class Guests(nettest.Case):
         self.server.stop()
         self.reads(2, 0)
         self.reads(1, 1)
-
-    def test_inside_a_qcow2_image(self):
-        """With checkpoints: the image is what the server has."""
-        self.net_guest("qcow2")
-        self.virsh("checkpoint-create-as", "d", "c1", "--diskspec", "vdb")
-        self.virsh("snapshot-create-as", "d", "s1")
-        self.put(2, 0)
-        self.virsh("snapshot-revert", "d", "s1")
-        self.assertEqual(self.disk().get("type"), "network")
-        self.put(3, 1)
-        self.off()
-        self.reads(1, 0)
-        self.reads(3, 1)
-        self.virsh("snapshot-create-as", "d", "s2")
-        self.put(4, 2)
-        self.virsh("snapshot-revert", "d", "s2")
-        self.reads(1, 2)
-        self.snapshot("s3", "--disk-only")
-        self.virsh("start", "d")
-        self.virsh("snapshot-delete", "d", "s2")
-        self.virsh("snapshot-delete", "d", "s1")
-        self.off()
-        self.assertEqual(self.disk_snapshots(self.server.location), [])
-        self.reads(3, 1)
 
     def test_backups(self):
         self.net_guest("qcow2")
@@ -230,6 +136,50 @@ class Guests(nettest.Case):
         self.overlay("s1")
         self.put(4, 3)
         self.right("c2", last)
+
+    def test_pulled_backup(self):
+        """What changed, as it was."""
+        self.net_guest("qcow2")
+        self.virsh("checkpoint-create-as", "d", "c1", "--diskspec", "vdb")
+        self.put(2, 1)
+        export, scratch, copy = (os.path.join(self.work, name) for name in ("nbd", "scratch", "copy"))
+        self.virsh("backup-begin", "d", self.write("pull.xml", f"""<domainbackup mode='pull'>
+            <incremental>c1</incremental><server transport='unix' socket='{export}'/><disks>
+            <disk name='vdb' backup='yes' type='file'><scratch file='{scratch}'/></disk>
+            <disk name='vda' backup='no'/></disks></domainbackup>"""))
+        self.put(3, 2)
+        changed = json.loads(blocktest.tool(
+            "qemu-img", "map", "--output=json", "--image-opts", f"driver=nbd,server.type=unix,server.path={export},"
+            "export=vdb,x-dirty-bitmap=qemu:dirty-bitmap:backup-vdb"))
+        self.assertEqual([(one["start"], one["length"]) for one in changed if not one["data"]], [(65536, 65536)])
+        blocktest.tool("qemu-img", "convert", "-O", "raw", f"nbd+unix:///vdb?socket={export}", copy)
+        for byte, at in (1, 0), (2, 1), (1, 2):
+            said = blocktest.tool("qemu-io", "-r", "-f", "raw", "-c", f"read -P {byte} {at * 64}k 64k", copy)
+            self.assertNotIn("failed", said)
+        self.virsh("domjobabort", "d")
+        self.assertFalse(os.path.exists(scratch))
+        self.off()
+        self.reads(3, 2)
+
+    def doctor(self):
+        done = plantest.PlanCase.run_vireo(self, "--json", "doctor", "d")
+        return {(one["kind"], one["file"]) for one in json.loads(done.stdout)[0]["findings"]}
+
+    def test_doctor_and_another_domain(self):
+        self.net_guest()
+        self.overlay("s1")
+        self.assertEqual(self.doctor(), set())
+        self.virsh("snapshot-delete", "d", "s1", "--metadata")
+        self.virsh("define", self.write("e.xml", self.nano_xml("e", disks=[self.disk_of(self.server)])))
+        self.assertEqual(self.doctor(), {("foreign-reference", self.location)})
+        self.assertIn("is read by others", self.virsh_fails("blockcommit", "d", "vdb", "--active", "--pivot"))
+        self.virsh("undefine", "e")
+        self.virsh("blockcommit", "d", "vdb", "--active", "--pivot")
+        self.off()
+        self.server.stop()
+        self.assertIn(self.location, {file for _, file in self.doctor()})
+        self.server.start()
+        self.assertEqual(self.doctor(), set())
 
     def test_reused_overlay(self):
         """Made by hand, on what the server has."""
@@ -292,16 +242,6 @@ class Guests(nettest.Case):
         self.assertEqual(self.disk_snapshots(self.server.location), [])
         self.reads(2, 0)
         self.reads(3, 1)
-
-    def test_plugged_in(self):
-        self.server = self.serve()
-        self.define("d", disks=[qemutest.disk_xml(self.nano_disk("boot.qcow2"), "vda", boot=1)])
-        self.virsh("start", "d")
-        self.virsh("attach-device", "d", self.write("plug.xml", self.disk_of(self.server)))
-        self.overlay("s1")
-        self.put(2, 0)
-        self.virsh("snapshot-delete", "d", "s1")
-        self.virsh("detach-disk", "d", "vdb")
 
 
 class Faults(nettest.Case):
