@@ -59,11 +59,15 @@ static gboolean internal_memory(QemuTake *take, GError **error)
     JsonArray *nodes = json_array_new();
     for (guint i = 0; i < work->plan->no_return; i++) {
         const QemuStep *step = qemu_plan_step(work->plan, i);
-        g_autofree char *node =
-            step->kind == QEMU_STEP_POINT ? qemu_nodes_find(known, step->image, FALSE) : NULL;
+        g_autofree char *node = qemu_nodes_find(known, step->image, FALSE);
 
-        if (!node)
+        if (step->kind != QEMU_STEP_POINT)
             continue;
+        if (!node) {
+            qemu_error(error, VIREO_ERR_OPERATION_FAILED, "QEMU has no image %s", step->image);
+            json_array_unref(nodes);
+            return FALSE;
+        }
         json_array_add_string_element(nodes, node);
         if (!first)
             first = g_steal_pointer(&node);
