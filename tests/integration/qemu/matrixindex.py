@@ -23,7 +23,7 @@ INDEX = {
     "E17": ("the overlay exists", ["flags: overlay exists, no `REUSE_EXT`"]),
     "E18": ("no file to reuse", ["flags: `REUSE_EXT`, file missing"]),
     "E19": ("the file to reuse is raw", ["flags: `REUSE_EXT`, file is raw"]),
-    "E22": ("no name for an overlay of a block device", ["test_blockdisks: BlockDisks.test_overlay_needs_a_place"]),
+    "E22": ("no name for an overlay of a block device", ["placetest: Steps.test_overlay_needs_a_place"]),
     "E21": ("memory by hand", ["create: memory `manual`"]),
     "E20": ("a disk that guests share", ["create: external on a raw disk that is shared, `DISK_ONLY`"]),
     # deleting

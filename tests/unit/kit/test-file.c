@@ -14,6 +14,14 @@ static char *in(const char *name)
     return g_build_filename(dir, name, NULL);
 }
 
+static void no_temporaries(void)
+{
+    g_autoptr(GDir) listing = g_dir_open(dir, 0, NULL);
+
+    for (const char *name; (name = g_dir_read_name(listing));)
+        g_assert_false(g_str_has_prefix(name, ".writing-"));
+}
+
 static void test_write(void)
 {
     g_autofree char *path = in("state.xml"), *text = NULL;
@@ -38,9 +46,7 @@ static void test_write(void)
     g_mkdir(inside, 0700);
     g_assert_false(vireo_file_write(blocked, "x", 1, 0600, &error));
     g_clear_error(&error);
-    g_autoptr(GDir) listing = g_dir_open(dir, 0, NULL);
-    for (const char *name; (name = g_dir_read_name(listing));)
-        g_assert_false(g_str_has_prefix(name, "blocked."));
+    no_temporaries();
     g_assert_true(vireo_file_remove(path, &error));
     g_assert_true(vireo_file_remove(path, &error));
     g_rmdir(inside);
