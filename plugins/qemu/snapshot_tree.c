@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A domain's snapshots: one XML file each, and one that names the current. */
+/* A domain's snapshots: one XML file each, one that names the current, and one that tells whose children those are
+ * whose parents have gone. */
 #include "snapshot.h"
 
 #include <errno.h>
@@ -7,14 +8,17 @@
 #include <unistd.h>
 
 #include "kit/file.h"
+#include "snapshot_gone.h"
 
 #define METADATA_MAX (8u * 1024 * 1024)
 #define CURRENT_FILE ".current"
+#define GONE_FILE ".gone"
 
 struct QemuTree {
     GMutex lock;
     GHashTable *snaps; /* name -> QemuSnap */
     char *current;
+    QemuGone *gone; /* the job's */
     gboolean published;  /* but for what follows */
     GPtrArray *changed;  /* names, in the order of their first change */
     GHashTable *is_changed; /* set of them, borrowed */
@@ -83,6 +87,7 @@ QemuTree *qemu_tree_new(void)
     g_mutex_init(&tree->lock);
     tree->snaps = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
                                         (GDestroyNotify)qemu_snap_unref);
+    tree->gone = qemu_gone_new();
     tree->changed = g_ptr_array_new_with_free_func(g_free);
     tree->is_changed = g_hash_table_new(g_str_hash, g_str_equal);
     return tree;
@@ -96,6 +101,7 @@ void qemu_tree_free(QemuTree *tree)
     g_ptr_array_unref(tree->changed);
     g_hash_table_unref(tree->snaps);
     g_free(tree->current);
+    qemu_gone_free(tree->gone);
     g_mutex_clear(&tree->lock);
     g_free(tree);
 }
@@ -241,6 +247,62 @@ static gboolean write_current(QemuDomain *dom, const char *name, GError **error)
            vireo_file_write(path, name, strlen(name), 0600, error);
 }
 
+/* gone becomes what is known of those that went; taken. */
+static gboolean write_gone(QemuDomain *dom, QemuGone *gone, GError **error)
+{
+    g_autofree char *path = tree_path(dom, GONE_FILE), *text = qemu_gone_text(gone);
+
+    if (text ? !vireo_file_write(path, text, strlen(text), 0600, error) : !vireo_file_remove(path, error)) {
+        qemu_gone_free(gone);
+        return FALSE;
+    }
+    qemu_gone_free(dom->tree->gone);
+    dom->tree->gone = gone;
+    return TRUE;
+}
+
+static void load_gone(QemuDomain *dom)
+{
+    QemuDriver *driver = dom->space->driver;
+    g_autofree char *path = tree_path(dom, GONE_FILE), *text = NULL;
+    g_autoptr(GError) error = NULL;
+    QemuGone *gone;
+
+    if (!vireo_file_read(path, METADATA_MAX, &text, NULL, NULL))
+        return;
+    gone = qemu_gone_parse(text, dom->tree->snaps, &error);
+    if (!gone) {
+        driver->host->log(driver->core, VIREO_LOG_ERROR, dom->space->uri,
+                          "%s is left alone, snapshots whose parents have gone become roots: %s", path, error->message);
+        return;
+    }
+    qemu_gone_free(dom->tree->gone);
+    dom->tree->gone = gone;
+}
+
+static void set_parent(VireoDomainSnapshot *doc, const char *parent)
+{
+    g_clear_pointer(&doc->parent, vireo_domain_snapshot_parent_free);
+    if (!parent)
+        return;
+    doc->parent = g_new0(VireoDomainSnapshotParent, 1);
+    doc->parent->name = g_strdup(parent);
+}
+
+/* A parent that was moved away by hand leaves roots. */
+static void find_parent(QemuTree *tree, QemuSnap *snap)
+{
+    g_autofree char *says = g_strdup(qemu_snap_parent(snap));
+    const char *parent;
+
+    if (!says || g_hash_table_contains(tree->snaps, says))
+        return;
+    parent = qemu_gone_parent(tree->gone, says);
+    if (qemu_gone_has(tree->gone, says))
+        qemu_gone_stale(tree->gone, snap->doc->name, says);
+    set_parent(snap->doc, parent && g_hash_table_contains(tree->snaps, parent) ? parent : NULL);
+}
+
 static void load_one(QemuDomain *dom, const char *file)
 {
     QemuDriver *driver = dom->space->driver;
@@ -272,15 +334,10 @@ void qemu_tree_load(QemuDomain *dom)
     if (!vireo_file_read(current, 4096, &dom->tree->current, NULL, NULL) ||
         !g_hash_table_contains(dom->tree->snaps, dom->tree->current))
         g_clear_pointer(&dom->tree->current, g_free);
-    /* A removal that was cut short may have left a child without its parent: it becomes a root. */
+    load_gone(dom);
     g_hash_table_iter_init(&iter, dom->tree->snaps);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        QemuSnap *snap = value;
-        const char *parent = qemu_snap_parent(snap);
-
-        if (parent && !g_hash_table_contains(dom->tree->snaps, parent))
-            g_clear_pointer(&snap->doc->parent, vireo_domain_snapshot_parent_free);
-    }
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        find_parent(dom->tree, value);
 }
 
 /* ---- changes ------------------------------------------------------------------- */
@@ -297,16 +354,40 @@ static void note_change(QemuTree *tree, const char *name)
     g_hash_table_add(tree->is_changed, copy);
 }
 
+/* Takes snap. */
+static void enter(QemuTree *tree, QemuSnap *snap)
+{
+    g_mutex_lock(&tree->lock);
+    g_hash_table_insert(tree->snaps, g_strdup(snap->doc->name), snap);
+    note_change(tree, snap->doc->name);
+    g_mutex_unlock(&tree->lock);
+}
+
+/* Files that name one of that name mean another one than there will be. */
+static gboolean free_name(QemuDomain *dom, const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) children = NULL;
+
+    if (!qemu_gone_has(dom->tree->gone, name))
+        return TRUE;
+    children = qemu_gone_children(dom->tree->gone);
+    for (guint i = 0; i < children->len; i++) {
+        g_autoptr(QemuSnap) child = qemu_tree_find(dom->tree, children->pdata[i]);
+
+        if (child && !write_snap(dom, child, error))
+            return FALSE;
+    }
+    return write_gone(dom, qemu_gone_new(), error);
+}
+
 gboolean qemu_tree_put(QemuDomain *dom, QemuSnap *snap, GError **error)
 {
-    if (!write_snap(dom, snap, error)) {
+    if (!free_name(dom, snap->doc->name, error) || !write_snap(dom, snap, error)) {
         qemu_snap_unref(snap);
         return FALSE;
     }
-    g_mutex_lock(&dom->tree->lock);
-    g_hash_table_insert(dom->tree->snaps, g_strdup(snap->doc->name), snap);
-    note_change(dom->tree, snap->doc->name);
-    g_mutex_unlock(&dom->tree->lock);
+    qemu_gone_settle(dom->tree->gone, snap->doc->name);
+    enter(dom->tree, snap);
     return TRUE;
 }
 
@@ -355,22 +436,38 @@ static char *staying_parent(QemuTree *tree, const QemuSnap *snap, GHashTable *do
     return copy;
 }
 
+/* Only in memory: their files name those that go, and what is noted down tells what that means. */
 static gboolean hand_over_children(QemuDomain *dom, GHashTable *doomed, GError **error)
 {
     g_autoptr(GPtrArray) children = children_of(dom->tree, doomed);
+    g_autoptr(QemuGone) gone = qemu_gone_copy(dom->tree->gone);
+    GHashTableIter iter;
+    gpointer name;
 
+    g_hash_table_iter_init(&iter, doomed);
+    while (g_hash_table_iter_next(&iter, &name, NULL)) {
+        g_autoptr(QemuSnap) snap = qemu_tree_find(dom->tree, name);
+        g_autofree char *parent = snap ? staying_parent(dom->tree, snap, doomed) : NULL;
+
+        qemu_gone_settle(children->len ? gone : dom->tree->gone, name);
+        if (snap)
+            qemu_gone_add(gone, name, parent);
+    }
+    if (!children->len)
+        return TRUE;
+    for (guint i = 0; i < children->len; i++) {
+        const QemuSnap *child = children->pdata[i];
+        qemu_gone_stale(gone, child->doc->name, qemu_snap_parent(child));
+    }
+    if (!write_gone(dom, g_steal_pointer(&gone), error))
+        return FALSE;
     for (guint i = 0; i < children->len; i++) {
         const QemuSnap *child = children->pdata[i];
         g_autofree char *parent = staying_parent(dom->tree, child, doomed);
         VireoDomainSnapshot *doc = vireo_domain_snapshot_copy(child->doc);
 
-        g_clear_pointer(&doc->parent, vireo_domain_snapshot_parent_free);
-        if (parent) {
-            doc->parent = g_new0(VireoDomainSnapshotParent, 1);
-            doc->parent->name = g_strdup(parent);
-        }
-        if (!qemu_tree_put(dom, qemu_snap_new(doc), error))
-            return FALSE;
+        set_parent(doc, parent);
+        enter(dom->tree, qemu_snap_new(doc));
     }
     return TRUE;
 }
@@ -414,7 +511,7 @@ gboolean qemu_tree_remove(QemuDomain *dom, const char *const *names, guint n_nam
 
     for (guint i = 0; i < n_names; i++)
         g_hash_table_add(doomed, (char *)names[i]);
-    /* Children first: cut short anywhere, the tree on disk is whole. */
+    /* Their children first: cut short anywhere, the tree on disk is whole. */
     if (!hand_over_children(dom, doomed, error) || !move_current(dom, doomed, error))
         return FALSE;
     for (guint i = 0; i < n_names; i++)
@@ -434,6 +531,8 @@ gboolean qemu_tree_remove_all(QemuDomain *dom, GError **error)
     for (guint i = 0; i < all->len; i++)
         if (!remove_file(dom, ((QemuSnap *)all->pdata[i])->doc->name, i + 1 == all->len, error))
             return FALSE;
+    if (!write_gone(dom, qemu_gone_new(), error))
+        return FALSE;
     rmdir(dir);
     return TRUE;
 }

@@ -143,6 +143,40 @@ class Off(Tree):
         self.drop("s3")
         self.all_read_their_own()
 
+    def parents(self):
+        return {name: self.virsh_raw("snapshot-parent", "a", name).stdout.strip()
+                for name in self.names("snapshot-list", "a", "--name")}
+
+    def lives_on(self):
+        """The tree is the same for another daemon."""
+        before = self.parents()
+        self.daemon.kill()
+        self.daemon.start_vireod()
+        self.assertEqual(self.parents(), before)
+
+    def test_parents_that_have_gone(self):
+        """Children's files are not written for it; what they mean outlives the daemon, and their parents' names."""
+        for name in "s1", "s2", "s3":
+            self.take(name)
+        self.go_to("s2")
+        self.take("s4")
+        self.take("s5")
+        self.drop("s2")
+        self.assertEqual(self.parents(), {"s1": "", "s3": "s1", "s4": "s1", "s5": "s4"})
+        self.lives_on()
+        self.go_to("s5")
+        self.take("s2")    # the name again, elsewhere
+        self.assertEqual(self.parents(), {"s1": "", "s3": "s1", "s4": "s1", "s5": "s4", "s2": "s5"})
+        self.lives_on()
+        self.drop("s1")
+        self.drop("s4")
+        self.assertEqual(self.parents(), {"s3": "", "s5": "", "s2": "s5"})
+        self.lives_on()
+        self.drop("s5")
+        self.lives_on()
+        self.assertEqual(self.parents(), {"s3": "", "s2": ""})
+        self.all_read_their_own()
+
     def test_w1_overlay_that_holds_an_internal_one(self):
         self.take("e1")
         self.take("i1", "internal")

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Whose children snapshots are whose files name one that has gone. */
+#include "qemu/snapshot_gone.h"
+
+static GHashTable *nothing(void)
+{
+    return g_hash_table_new(g_str_hash, g_str_equal);
+}
+
+static QemuGone *again(QemuGone *gone, GHashTable *present)
+{
+    g_autofree char *text = qemu_gone_text(gone);
+    g_autoptr(GError) error = NULL;
+    QemuGone *other = qemu_gone_parse(text ? text : "{}", present, &error);
+
+    g_assert_no_error(error);
+    return other;
+}
+
+static void test_chain(void)
+{
+    g_autoptr(QemuGone) gone = qemu_gone_new(), other = NULL;
+    g_autoptr(GHashTable) present = nothing();
+
+    qemu_gone_add(gone, "c", "b");
+    qemu_gone_stale(gone, "d", "c");
+    qemu_gone_add(gone, "b", "a");
+    qemu_gone_stale(gone, "d", "b"); /* its file is as old as before */
+    qemu_gone_add(gone, "leaf", "a");
+    other = again(gone, present);
+    g_assert_cmpstr(qemu_gone_parent(other, "c"), ==, "a");
+    g_assert_cmpstr(qemu_gone_parent(other, "a"), ==, "a");
+    g_assert_false(qemu_gone_has(other, "leaf"));
+    qemu_gone_add(other, "a", NULL);
+    g_assert_null(qemu_gone_parent(other, "c"));
+}
+
+static void test_settled(void)
+{
+    g_autoptr(QemuGone) gone = qemu_gone_new(), copy = NULL;
+    g_autofree char *text = NULL;
+
+    qemu_gone_add(gone, "b", "a");
+    qemu_gone_stale(gone, "c", "b");
+    copy = qemu_gone_copy(gone);
+    qemu_gone_settle(gone, "c");
+    text = qemu_gone_text(gone);
+    g_assert_null(text);
+    g_assert_false(qemu_gone_has(gone, "b"));
+    g_autoptr(GPtrArray) children = qemu_gone_children(copy);
+    g_assert_cmpuint(children->len, ==, 1);
+    g_assert_cmpstr(children->pdata[0], ==, "c");
+}
+
+static void test_there_after_all(void)
+{
+    g_autoptr(QemuGone) gone = qemu_gone_new(), other = NULL;
+    g_autoptr(GHashTable) present = nothing();
+
+    g_hash_table_add(present, (char *)"b");
+    qemu_gone_add(gone, "b", "a");
+    qemu_gone_stale(gone, "c", "b");
+    other = again(gone, present);
+    g_assert_false(qemu_gone_has(other, "b"));
+}
+
+static void test_bad_text(void)
+{
+    g_autoptr(GHashTable) present = nothing();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(QemuGone) gone = qemu_gone_parse("{\"a\":\"b\",\"b\":\"a\",\"n\":7}", present, &error);
+
+    g_assert_no_error(error);
+    g_assert_null(qemu_gone_parent(gone, "a"));
+    g_assert_null(qemu_gone_parent(gone, "n"));
+    g_assert_null(qemu_gone_parse("[", present, &error));
+    g_assert_nonnull(error);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/gone/chain", test_chain);
+    g_test_add_func("/gone/settled", test_settled);
+    g_test_add_func("/gone/there-after-all", test_there_after_all);
+    g_test_add_func("/gone/bad-text", test_bad_text);
+    return g_test_run();
+}
