@@ -232,6 +232,7 @@ gboolean vireo_model_field_is_live(const VireoModelField *field, const VireoMode
            vireo_model_condition_holds(&field->live_when, scope, &value) && value;
 }
 
+/* errno: to wait for another thread's first use of the locale leaves something else there. */
 static gboolean parse_unsigned(const VireoModelField *field, const char *text, guint base,
                                guint64 *value)
 {
@@ -241,7 +242,7 @@ static gboolean parse_unsigned(const VireoModelField *field, const char *text, g
         return FALSE;
     errno = 0;
     *value = g_ascii_strtoull(text, &end, base);
-    return errno == 0 && *end == '\0' && *value <= field->max &&
+    return errno != ERANGE && *end == '\0' && *value <= field->max &&
            (field->min <= 0 || *value >= (guint64)field->min);
 }
 
@@ -253,7 +254,7 @@ static gboolean parse_signed(const VireoModelField *field, const char *text, gin
         return FALSE;
     errno = 0;
     *value = g_ascii_strtoll(text, &end, 10);
-    return errno == 0 && *end == '\0' && *value >= field->min &&
+    return errno != ERANGE && *end == '\0' && *value >= field->min &&
            (*value < 0 || (guint64)*value <= field->max);
 }
 
