@@ -99,6 +99,7 @@ struct EsxServer {
     char *datacenter_path;
     GMutex lock; /* of what follows */
     GHashTable *machines; /* ref's value -> EsxMachine */
+    GHashTable *gone;     /* values of references: see esx_inventory_gone */
     guint64 requests;     /* numbers given to them */
     GPtrArray *things[ESX_THINGS]; /* of EsxThing; replaced, never changed */
     guint64 things_seen;  /* number of the request they came from */
@@ -122,7 +123,9 @@ void esx_inventory_set_all(EsxServer *server, guint64 number, VimObjectContent *
 void esx_inventory_expect(EsxServer *server, const guint8 uuid[16], int reason);
 /* Those of the references start with the host; takes them. */
 void esx_inventory_set_autostart(EsxServer *server, GHashTable *values);
+/* We have removed it: what was asked before that does not bring it back, until the server says that it left. */
 void esx_inventory_gone(EsxServer *server, const char *value);
+void esx_inventory_left(EsxServer *server, const char *value);
 /* All leave the space. */
 void esx_inventory_clear(EsxServer *server);
 /* The paths to ask for. */

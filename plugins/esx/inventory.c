@@ -298,7 +298,7 @@ static void take(EsxServer *server, guint64 number, const VimObjectContent *obje
     EsxMachine *known = g_hash_table_lookup(server->machines, object->obj->value);
     guint8 uuid[16];
 
-    if (known && known->seen > number)
+    if ((known && known->seen > number) || g_hash_table_contains(server->gone, object->obj->value))
         return; /* something newer has been taken in already */
     if (!is_ours(server, object, uuid)) {
         if (known)
@@ -363,6 +363,7 @@ void esx_inventory_set_all(EsxServer *server, guint64 number, VimObjectContent *
     g_autoptr(GHashTable) there = g_hash_table_new(g_str_hash, g_str_equal);
     g_autoptr(GList) known = g_hash_table_get_values(server->machines);
 
+    g_hash_table_remove_all(server->gone);
     for (guint i = 0; i < n; i++)
         g_hash_table_add(there, (char *)objects[i]->obj->value);
     for (GList *item = known; item; item = item->next)
@@ -401,13 +402,28 @@ void esx_inventory_set_autostart(EsxServer *server, GHashTable *values)
     }
 }
 
-void esx_inventory_gone(EsxServer *server, const char *value)
+static void drop_value(EsxServer *server, const char *value)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
     EsxMachine *machine = g_hash_table_lookup(server->machines, value);
 
     if (machine)
         drop(server, machine);
+}
+
+void esx_inventory_gone(EsxServer *server, const char *value)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+
+    g_hash_table_add(server->gone, g_strdup(value));
+    drop_value(server, value);
+}
+
+void esx_inventory_left(EsxServer *server, const char *value)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+
+    g_hash_table_remove(server->gone, value);
+    drop_value(server, value);
 }
 
 void esx_inventory_clear(EsxServer *server)

@@ -60,6 +60,7 @@ static void server_free(VireoShared *shared)
     vireo_arena_free(server->arena);
     g_clear_pointer(&server->watch_arena, vireo_arena_free);
     g_hash_table_unref(server->machines);
+    g_hash_table_unref(server->gone);
     g_clear_object(&server->stop);
     g_clear_pointer(&server->autostart, g_hash_table_unref);
     g_mutex_clear(&server->lock);
@@ -82,6 +83,7 @@ static EsxServer *server_new(EsxDriver *driver, EsxUri *uri, const char *key)
     g_mutex_init(&server->lock);
     g_cond_init(&server->transferred);
     server->machines = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, esx_machine_free);
+    server->gone = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return server;
 }
 

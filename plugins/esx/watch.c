@@ -171,7 +171,7 @@ static gboolean handle(EsxServer *server, const VimUpdateSet *set, const VireoHt
                 others = TRUE;
             else if (update->kind == VIM_OBJECT_UPDATE_KIND_LEAVE) {
                 g_hash_table_remove(changed, update->obj->value);
-                esx_inventory_gone(server, update->obj->value);
+                esx_inventory_left(server, update->obj->value);
             } else
                 g_hash_table_insert(changed, (char *)update->obj->value, update->obj);
         }
