@@ -21,7 +21,7 @@ class Alone(SplitCase):
                 self.assertEqual(os.stat(path).st_mode & 0o777, mode, path)
         with open(self.path("run", "vireo", "vireod-test.pid"), encoding="ascii") as stream:
             self.assertEqual(int(stream.read()), process.pid)
-        self.assertIn("vireod --driver=test", self.log("test"))
+        wait_until(lambda: "vireod --driver=test" in self.log("test"), PATIENCE, "the daemon says that it serves")
         self.assertEqual(self.stop("test"), 0)
         left = [name for _, _, files in os.walk(self.path("run")) for name in files]
         self.assertEqual(left, [])
