@@ -587,15 +587,22 @@ static struct curl_slist *header_list(const char *const *headers)
     return list;
 }
 
-/* The server's part of an exchange of tokens; NULL: it sends none. */
+/* The server's part of an exchange of tokens, where there are some; NULL: it sends none. */
 static char *challenge_of(CURL *easy)
 {
     struct curl_header *header;
+    g_autofree char *found = NULL;
 
-    for (size_t i = 0; curl_easy_header(easy, "WWW-Authenticate", i, CURLH_HEADER, -1, &header) == CURLHE_OK; i++)
-        if (g_ascii_strncasecmp(header->value, "Negotiate", 9) == 0)
-            return g_strstrip(g_strdup(header->value + 9));
-    return NULL;
+    for (size_t i = 0; curl_easy_header(easy, "WWW-Authenticate", i, CURLH_HEADER, -1, &header) == CURLHE_OK; i++) {
+        gsize scheme = g_ascii_strncasecmp(header->value, "Negotiate", 9) == 0  ? 9
+                       : g_ascii_strncasecmp(header->value, "Kerberos", 8) == 0 ? 8
+                                                                                : 0;
+        if (!scheme || (found && *found))
+            continue;
+        g_free(found);
+        found = g_strstrip(g_strdup(header->value + scheme));
+    }
+    return g_steal_pointer(&found);
 }
 
 gboolean vireo_http_post(VireoHttp *http, VireoHttpPost *post, const VireoHttpWait *wait, GError **error)

@@ -96,7 +96,7 @@ typedef struct {
     void *opaque;
     guint status;              /* out: 200 or 500 */
     /* out, with any_status: of the answer, NULL where it has none; caller frees */
-    char *content_type, *challenge; /* challenge: what follows "Negotiate" in WWW-Authenticate */
+    char *content_type, *challenge; /* challenge: behind Negotiate or Kerberos in WWW-Authenticate */
 } VireoHttpPost;
 gboolean vireo_http_post(VireoHttp *http, VireoHttpPost *post, const VireoHttpWait *wait, GError **error);
 

@@ -8,21 +8,22 @@
 /* number 0: none; subcode NULL: none. */
 GError *wsman_error_new(VireoWsmanError code, guint32 number, const char *subcode, const char *text);
 
-/* ---- wsman-seal.c: NTLM for one connection ------------------------------------------- */
+/* ---- wsman-seal.c: NTLM or Kerberos for one connection -------------------------------- */
 
 typedef struct WsmanSeal WsmanSeal;
 
-/* NULL: this host has no NTLM, or it does not take the password. */
-WsmanSeal *wsman_seal_new(const char *host, const char *user, const char *password, GError **error);
+/* NULL: this host has no NTLM, it does not take the password, or there is no ticket. user "": that of the ticket. */
+WsmanSeal *wsman_seal_new(VireoWsmanAuth auth, const char *host, const char *user, const char *password, GError **error);
 void wsman_seal_free(WsmanSeal *seal);
-/* The next token for the server, in Base64; challenge: the server's, NULL at first. NULL without an error: there is
- * none to send. Caller frees. */
+/* The header with the next token for the server; challenge: the server's, in Base64, NULL at first. NULL without an
+ * error: there is none to send. Caller frees. */
 char *wsman_seal_step(WsmanSeal *seal, const char *challenge, GError **error);
-gboolean wsman_seal_ready(WsmanSeal *seal);
+gboolean wsman_seal_ready(const WsmanSeal *seal);
+/* The header that says how messages are encrypted. Caller frees. */
+char *wsman_seal_type(const WsmanSeal *seal);
 /* The body of an encrypted message. */
 GString *wsman_seal_wrap(WsmanSeal *seal, const GString *plain, GError **error);
 /* What is in one. */
 GString *wsman_seal_unwrap(WsmanSeal *seal, const GString *message, GError **error);
 
-#define WSMAN_SEALED_TYPE                                                                                              \
-    "multipart/encrypted;protocol=\"application/HTTP-SPNEGO-session-encrypted\";boundary=\"Encrypted Boundary\""
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(WsmanSeal, wsman_seal_free)

@@ -1,60 +1,84 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* NTLM by GSSAPI, and messages encrypted with it as WinRM does over HTTP. */
+/* NTLM and Kerberos by GSSAPI, and messages encrypted with them as WinRM does over HTTP. */
 #include <gssapi/gssapi.h>
 #include <gssapi/gssapi_ext.h>
 #include <string.h>
 
 #include "kit/wsman-private.h"
 
-#define BOUNDARY  "--Encrypted Boundary"
+#define BOUNDARY "--Encrypted Boundary"
 #define SIGNATURE 16 /* of NTLM, in front of what is encrypted */
 
-static gss_OID_desc ntlm = {10, (void *)"\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a"};
+typedef struct {
+    const char *scheme, *protocol; /* in HTTP */
+    const char *hint; /* what it takes to say who one is */
+    gss_OID_desc oid;
+} Mechanism;
+
+static Mechanism ntlm = {"Negotiate", "SPNEGO", " (NTLM needs gss-ntlmssp on this host)",
+                         {10, (void *)"\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a"}};
+static Mechanism kerberos = {"Kerberos", "Kerberos", " (Kerberos needs a ticket in the cache of this process)",
+                             {9, (void *)"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02"}};
 
 struct WsmanSeal {
+    Mechanism *mechanism;
     gss_cred_id_t credential;
     gss_name_t target;
     gss_ctx_id_t context;
     gboolean ready;
 };
 
-static gboolean fail(GError **error, const char *what, OM_uint32 major, OM_uint32 minor)
+static gboolean fail(const WsmanSeal *seal, GError **error, const char *what, OM_uint32 major, OM_uint32 minor)
 {
     gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
     OM_uint32 unused, more = 0;
 
-    (void)major;
-    gss_display_status(&unused, minor ? minor : major, minor ? GSS_C_MECH_CODE : GSS_C_GSS_CODE, &ntlm, &more, &text);
-    g_set_error(error, VIREO_HTTP_ERROR, VIREO_HTTP_ERROR_AUTH, "%s: %.*s (NTLM needs gss-ntlmssp on this host)", what,
-                (int)text.length, text.value ? (char *)text.value : "");
+    gss_display_status(&unused, minor ? minor : major, minor ? GSS_C_MECH_CODE : GSS_C_GSS_CODE, &seal->mechanism->oid,
+                       &more, &text);
+    g_set_error(error, VIREO_HTTP_ERROR, VIREO_HTTP_ERROR_AUTH, "%s: %.*s%s", what, (int)text.length,
+                text.value ? (char *)text.value : "", seal->credential ? "" : seal->mechanism->hint);
     gss_release_buffer(&unused, &text);
     return FALSE;
 }
 
-static gboolean import(const char *text, gss_OID type, gss_name_t *name, GError **error)
+static gboolean import(const WsmanSeal *seal, const char *text, gss_OID type, gss_name_t *name, GError **error)
 {
     gss_buffer_desc buffer = {strlen(text), (void *)text};
     OM_uint32 minor, major = gss_import_name(&minor, &buffer, type, name);
 
-    return !GSS_ERROR(major) || fail(error, "cannot use that name", major, minor);
+    return !GSS_ERROR(major) || fail(seal, error, "cannot use that name", major, minor);
 }
 
-WsmanSeal *wsman_seal_new(const char *host, const char *user, const char *password, GError **error)
+/* Kerberos has its ticket in the cache, with the user's name or the only one there is. */
+static gboolean acquire(WsmanSeal *seal, gss_name_t who, const char *password, GError **error)
+{
+    gss_buffer_desc secret = {strlen(password), (void *)password};
+    gss_OID_set_desc mechanisms = {1, &seal->mechanism->oid};
+    OM_uint32 minor, major;
+
+    if (seal->mechanism == &ntlm)
+        major = gss_acquire_cred_with_password(&minor, who, &secret, GSS_C_INDEFINITE, &mechanisms, GSS_C_INITIATE,
+                                               &seal->credential, NULL, NULL);
+    else
+        major = gss_acquire_cred(&minor, who, GSS_C_INDEFINITE, &mechanisms, GSS_C_INITIATE, &seal->credential, NULL,
+                                 NULL);
+    return !GSS_ERROR(major) || fail(seal, error,
+                                     seal->mechanism == &ntlm ? "cannot use that user and password"
+                                                              : "there is no Kerberos ticket to use",
+                                     major, minor);
+}
+
+WsmanSeal *wsman_seal_new(VireoWsmanAuth auth, const char *host, const char *user, const char *password, GError **error)
 {
     WsmanSeal *seal = g_new0(WsmanSeal, 1);
     g_autofree char *service = g_strdup_printf("HTTP@%s", host);
-    gss_buffer_desc secret = {strlen(password), (void *)password};
-    gss_OID_set_desc mechanisms = {1, &ntlm};
     gss_name_t who = GSS_C_NO_NAME;
-    OM_uint32 minor, major;
-    gboolean good = import(user, GSS_C_NT_USER_NAME, &who, error) &&
-                    import(service, GSS_C_NT_HOSTBASED_SERVICE, &seal->target, error);
+    OM_uint32 minor;
 
-    if (good) {
-        major = gss_acquire_cred_with_password(&minor, who, &secret, GSS_C_INDEFINITE, &mechanisms, GSS_C_INITIATE,
-                                               &seal->credential, NULL, NULL);
-        good = !GSS_ERROR(major) || fail(error, "cannot use that user and password", major, minor);
-    }
+    seal->mechanism = auth == VIREO_WSMAN_NTLM ? &ntlm : &kerberos;
+    gboolean good = (!*user || import(seal, user, GSS_C_NT_USER_NAME, &who, error)) &&
+                    import(seal, service, GSS_C_NT_HOSTBASED_SERVICE, &seal->target, error) &&
+                    acquire(seal, who, password, error);
     gss_release_name(&minor, &who);
     if (good)
         return seal;
@@ -74,9 +98,16 @@ void wsman_seal_free(WsmanSeal *seal)
     g_free(seal);
 }
 
-gboolean wsman_seal_ready(WsmanSeal *seal)
+gboolean wsman_seal_ready(const WsmanSeal *seal)
 {
     return seal->ready;
+}
+
+char *wsman_seal_type(const WsmanSeal *seal)
+{
+    return g_strdup_printf("Content-Type: multipart/encrypted;protocol=\"application/HTTP-%s-session-encrypted\";"
+                           "boundary=\"Encrypted Boundary\"",
+                           seal->mechanism->protocol);
 }
 
 char *wsman_seal_step(WsmanSeal *seal, const char *challenge, GError **error)
@@ -84,42 +115,81 @@ char *wsman_seal_step(WsmanSeal *seal, const char *challenge, GError **error)
     gsize len = 0;
     g_autofree guchar *token = challenge ? g_base64_decode(challenge, &len) : NULL;
     gss_buffer_desc in = {len, token}, out = GSS_C_EMPTY_BUFFER;
-    OM_uint32 minor, flags = GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG | GSS_C_SEQUENCE_FLAG | GSS_C_REPLAY_FLAG;
-    OM_uint32 major = gss_init_sec_context(&minor, seal->credential, &seal->context, seal->target, &ntlm, flags,
-                                           GSS_C_INDEFINITE, GSS_C_NO_CHANNEL_BINDINGS, len ? &in : GSS_C_NO_BUFFER,
-                                           NULL, &out, &flags, NULL);
-    char *text = out.length ? g_base64_encode(out.value, out.length) : NULL;
+    OM_uint32 minor, unused, flags = GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG | GSS_C_SEQUENCE_FLAG | GSS_C_REPLAY_FLAG;
 
-    gss_release_buffer(&minor, &out);
-    if (GSS_ERROR(major)) {
-        fail(error, "the server's NTLM token is not understood", major, minor);
-        g_clear_pointer(&text, g_free);
-    }
+    if (seal->mechanism == &kerberos)
+        flags |= GSS_C_MUTUAL_FLAG;
+    OM_uint32 major = gss_init_sec_context(&minor, seal->credential, &seal->context, seal->target,
+                                           &seal->mechanism->oid, flags, GSS_C_INDEFINITE, GSS_C_NO_CHANNEL_BINDINGS,
+                                           len ? &in : GSS_C_NO_BUFFER, NULL, &out, &flags, NULL);
+    g_autofree char *text = out.length ? g_base64_encode(out.value, out.length) : NULL;
+
+    gss_release_buffer(&unused, &out);
     seal->ready = major == GSS_S_COMPLETE;
-    return text;
+    if (!GSS_ERROR(major))
+        return text ? g_strdup_printf("Authorization: %s %s", seal->mechanism->scheme, text) : NULL;
+    fail(seal, error, len ? "the server's token is not understood" : "there is no way to say who this is", major, minor);
+    return NULL;
+}
+
+/* ---- messages -------------------------------------------------------------------- */
+
+/* What is in front of the encrypted bytes stands apart; padding counts as text. */
+static gboolean wrap_split(WsmanSeal *seal, const GString *plain, GString *header, GString *cipher, GError **error)
+{
+    g_autofree char *copy = g_memdup2(plain->str, plain->len);
+    gss_iov_buffer_desc part[] = {{GSS_IOV_BUFFER_TYPE_HEADER | GSS_IOV_BUFFER_FLAG_ALLOCATE, GSS_C_EMPTY_BUFFER},
+                                  {GSS_IOV_BUFFER_TYPE_DATA, {plain->len, copy}},
+                                  {GSS_IOV_BUFFER_TYPE_PADDING | GSS_IOV_BUFFER_FLAG_ALLOCATE, GSS_C_EMPTY_BUFFER}};
+    int sealed = 0;
+    OM_uint32 minor, unused, major =
+        gss_wrap_iov(&minor, seal->context, 1, GSS_C_QOP_DEFAULT, &sealed, part, G_N_ELEMENTS(part));
+
+    if (!GSS_ERROR(major)) {
+        g_string_append_len(header, part[0].buffer.value, (gssize)part[0].buffer.length);
+        g_string_append_len(cipher, part[1].buffer.value, (gssize)part[1].buffer.length);
+        g_string_append_len(cipher, part[2].buffer.value, (gssize)part[2].buffer.length);
+        part[1].buffer = (gss_buffer_desc)GSS_C_EMPTY_BUFFER; /* not theirs to free */
+        gss_release_iov_buffer(&unused, part, G_N_ELEMENTS(part));
+    }
+    return (!GSS_ERROR(major) && sealed) || fail(seal, error, "cannot encrypt for the server", major, minor);
+}
+
+/* gss-ntlmssp writes its signature and what follows in one piece, and nothing else. */
+static gboolean wrap_whole(WsmanSeal *seal, const GString *plain, GString *header, GString *cipher, GError **error)
+{
+    gss_buffer_desc in = {plain->len, plain->str}, out = GSS_C_EMPTY_BUFFER;
+    int sealed = 0;
+    OM_uint32 minor, unused, major = gss_wrap(&minor, seal->context, 1, GSS_C_QOP_DEFAULT, &in, &sealed, &out);
+    gboolean good = !GSS_ERROR(major) && sealed && out.length >= SIGNATURE;
+
+    if (good) {
+        g_string_append_len(header, out.value, SIGNATURE);
+        g_string_append_len(cipher, (char *)out.value + SIGNATURE, (gssize)out.length - SIGNATURE);
+    } else
+        fail(seal, error, "cannot encrypt for the server", major, minor);
+    gss_release_buffer(&unused, &out);
+    return good;
 }
 
 GString *wsman_seal_wrap(WsmanSeal *seal, const GString *plain, GError **error)
 {
-    gss_buffer_desc in = {plain->len, plain->str}, out = GSS_C_EMPTY_BUFFER;
-    int sealed = 0;
-    OM_uint32 minor, major = gss_wrap(&minor, seal->context, 1, GSS_C_QOP_DEFAULT, &in, &sealed, &out);
-    guint32 header = GUINT32_TO_LE(SIGNATURE);
+    g_autoptr(GString) header = g_string_new(NULL), cipher = g_string_new(NULL);
+    const char *protocol = seal->mechanism->protocol;
 
-    if (GSS_ERROR(major) || !sealed || out.length < SIGNATURE) {
-        fail(error, "cannot encrypt for the server", major, minor);
-        gss_release_buffer(&minor, &out);
+    if (!(seal->mechanism == &ntlm ? wrap_whole : wrap_split)(seal, plain, header, cipher, error))
         return NULL;
-    }
-    GString *message = g_string_new(BOUNDARY "\r\n\tContent-Type: application/HTTP-SPNEGO-session-encrypted\r\n");
+    guint32 size = GUINT32_TO_LE((guint32)header->len);
+    GString *message = g_string_new(NULL);
     g_string_append_printf(message,
+                           BOUNDARY "\r\n\tContent-Type: application/HTTP-%s-session-encrypted\r\n"
                            "\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length=%" G_GSIZE_FORMAT "\r\n"
                            BOUNDARY "\r\n\tContent-Type: application/octet-stream\r\n",
-                           plain->len);
-    g_string_append_len(message, (char *)&header, sizeof header);
-    g_string_append_len(message, out.value, (gssize)out.length);
+                           protocol, cipher->len);
+    g_string_append_len(message, (char *)&size, sizeof size);
+    g_string_append_len(message, header->str, (gssize)header->len);
+    g_string_append_len(message, cipher->str, (gssize)cipher->len);
     g_string_append(message, BOUNDARY "--\r\n");
-    gss_release_buffer(&minor, &out);
     return message;
 }
 

@@ -31,7 +31,8 @@ typedef struct {
 
 struct VireoWsman {
     VireoWsmanAuth auth;
-    VireoHttp *http; /* but NTLM */
+    gboolean https;
+    VireoHttp *http; /* of requests that do not need a channel */
     VireoHttpOptions options;
     char *url, *ca_file, *proxy, *user, *password, *host;
     guint operation_ms, batch, job_ms;
@@ -43,6 +44,13 @@ struct VireoWsman {
 };
 
 /* ---- life ------------------------------------------------------------------------ */
+
+/* Whether a connection is that of a user. Kerberos can also say with each request who that is, which is enough where TLS
+ * encrypts. */
+static gboolean needs_channel(const VireoWsman *wsman)
+{
+    return wsman->auth == VIREO_WSMAN_NTLM || (wsman->auth == VIREO_WSMAN_KERBEROS && !wsman->https);
+}
 
 VireoWsman *vireo_wsman_new(const VireoWsmanOptions *options, GError **error)
 {
@@ -63,12 +71,11 @@ VireoWsman *vireo_wsman_new(const VireoWsmanOptions *options, GError **error)
     http->user = wsman->user = g_strdup(http->user ? http->user : "");
     http->password = wsman->password = g_strdup(http->password ? http->password : "");
     wsman->host = g_strdup(options->host ? options->host : "localhost");
-    http->auth = options->auth == VIREO_WSMAN_BASIC      ? VIREO_HTTP_AUTH_BASIC
-                 : options->auth == VIREO_WSMAN_KERBEROS ? VIREO_HTTP_AUTH_NEGOTIATE
-                                                         : VIREO_HTTP_AUTH_NONE;
+    http->auth = options->auth == VIREO_WSMAN_BASIC ? VIREO_HTTP_AUTH_BASIC : VIREO_HTTP_AUTH_NONE;
+    wsman->https = wsman->url && g_ascii_strncasecmp(wsman->url, "https:", 6) == 0;
     http->timeout_ms = http->timeout_ms ? http->timeout_ms : wsman->operation_ms + SLACK_MS;
     http->max_answer = http->max_answer ? http->max_answer : MAX_ANSWER;
-    if (options->auth == VIREO_WSMAN_NTLM)
+    if (needs_channel(wsman))
         http->max_connections = 1; /* in each channel */
     wsman->http = vireo_http_new(http, error);
     if (wsman->http)
@@ -170,7 +177,12 @@ static gboolean take_bytes(const void *data, gsize len, void *opaque, GError **e
 
 static gboolean refused(VireoWsman *wsman, guint status, GError **error)
 {
-    if (status == 401)
+    if (status == 401 && wsman->auth == VIREO_WSMAN_KERBEROS)
+        g_set_error(error, VIREO_HTTP_ERROR, VIREO_HTTP_ERROR_AUTH,
+                    "%s does not take the Kerberos ticket for HTTP/%s (status 401): its key is another one, the user "
+                    "is not known there, or it does not offer Kerberos",
+                    vireo_http_server(wsman->http), wsman->host);
+    else if (status == 401)
         g_set_error(error, VIREO_HTTP_ERROR, VIREO_HTTP_ERROR_AUTH,
                     "%s does not let %s in (status 401): the user or the password is wrong, or it does not offer this "
                     "way of authentication",
@@ -199,7 +211,7 @@ static void post_clear(VireoHttpPost *request)
     g_clear_pointer(&request->challenge, g_free);
 }
 
-/* ---- NTLM ------------------------------------------------------------------------ */
+/* ---- connections that belong to a user ------------------------------------------- */
 
 static Channel *channel_take(VireoWsman *wsman, GError **error)
 {
@@ -228,52 +240,60 @@ static void channel_give(VireoWsman *wsman, Channel *channel)
     g_mutex_unlock(&wsman->lock);
 }
 
-/* Tokens with empty bodies, until both sides know who the other is. */
-static gboolean authenticate(VireoWsman *wsman, Channel *channel, const VireoHttpWait *wait, GError **error)
+/* Sends a token with an empty body. challenge: the server's before, and its next one; NULL: it sends none. */
+static gboolean send_token(VireoWsman *wsman, Channel *channel, const char *token, char **challenge, guint *status,
+                           const VireoHttpWait *wait, GError **error)
 {
     g_autoptr(GString) answer = g_string_new(NULL);
+    const char *headers[] = {"Content-Type: application/soap+xml;charset=UTF-8", token, NULL};
+    VireoHttpPost request = {.headers = headers, .body = ""};
+
+    if (!post(wsman, channel->http, &request, answer, wait, error))
+        return FALSE;
+    *status = request.status;
+    g_free(*challenge);
+    *challenge = g_steal_pointer(&request.challenge);
+    post_clear(&request);
+    return TRUE;
+}
+
+/* Tokens until both sides know who the other is. NTLM ends with one of ours, Kerberos with one of theirs. */
+static gboolean authenticate(VireoWsman *wsman, Channel *channel, const VireoHttpWait *wait, GError **error)
+{
     g_autofree char *challenge = NULL;
+    guint status = 401;
 
     g_clear_pointer(&channel->seal, wsman_seal_free);
-    channel->seal = wsman_seal_new(wsman->host, wsman->user, wsman->password, error);
-    for (guint i = 0; channel->seal && i < 4; i++) {
+    channel->seal = wsman_seal_new(wsman->auth, wsman->host, wsman->user, wsman->password, error);
+    if (!channel->seal)
+        return FALSE;
+    for (guint i = 0; i < 4; i++) {
         GError *wrong = NULL;
         g_autofree char *token = wsman_seal_step(channel->seal, challenge, &wrong);
-        g_autofree char *line = token ? g_strconcat("Authorization: Negotiate ", token, NULL) : NULL;
-        const char *headers[] = {"Content-Type: application/soap+xml;charset=UTF-8", line, NULL};
-        VireoHttpPost request = {.headers = headers, .body = ""};
+        gboolean ready = wsman_seal_ready(channel->seal);
 
+        if (!wrong && token)
+            send_token(wsman, channel, token, &challenge, &status, wait, &wrong);
         if (wrong) {
             g_propagate_error(error, wrong);
-            break;
+            g_clear_pointer(&channel->seal, wsman_seal_free);
+            return FALSE;
         }
-        if (token && !post(wsman, channel->http, &request, answer, wait, error))
-            break;
-        gboolean ready = wsman_seal_ready(channel->seal);
-        guint status = request.status;
-        g_free(challenge);
-        challenge = g_steal_pointer(&request.challenge);
-        post_clear(&request);
         if (ready && (!token || status / 100 == 2))
             return TRUE;
-        if (ready || status != 401 || !challenge || !*challenge) {
-            refused(wsman, status, error);
+        if (ready || !token || (status != 401 && status / 100 != 2) || !challenge || !*challenge)
             break;
-        }
     }
-    if (channel->seal && error && !*error)
-        refused(wsman, 401, error);
     g_clear_pointer(&channel->seal, wsman_seal_free);
-    return FALSE;
+    return refused(wsman, status, error);
 }
 
 static gboolean send_on(VireoWsman *wsman, Channel *channel, const GString *message, gboolean safe, GString *answer,
                         guint *status, const VireoHttpWait *wait, GError **error)
 {
-    gboolean encrypt = g_str_has_prefix(wsman->url, "http:");
-    const char *headers[] = {encrypt ? "Content-Type: " WSMAN_SEALED_TYPE
-                                     : "Content-Type: application/soap+xml;charset=UTF-8",
-                             NULL};
+    gboolean encrypt = !wsman->https;
+    g_autofree char *type = encrypt ? wsman_seal_type(channel->seal) : NULL;
+    const char *headers[] = {encrypt ? type : "Content-Type: application/soap+xml;charset=UTF-8", NULL};
     g_autoptr(GString) sealed = encrypt ? wsman_seal_wrap(channel->seal, message, error) : NULL;
     const GString *body = encrypt ? sealed : message;
     VireoHttpPost request = {.headers = headers, .safe = safe};
@@ -308,8 +328,8 @@ static gboolean send_on(VireoWsman *wsman, Channel *channel, const GString *mess
 }
 
 /* A connection that was made again knows nobody: status 401, and nothing was done. */
-static gboolean send_ntlm(VireoWsman *wsman, const GString *message, gboolean safe, GString *answer, guint *status,
-                          const VireoHttpWait *wait, GError **error)
+static gboolean send_in_channel(VireoWsman *wsman, const GString *message, gboolean safe, GString *answer,
+                                guint *status, const VireoHttpWait *wait, GError **error)
 {
     Channel *channel = channel_take(wsman, error);
     gboolean good = channel != NULL;
@@ -330,16 +350,28 @@ static gboolean send_ntlm(VireoWsman *wsman, const GString *message, gboolean sa
 
 /* ---- one exchange ---------------------------------------------------------------- */
 
+/* Over https a ticket goes with each request: whether a connection stays the user's is up to the server. */
 static gboolean send_plain(VireoWsman *wsman, const GString *message, gboolean safe, GString *answer, guint *status,
                            const VireoHttpWait *wait, GError **error)
 {
-    const char *headers[] = {"Content-Type: application/soap+xml;charset=UTF-8", NULL};
+    gboolean ticket = wsman->auth == VIREO_WSMAN_KERBEROS;
+    g_autoptr(WsmanSeal) seal =
+        ticket ? wsman_seal_new(wsman->auth, wsman->host, wsman->user, wsman->password, error) : NULL;
+    g_autofree char *token = seal ? wsman_seal_step(seal, NULL, error) : NULL, *more = NULL;
+    const char *headers[] = {"Content-Type: application/soap+xml;charset=UTF-8", token, NULL};
     VireoHttpPost request = {.headers = headers, .body = message->str, .len = message->len, .safe = safe};
-    gboolean good = post(wsman, wsman->http, &request, answer, wait, error);
+    GError *wrong = NULL;
 
+    if (ticket && !token)
+        return FALSE;
+    gboolean good = post(wsman, wsman->http, &request, answer, wait, error);
     *status = request.status;
+    if (good && ticket && request.challenge && *request.challenge) /* who they are, or why they refuse */
+        more = wsman_seal_step(seal, request.challenge, &wrong);
     post_clear(&request);
-    return good;
+    if (wrong)
+        g_propagate_error(error, wrong);
+    return good && !wrong;
 }
 
 static gboolean exchange(VireoWsman *wsman, const GString *message, const char *id, gboolean safe,
@@ -347,9 +379,8 @@ static gboolean exchange(VireoWsman *wsman, const GString *message, const char *
 {
     g_autoptr(GString) bytes = g_string_new(NULL);
     guint status = 0;
-    gboolean good = wsman->auth == VIREO_WSMAN_NTLM
-                        ? send_ntlm(wsman, message, safe, bytes, &status, wait, error)
-                        : send_plain(wsman, message, safe, bytes, &status, wait, error);
+    gboolean good = needs_channel(wsman) ? send_in_channel(wsman, message, safe, bytes, &status, wait, error)
+                                         : send_plain(wsman, message, safe, bytes, &status, wait, error);
 
     if (!good)
         return FALSE;

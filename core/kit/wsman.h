@@ -11,14 +11,14 @@ typedef struct VireoWsman VireoWsman;
 
 typedef enum {
     VIREO_WSMAN_BASIC,    /* user and password with each request */
-    VIREO_WSMAN_KERBEROS, /* tickets of the process */
-    VIREO_WSMAN_NTLM,     /* user and password, once for each connection; over HTTP the messages are encrypted */
+    VIREO_WSMAN_KERBEROS, /* tickets of the process, user NULL or that of the ticket; over HTTP messages are encrypted */
+    VIREO_WSMAN_NTLM,     /* user and password, once for each connection; over HTTP messages are encrypted */
 } VireoWsmanAuth;
 
 typedef struct {
     VireoHttpOptions http;    /* but auth, which is the next one's */
     VireoWsmanAuth auth;
-    const char *host;         /* NTLM: the server's name, for its ticket */
+    const char *host;         /* the server's name, for NTLM and for its ticket */
     guint operation_ms;       /* how long the service may take for one request (60000) */
     guint batch;              /* most instances in one answer (32000) */
     guint job_ms;             /* between two looks at a job (250) */

@@ -91,13 +91,13 @@ int hyperv_connect_get_hostname(void *handle, vireo_call *call, vireo_connect_ge
     return hyperv_talk_finish(&talk, call);
 }
 
-/* Over http it is so with NTLM, whose messages are encrypted. */
+/* Over http it is so with NTLM and Kerberos, whose messages are encrypted. */
 int hyperv_connect_is_secure(void *handle, vireo_call *call, vireo_connect_is_secure_ret *ret)
 {
     HypervConn *conn = handle;
 
     (void)call;
-    ret->secure = conn->server->uri->https || conn->server->uri->auth == VIREO_WSMAN_NTLM;
+    ret->secure = conn->server->uri->https || conn->server->uri->auth != VIREO_WSMAN_BASIC;
     return VIREO_OK;
 }
 

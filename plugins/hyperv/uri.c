@@ -143,9 +143,6 @@ static gboolean complete(HypervUri *uri, GError **error)
         return refuse(error, "hyperv://%s/ means one server: there is no path '/%s' in it", uri->host, uri->path);
     if (!uri->auth_given)
         uri->auth = uri->https ? VIREO_WSMAN_BASIC : VIREO_WSMAN_NTLM;
-    if (!uri->https && uri->auth == VIREO_WSMAN_KERBEROS)
-        return refuse(error, "authentication=kerberos needs transport=https: over http only the messages of ntlm are "
-                             "encrypted");
     if (!uri->port)
         uri->port = uri->https ? PORT_HTTPS : PORT_HTTP;
     uri->text = canonical(uri);

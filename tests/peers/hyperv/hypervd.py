@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: hypervd.py FOLDER [--http] [--ntlm|--ntlm=impacket] [--japanese] [--batch=N] [--polls=N] [--machines=N]
+"""usage: hypervd.py FOLDER [--http] [--ntlm|--ntlm=impacket|--kerberos] [--japanese] [--batch=N] [--polls=N]
+       [--machines=N]
 
 A WS-Management service like WinRM with Hyper-V behind it, on a free port of 127.0.0.1; writes both ports into
 FOLDER/ports: the service's, and one where a test says what shall happen and asks what has (see Control). It is as strict
@@ -19,6 +20,7 @@ import xml.etree.ElementTree as ElementTree
 from xml.sax.saxutils import escape
 
 import ntlm
+import tickets
 from host import Fault, Host
 from wmi import V2, WMI, Instance, Ref, WqlError, render_property
 
@@ -222,27 +224,27 @@ class Service:
         return context
 
 
-def unseal(context, data):
+def unseal(context, protocol, data):
     """By its length: what is encrypted may look like anything. [DOC]"""
     length = int(re.search(rb"Length=(\d+)", data).group(1))
     at = data.index(b"application/octet-stream\r\n") + len(b"application/octet-stream\r\n")
     (header,) = struct.unpack_from("<I", data, at)
-    if header != 16 or not data.startswith(b"--Encrypted Boundary\r\n\tContent-Type: application/HTTP-SPNEGO"):
+    if not data.startswith(b"--Encrypted Boundary\r\n\tContent-Type: application/HTTP-%s-session-encrypted\r\n" % protocol):
         raise ValueError("no message as WinRM encrypts it")
     if data[at + 4 + header + length:] != b"--Encrypted Boundary--\r\n":
         raise ValueError("the end of the encrypted message")
-    plain = context.unwrap(data[at + 4:at + 4 + header + length])
-    if not plain.encrypted or len(plain.message) != length:
-        raise ValueError("not encrypted")
-    return plain.message
+    plain = context.unseal(data[at + 4:at + 4 + header], data[at + 4 + header:at + 4 + header + length])
+    if len(plain) != length:
+        raise ValueError("the length of the message")
+    return plain
 
 
-def seal(context, text):
-    sealed = context.wrap(text, True).message
-    return (b"--Encrypted Boundary\r\n\tContent-Type: application/HTTP-SPNEGO-session-encrypted\r\n"
+def seal(context, protocol, text):
+    header, sealed = context.seal(text)
+    return (b"--Encrypted Boundary\r\n\tContent-Type: application/HTTP-%s-session-encrypted\r\n"
             b"\tOriginalContent: type=application/soap+xml;charset=UTF-8;Length=%d\r\n--Encrypted Boundary\r\n"
-            b"\tContent-Type: application/octet-stream\r\n" % len(text)) + struct.pack("<I", 16) + sealed + \
-        b"--Encrypted Boundary--\r\n"
+            b"\tContent-Type: application/octet-stream\r\n" % (protocol, len(text))) + \
+        struct.pack("<I", len(header)) + header + sealed + b"--Encrypted Boundary--\r\n"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -251,6 +253,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server_version, sys_version = "Microsoft-HTTPAPI/2.0", ""
     service = options = None
     context = None
+    granted = {}  # headers of the answer
 
     def log_message(self, *args):
         pass
@@ -271,15 +274,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.path != "/wsman":
                 return self.reply(404)
             first = (self.service.trouble or [""])[0]
-            if first and first not in ("relates", "truncate") and (data or not self.options.ntlm):
+            if first and first not in ("relates", "truncate") and (data or not self.options.scheme):
                 trouble = self.service.trouble.pop(0)
         if trouble == "401":
             self.context = None
-            return self.reply(401, WWW_Authenticate='Negotiate' if self.options.ntlm else 'Basic realm="WSMAN"')
+            return self.reply(401, WWW_Authenticate=self.options.scheme or 'Basic realm="WSMAN"')
         if trouble == "close":
             self.close_connection = True
             return self.connection.close()
-        if not (self.negotiate(data) if self.options.ntlm else self.basic()):
+        if not (self.negotiate(data) if self.options.scheme else self.basic()):
             return None
         if trouble and self.make(trouble):
             return None
@@ -307,34 +310,45 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return False
 
     def negotiate(self, data):
-        given = self.headers.get("Authorization", "")
-        if not given:
-            if self.context is not None and self.context.complete:
+        """TRUE: the message is for the service. Over https each message brings its ticket."""
+        scheme, given = self.options.scheme, self.headers.get("Authorization", "")
+        alone = self.options.kerberos and not self.options.http
+        self.granted = {}
+        if not given or alone:
+            if self.context is not None and self.context.complete and not alone:
                 return True
-            self.reply(401, WWW_Authenticate="Negotiate")
-            return False
-        if data:
-            raise ValueError("a token with a body")
-        token = base64.b64decode(given.split(" ", 1)[1])
+            if not given:
+                self.reply(401, WWW_Authenticate=scheme)
+                return False
+        if bool(data) != alone:
+            raise ValueError("a token with a body, or a ticket without one")
         try:
-            if token.startswith(b"NTLMSSP\0\1"):
-                self.context = ntlm.ByImpacket(USER, PASSWORD) if self.options.impacket else ntlm.by_gssapi()
+            if given.split(" ", 1)[0] != scheme:
+                raise ValueError("another scheme")
+            token = base64.b64decode(given.split(" ", 1)[1])
+            if self.options.kerberos:
+                self.context = tickets.Acceptor()
+            elif token.startswith(b"NTLMSSP\0\1"):
+                self.context = ntlm.ByImpacket(USER, PASSWORD) if self.options.impacket else ntlm.ByGssapi()
             out = self.context.step(token)
+            complete = self.context.complete
         except Exception:  # pylint: disable=broad-except  # GSSError has no name before its module is loaded
             self.context = None
-            self.reply(401, WWW_Authenticate="Negotiate")
+            self.reply(401, WWW_Authenticate=scheme)
             return False
-        if self.context.complete:
-            self.reply(200)
-        else:
-            self.reply(401, WWW_Authenticate="Negotiate " + base64.b64encode(out).decode())
+        more = {"WWW_Authenticate": f"{scheme} {base64.b64encode(out).decode()}"} if out else {}
+        if complete and alone:
+            self.granted = more
+            return True
+        self.reply(200 if complete else 401, **more)
         return False
 
     def serve(self, data):
-        sealed = self.options.ntlm and self.options.http
+        sealed = self.options.scheme and self.options.http
+        protocol = b"Kerberos" if self.options.kerberos else b"SPNEGO"
         try:
             if sealed:
-                data = unseal(self.context, data)
+                data = unseal(self.context, protocol, data)
             elif self.headers["Content-Type"] != "application/soap+xml;charset=UTF-8":
                 raise ValueError(f"Content-Type {self.headers['Content-Type']}")
             scheme = "http" if self.options.http else "https"
@@ -351,9 +365,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.service.trouble.pop(0)
             body = body[:len(body) // 2]
         if sealed:
-            return self.reply(status, seal(self.context, body), 'multipart/encrypted;protocol="application/'
-                              'HTTP-SPNEGO-session-encrypted";boundary="Encrypted Boundary"')
-        return self.reply(status, body)
+            return self.reply(status, seal(self.context, protocol, body), 'multipart/encrypted;protocol="application/'
+                              f'HTTP-{protocol.decode()}-session-encrypted";boundary="Encrypted Boundary"')
+        return self.reply(status, body, **self.granted)
 
 
 class Control(http.server.BaseHTTPRequestHandler):
@@ -381,7 +395,8 @@ class Options:
     def __init__(self, args):
         self.http, self.japanese = "--http" in args, "--japanese" in args
         self.impacket = "--ntlm=impacket" in args
-        self.ntlm = self.impacket or "--ntlm" in args
+        self.ntlm, self.kerberos = self.impacket or "--ntlm" in args, "--kerberos" in args
+        self.scheme = "Kerberos" if self.kerberos else "Negotiate" if self.ntlm else None
         number = lambda name, value: next((int(a.split("=")[1]) for a in args if a.startswith(name)), value)  # noqa: E731
         self.batch, self.polls = number("--batch=", 32000), number("--polls=", 2)
         self.machines = number("--machines=", 0)

@@ -42,14 +42,15 @@ def make_certificate(folder):
 
 
 class Server:
-    def __init__(self, *options):
+    def __init__(self, *options, env=None):
         self.options = options
         self.place = tempfile.TemporaryDirectory(prefix="hyperv.")
         self.folder = Path(self.place.name)
         make_certificate(self.folder)
         with open(self.folder / "log", "w", encoding="utf-8") as log:
             self.process = subprocess.Popen([sys.executable, "-B", HERE / "hypervd.py", self.folder, *options],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env={**os.environ, **(env or {})})
         try:
             wait_until(lambda: (self.folder / "ports").exists() or self.process.poll() is not None, 20, "the server listens")
             self.port, self.control = (self.folder / "ports").read_text().split()
@@ -90,12 +91,13 @@ class HypervCase(vireotest.VirshCase):
     """A server for each class, with a machine that has an IDE disk, a DVD and an interface."""
     options = ("--japanese",)
     parameters = "insecure=1"
+    env = {}  # of the server
 
     @classmethod
     def setUpClass(cls):
         cls.daemon = vireotest.daemon()
         give_password(cls.daemon)
-        cls.server = Server(*cls.options)
+        cls.server = Server(*cls.options, env=cls.env)
         cls.addClassCleanup(cls.server.stop)
 
     def setUp(self):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Acceptors of NTLM with one interface, that of python3-gssapi: gss-ntlmssp's, and one of MS-NLMP on impacket's
-cryptography, which shares no code with what the driver uses."""
+"""Acceptors of NTLM with one interface: gss-ntlmssp's, and one of MS-NLMP on impacket's cryptography, which shares no code
+with what the driver uses."""
 import hmac
 import os
 import struct
@@ -12,15 +12,30 @@ class Refused(Exception):
     pass
 
 
-def by_gssapi():
-    import gssapi
-    mech = gssapi.OID.from_int_seq(OID)
-    return gssapi.SecurityContext(creds=gssapi.Credentials(usage="accept", mechs=[mech]), usage="accept")
+class ByGssapi:
+    def __init__(self):
+        import gssapi
+        mech = gssapi.OID.from_int_seq(OID)
+        self.context = gssapi.SecurityContext(creds=gssapi.Credentials(usage="accept", mechs=[mech]), usage="accept")
 
+    @property
+    def complete(self):
+        return self.context.complete
 
-class Plain:
-    def __init__(self, message):
-        self.message, self.encrypted = message, True
+    def step(self, token):
+        return self.context.step(token)
+
+    def unseal(self, header, text):
+        if len(header) != 16:
+            raise ValueError("the signature of NTLM has 16 bytes")
+        plain = self.context.unwrap(header + text)
+        if not plain.encrypted:
+            raise ValueError("not encrypted")
+        return plain.message
+
+    def seal(self, text):
+        sealed = self.context.wrap(text, True).message
+        return sealed[:16], sealed[16:]
 
 
 class ByImpacket:
@@ -81,12 +96,12 @@ class ByImpacket:
         self.numbers[side] += 1
         return made
 
-    def unwrap(self, data):
-        plain = self.streams["Client"](data[16:])
-        if self.signature("Client", plain) != data[:16]:
+    def unseal(self, header, text):
+        plain = self.streams["Client"](text)
+        if self.signature("Client", plain) != header:
             raise Refused("signature")
-        return Plain(plain)
+        return plain
 
-    def wrap(self, plain, _encrypt):
+    def seal(self, plain):
         sealed = self.streams["Server"](plain)
-        return Plain(self.signature("Server", plain) + sealed)
+        return self.signature("Server", plain), sealed
