@@ -169,6 +169,8 @@ gboolean hyperv_machine_has_name(HypervServer *server, const char *name);
 /* Copies of all, sorted by name. */
 GPtrArray *hyperv_machine_all(HypervServer *server);
 gboolean hyperv_is_guid(const char *text);
+/* Whose "Microsoft:GUID\..." is, a machine's or a snapshot's: its GUID. Caller frees. */
+char *hyperv_owner_of(const char *instance_id);
 /* VIREO_DOMAIN_... */
 int hyperv_state_of(guint state);
 gboolean hyperv_state_is_active(guint state);

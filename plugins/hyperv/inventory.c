@@ -277,8 +277,7 @@ static void take(HypervServer *server, guint64 number, HypervMachine *machine, g
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
-/* "Microsoft:GUID\..." is of which machine or snapshot; caller frees. */
-static char *owner_of(const char *instance_id)
+char *hyperv_owner_of(const char *instance_id)
 {
     const char *from = strchr(instance_id, ':');
 
@@ -330,7 +329,7 @@ static void read_settings(GHashTable *there, const GPtrArray *all)
 static void read_resources(GHashTable *there, const GPtrArray *all)
 {
     for (guint i = 0; i < all->len; i++) {
-        g_autofree char *owner = owner_of(vireo_cim_string(all->pdata[i], "InstanceID"));
+        g_autofree char *owner = hyperv_owner_of(vireo_cim_string(all->pdata[i], "InstanceID"));
         HypervMachine *machine = g_hash_table_lookup(there, owner);
         guint64 quantity = vireo_cim_number(all->pdata[i], "VirtualQuantity");
 

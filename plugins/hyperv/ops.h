@@ -3,6 +3,7 @@
 
 /* The functions of the table. */
 #include "driver.h"
+#include "kit/params.h"
 
 int hyperv_call_cancelled(void *call);
 
@@ -17,6 +18,16 @@ char *hyperv_notes_of(const VireoCim *settings);
 
 /* stats.c: how long each of its virtual CPUs has run, in nanoseconds; caller frees. */
 guint64 *hyperv_vcpu_times(HypervTalk *talk, const HypervMachine *machine);
+
+/* counter.c: the disks and the cards of all machines with what is counted for them. */
+typedef struct HypervDevicesOfAll HypervDevicesOfAll;
+HypervDevicesOfAll *hyperv_devices_of_all(HypervTalk *talk, gboolean disks, gboolean cards);
+/* Those of one of them as block.N and net.N. */
+void hyperv_devices_of_all_put(HypervTalk *talk, const HypervDevicesOfAll *all, const HypervMachine *machine,
+                               VireoParams *params);
+/* NULL is fine. */
+void hyperv_devices_of_all_free(HypervDevicesOfAll *all);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HypervDevicesOfAll, hyperv_devices_of_all_free)
 
 vireo_conn_open_fn hyperv_conn_open;
 vireo_conn_close_fn hyperv_conn_close;
@@ -51,6 +62,8 @@ vireo_domain_detach_device_flags_fn hyperv_domain_detach_device_flags;
 vireo_domain_update_device_flags_fn hyperv_domain_update_device_flags;
 vireo_domain_get_info_fn hyperv_domain_get_info;
 vireo_connect_get_all_domain_stats_fn hyperv_connect_get_all_domain_stats;
+vireo_domain_block_stats_flags_fn hyperv_domain_block_stats_flags;
+vireo_domain_interface_stats_fn hyperv_domain_interface_stats;
 vireo_domain_interface_addresses_fn hyperv_domain_interface_addresses;
 vireo_domain_get_hostname_fn hyperv_domain_get_hostname;
 vireo_domain_screenshot_fn hyperv_domain_screenshot;

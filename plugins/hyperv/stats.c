@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Figures: one request for the time of all virtual CPUs, one for the rest of all machines. */
+/* Figures: one request for the time of all virtual CPUs, one for the memory of all machines; disks and cards are in
+ * counter.c. */
 #include "ops.h"
 
 #include <string.h>
 
 #include "kit/stats.h"
 
-#define SERVED (VIREO_DOMAIN_STATS_STATE | VIREO_DOMAIN_STATS_CPU_TOTAL | VIREO_DOMAIN_STATS_BALLOON | VIREO_DOMAIN_STATS_VCPU)
+#define SERVED                                                                                                         \
+    (VIREO_DOMAIN_STATS_STATE | VIREO_DOMAIN_STATS_CPU_TOTAL | VIREO_DOMAIN_STATS_BALLOON | VIREO_DOMAIN_STATS_VCPU |   \
+     VIREO_DOMAIN_STATS_INTERFACE | VIREO_DOMAIN_STATS_BLOCK)
 #define COUNTER "Win32_PerfRawData_HvStats_HyperVHypervisorVirtualProcessor"
 
 /* ---- what is counted ---------------------------------------------------------------------- */
@@ -97,58 +100,59 @@ int hyperv_domain_get_info(void *handle, vireo_call *call, const vireo_domain_ge
 
 /* ---- many machines ------------------------------------------------------------------------- */
 
+/* Of all machines; NULL: not asked for. */
 typedef struct {
-    const struct vireo_host *host;
-    vireo_call *call;
-    GArray *params;
-} Params;
+    GHashTable *times, *memory;
+    HypervDevicesOfAll *devices;
+} Figures;
 
-static vireo_typed_param_value *add(Params *params, const char *name, int type)
+static Figures read_figures(HypervTalk *talk, guint groups)
 {
-    vireo_typed_param one = {.field = params->host->strdup(params->call, name), .value = {.type = type}};
+    gboolean disks = groups & VIREO_DOMAIN_STATS_BLOCK, cards = groups & VIREO_DOMAIN_STATS_INTERFACE;
 
-    g_array_append_val(params->params, one);
-    return &g_array_index(params->params, vireo_typed_param, params->params->len - 1).value;
+    return (Figures){.times = groups & VIREO_DOMAIN_STATS_CPU_TOTAL ? read_times(talk) : NULL,
+                     .memory = groups & VIREO_DOMAIN_STATS_BALLOON ? read_memory(talk) : NULL,
+                     .devices = disks || cards ? hyperv_devices_of_all(talk, disks, cards) : NULL};
 }
 
-#define ADD_INT(params, name, number)   (add(params, name, VIREO_TYPED_PARAM_INT)->i = (number))
-#define ADD_UINT(params, name, number)  (add(params, name, VIREO_TYPED_PARAM_UINT)->ui = (number))
-#define ADD_ULONG(params, name, number) (add(params, name, VIREO_TYPED_PARAM_ULLONG)->ul = (number))
-
-static void fill(vireo_domain_stats_record *record, Params *params, const HypervMachine *machine, guint groups,
-                 GHashTable *times, GHashTable *memory)
+static void figures_clear(Figures *figures)
 {
-    gboolean active = hyperv_state_is_active(machine->state);
-    const guint64 *now = memory ? g_hash_table_lookup(memory, machine->guid) : NULL;
+    g_clear_pointer(&figures->times, g_hash_table_unref);
+    g_clear_pointer(&figures->memory, g_hash_table_unref);
+    g_clear_pointer(&figures->devices, hyperv_devices_of_all_free);
+}
 
-    record->dom.name = params->host->strdup(params->call, machine->name);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Figures, figures_clear)
+
+static void fill(HypervTalk *talk, vireo_domain_stats_record *record, const HypervMachine *machine, guint groups,
+                 const Figures *figures)
+{
+    const struct vireo_host *host = talk->server->driver->host;
+    gboolean active = hyperv_state_is_active(machine->state);
+    const guint64 *now = figures->memory ? g_hash_table_lookup(figures->memory, machine->guid) : NULL;
+    g_auto(VireoParams) params = {0};
+
+    record->dom.name = host->strdup(talk->call, machine->name);
     memcpy(record->dom.uuid, machine->uuid, 16);
     record->dom.id = active ? machine->id : -1;
+    vireo_params_init(&params, host, talk->call);
     if (groups & VIREO_DOMAIN_STATS_STATE) {
-        ADD_INT(params, "state.state", hyperv_state_of(machine->state));
-        ADD_INT(params, "state.reason", machine->reason);
+        vireo_param_int(&params, "state.state", hyperv_state_of(machine->state));
+        vireo_param_int(&params, "state.reason", machine->reason);
     }
-    if (times && active)
-        ADD_ULONG(params, "cpu.time", time_of(times, machine));
+    if (figures->times && active)
+        vireo_param_ullong(&params, "cpu.time", time_of(figures->times, machine));
     if (groups & VIREO_DOMAIN_STATS_BALLOON) {
-        ADD_ULONG(params, "balloon.current", now ? *now : machine->memory);
-        ADD_ULONG(params, "balloon.maximum", machine->memory);
+        vireo_param_ullong(&params, "balloon.current", now ? *now : machine->memory);
+        vireo_param_ullong(&params, "balloon.maximum", machine->memory);
     }
     if (groups & VIREO_DOMAIN_STATS_VCPU) {
-        ADD_UINT(params, "vcpu.current", machine->vcpus);
-        ADD_UINT(params, "vcpu.maximum", machine->vcpus);
+        vireo_param_uint(&params, "vcpu.current", machine->vcpus);
+        vireo_param_uint(&params, "vcpu.maximum", machine->vcpus);
     }
-    record->params.len = params->params->len;
-    record->params.val = params->host->alloc(params->call, sizeof *record->params.val * (params->params->len + 1));
-    memcpy(record->params.val, params->params->data, sizeof *record->params.val * params->params->len);
-}
-
-static gboolean is_asked_for(const vireo_connect_get_all_domain_stats_args *args, const HypervMachine *machine)
-{
-    for (guint i = 0; i < args->doms.len; i++)
-        if (memcmp(args->doms.val[i].uuid, machine->uuid, 16) == 0)
-            return TRUE;
-    return args->doms.len == 0;
+    if (figures->devices)
+        hyperv_devices_of_all_put(talk, figures->devices, machine, &params);
+    record->params.val = vireo_params_take(&params, &record->params.len);
 }
 
 int hyperv_connect_get_all_domain_stats(void *handle, vireo_call *call,
@@ -159,7 +163,6 @@ int hyperv_connect_get_all_domain_stats(void *handle, vireo_call *call,
     const struct vireo_host *host = conn->driver->host;
     guint groups = args->stats ? args->stats : SERVED;
     VireoHttpWait wait = hyperv_wait(call);
-    g_autoptr(GHashTable) times = NULL, memory = NULL;
     HypervTalk talk;
 
     if ((args->flags & VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS) && (args->stats & ~(guint)SERVED))
@@ -168,18 +171,13 @@ int hyperv_connect_get_all_domain_stats(void *handle, vireo_call *call,
     g_autoptr(GPtrArray) machines = hyperv_machine_all(conn->server);
     ret->retStats.val = host->alloc(call, sizeof *ret->retStats.val * (machines->len + 1));
     hyperv_talk_begin(&talk, conn->server, call, &wait);
-    if (groups & VIREO_DOMAIN_STATS_CPU_TOTAL)
-        times = read_times(&talk);
-    if (groups & VIREO_DOMAIN_STATS_BALLOON)
-        memory = read_memory(&talk);
+    g_auto(Figures) figures = read_figures(&talk, groups);
     for (guint i = 0; i < machines->len; i++) {
-        g_autoptr(GArray) array = g_array_new(FALSE, TRUE, sizeof(vireo_typed_param));
-        Params params = {host, call, array};
         const HypervMachine *machine = machines->pdata[i];
 
-        if (is_asked_for(args, machine) && vireo_stats_chosen(args->flags, hyperv_state_is_active(machine->state), TRUE,
-                                                              hyperv_state_of(machine->state)))
-            fill(&ret->retStats.val[ret->retStats.len++], &params, machine, groups, times, memory);
+        if (vireo_stats_is_asked_for(args, machine->uuid) &&
+            vireo_stats_chosen(args->flags, hyperv_state_is_active(machine->state), TRUE, hyperv_state_of(machine->state)))
+            fill(&talk, &ret->retStats.val[ret->retStats.len++], machine, groups, &figures);
     }
     return hyperv_talk_finish(&talk, call);
 }

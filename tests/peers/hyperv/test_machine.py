@@ -164,6 +164,29 @@ class Sim(HypervCase):
         self.assertRegex(self.virsh("vcpuinfo", "vm"), r"CPU time: +1.2s")
         self.assertRegex(self.virsh("schedinfo", "vm"), r"(?s)allocation.*limit +: 100000.*reservation +: 0.*weight +: 100")
 
+    def test_sim_counters(self):
+        """Of disks and interfaces, in requests, bytes and packets."""
+        self.define("vm", DISK + DVD + CARD)
+        self.assertIn("not running", self.virsh_fails("domblkstat", "vm", "hda"))
+        self.virsh("start", "vm")
+        self.assertIn("counts nothing for 'hda'", self.virsh_fails("domblkstat", "vm", "hda"))
+        self.ask("host.guest_works(host.machine('vm'))")
+        for name in "hda", "C:\\vms\\disks\\one.vhdx":
+            text = self.virsh("domblkstat", "vm", name)
+            for line in "rd_req 11", f"rd_bytes {10 << 32}", "wr_req 12", "wr_bytes 4096", "errs 1":
+                self.assertIn(line, text)
+        text = self.virsh("domifstat", "vm", "00:15:5d:01:02:03")
+        for line in f"rx_bytes {20 << 32}", "rx_packets 22", "rx_drop 24", "tx_bytes 21", "tx_packets 23", "tx_drop 25":
+            self.assertIn(line, text)
+        self.assertNotIn("errs", text)
+        self.assertIn("no disk 'sda'", self.virsh_fails("domblkstat", "vm", "sda"))
+        self.assertIn("no interface 'vnet0'", self.virsh_fails("domifstat", "vm", "vnet0"))
+        text = self.virsh("domstats", "vm", "--block", "--interface")
+        for line in ("block.count=2", "block.0.name=hda", "block.0.path=C:\\vms\\disks\\one.vhdx", "block.0.rd.reqs=11",
+                     f"block.0.rd.bytes={10 << 32}", "block.0.wr.reqs=12", "block.0.wr.bytes=4096", "block.1.name=hdc",
+                     "net.count=1", "net.0.name=00:15:5d:01:02:03", f"net.0.rx.bytes={20 << 32}", "net.0.tx.drop=25"):
+            self.assertIn(line, text)
+
     def test_sim_description(self):
         self.define("vm")
         self.virsh("desc", "vm", "one & two\nthree", "--config")
