@@ -206,6 +206,16 @@ static void read_enumeration(const xmlNode *node, VireoWsmanAnswer *answer)
             g_ptr_array_add(answer->items, is(one, "EndpointReference") ? read_path(one) : read_instance(one));
 }
 
+/* Where the events are to be had, and the name by which they are given up. */
+static VireoCim *read_subscription(const xmlNode *node)
+{
+    g_autofree char *context = text_of(child(node, "EnumerationContext"));
+    g_autofree char *identifier = text_of(below(child(node, "SubscriptionManager"), "Identifier"));
+    VireoCim *subscription = vireo_cim_add(vireo_cim_new("SubscribeResponse"), "EnumerationContext", NULL, context);
+
+    return vireo_cim_add(subscription, "Identifier", NULL, identifier);
+}
+
 static gboolean read_envelope(const xmlNode *root, VireoWsmanAnswer *answer, GError **error)
 {
     const xmlNode *body = root && is(root, "Envelope") ? child(root, "Body") : NULL;
@@ -225,7 +235,7 @@ static gboolean read_envelope(const xmlNode *root, VireoWsmanAnswer *answer, GEr
     if (is(node, "EnumerateResponse") || is(node, "PullResponse"))
         read_enumeration(node, answer);
     else
-        answer->body = read_instance(node);
+        answer->body = is(node, "SubscribeResponse") ? read_subscription(node) : read_instance(node);
     return TRUE;
 }
 

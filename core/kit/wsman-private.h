@@ -3,6 +3,23 @@
 
 #include "kit/wsman.h"
 
+#define WSMAN_ENUMERATION     "http://schemas.xmlsoap.org/ws/2004/09/enumeration"
+#define WSMAN_WQL             "http://schemas.microsoft.com/wbem/wsman/1/WQL"
+#define WSMAN_FAULT_TIMED_OUT 2150858793u
+#define WSMAN_SLACK_MS        15000 /* the service gives up first */
+
+/* ---- wsman.c ----------------------------------------------------------------------- */
+
+/* The message up to its body. path: the selectors, may be NULL; more: headers, as XML. id: gets the message's, caller
+ * frees. */
+GString *wsman_begin(VireoWsman *wsman, const char *uri, const char *action, const VireoCim *path, const char *more,
+                     guint operation_ms, char **id);
+/* Ends the message, and sends it as often as the service says that it has too much to do. Takes message and id. */
+gboolean wsman_talk(VireoWsman *wsman, GString *message, char *id, gboolean safe, VireoWsmanAnswer *answer,
+                    const VireoHttpWait *wait, GError **error);
+/* FALSE: what was asked for is not in the answer. */
+gboolean wsman_no_body(const VireoWsman *wsman, GError **error);
+
 /* ---- wsman-answer.c ---------------------------------------------------------------- */
 
 /* number 0: none; subcode NULL: none. */

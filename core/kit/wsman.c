@@ -7,17 +7,13 @@
 #include "kit/wsman-private.h"
 
 #define ANONYMOUS    "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous"
-#define ENUMERATION  "http://schemas.xmlsoap.org/ws/2004/09/enumeration"
 #define TRANSFER     "http://schemas.xmlsoap.org/ws/2004/09/transfer"
-#define WQL          "http://schemas.microsoft.com/wbem/wsman/1/WQL"
 #define ENVELOPE     512000 /* bytes: what services allow by default */
 #define OPERATION_MS 60000
-#define SLACK_MS     15000 /* the service gives up first */
 #define BATCH        32000
 #define JOB_MS       250
 #define JOB_MISSES   5 /* looks at a job that may fail, one after the other */
 
-#define FAULT_TIMED_OUT     2150858793u
 #define FAULT_TOO_MANY      2150859174u
 #define JOB_STARTED         4096
 #define MAX_ANSWER          (32u * 1024 * 1024)
@@ -73,7 +69,7 @@ VireoWsman *vireo_wsman_new(const VireoWsmanOptions *options, GError **error)
     wsman->host = g_strdup(options->host ? options->host : "localhost");
     http->auth = options->auth == VIREO_WSMAN_BASIC ? VIREO_HTTP_AUTH_BASIC : VIREO_HTTP_AUTH_NONE;
     wsman->https = wsman->url && g_ascii_strncasecmp(wsman->url, "https:", 6) == 0;
-    http->timeout_ms = http->timeout_ms ? http->timeout_ms : wsman->operation_ms + SLACK_MS;
+    http->timeout_ms = http->timeout_ms ? http->timeout_ms : wsman->operation_ms + WSMAN_SLACK_MS;
     http->max_answer = http->max_answer ? http->max_answer : MAX_ANSWER;
     if (needs_channel(wsman))
         http->max_connections = 1; /* in each channel */
@@ -139,13 +135,13 @@ static void put_selectors(GString *text, const VireoCim *path)
     g_string_append(text, "</w:SelectorSet>");
 }
 
-/* The message up to its body. id: gets the message's, caller frees. */
-static GString *begin(VireoWsman *wsman, const char *uri, const char *action, const VireoCim *path, char **id)
+GString *wsman_begin(VireoWsman *wsman, const char *uri, const char *action, const VireoCim *path, const char *more,
+                     guint operation_ms, char **id)
 {
     g_autofree char *uuid = g_uuid_string_random();
     GString *text = g_string_new(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<s:Envelope xmlns:s=\"http://www.w3.org/2003/05/soap-envelope\" "
-        "xmlns:a=\"http://schemas.xmlsoap.org/ws/2004/08/addressing\" xmlns:n=\"" ENUMERATION "\" "
+        "xmlns:a=\"http://schemas.xmlsoap.org/ws/2004/08/addressing\" xmlns:n=\"" WSMAN_ENUMERATION "\" "
         "xmlns:w=\"http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd\" "
         "xmlns:p=\"http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd\"><s:Header><a:To>");
 
@@ -161,11 +157,17 @@ static GString *begin(VireoWsman *wsman, const char *uri, const char *action, co
                            "<a:MessageID>%s</a:MessageID><w:Locale xml:lang=\"en-US\" s:mustUnderstand=\"false\"/>"
                            "<p:DataLocale xml:lang=\"en-US\" s:mustUnderstand=\"false\"/>"
                            "<w:OperationTimeout>PT%u.%03uS</w:OperationTimeout>",
-                           ENVELOPE, *id, wsman->operation_ms / 1000, wsman->operation_ms % 1000);
+                           ENVELOPE, *id, operation_ms / 1000, operation_ms % 1000);
     if (path && vireo_cim_name_at(path, 0))
         put_selectors(text, path);
+    g_string_append(text, more);
     g_string_append(text, "</s:Header><s:Body>");
     return text;
+}
+
+static GString *begin(VireoWsman *wsman, const char *uri, const char *action, const VireoCim *path, char **id)
+{
+    return wsman_begin(wsman, uri, action, path, "", wsman->operation_ms, id);
 }
 
 static gboolean take_bytes(const void *data, gsize len, void *opaque, GError **error)
@@ -401,9 +403,8 @@ static gboolean exchange(VireoWsman *wsman, const GString *message, const char *
     return FALSE;
 }
 
-/* Sends it as often as the service says that it has too much to do. Takes message and id. */
-static gboolean talk(VireoWsman *wsman, GString *message, char *id, gboolean safe, VireoWsmanAnswer *answer,
-                     const VireoHttpWait *wait, GError **error)
+gboolean wsman_talk(VireoWsman *wsman, GString *message, char *id, gboolean safe, VireoWsmanAnswer *answer,
+                    const VireoHttpWait *wait, GError **error)
 {
     VireoRetry retry = {.tries = 6,
                         .first_ms = 100,
@@ -426,7 +427,7 @@ static gboolean talk(VireoWsman *wsman, GString *message, char *id, gboolean saf
     }
 }
 
-static gboolean no_body(const VireoWsman *wsman, GError **error)
+gboolean wsman_no_body(const VireoWsman *wsman, GError **error)
 {
     g_set_error(error, VIREO_WSMAN_ERROR, VIREO_WSMAN_ERROR_ANSWER, "%s answers without what was asked for",
                 vireo_http_server(wsman->http));
@@ -441,7 +442,7 @@ VireoCim *vireo_wsman_identify(VireoWsman *wsman, const VireoHttpWait *wait, GEr
         "<i:Identify/></s:Body></s:Envelope>");
     g_auto(VireoWsmanAnswer) answer = {0};
 
-    if (!exchange(wsman, message, NULL, TRUE, &answer, wait, error) || (!answer.body && !no_body(wsman, error)))
+    if (!exchange(wsman, message, NULL, TRUE, &answer, wait, error) || (!answer.body && !wsman_no_body(wsman, error)))
         return NULL;
     return g_steal_pointer(&answer.body);
 }
@@ -452,7 +453,7 @@ VireoCim *vireo_wsman_get(VireoWsman *wsman, const VireoCim *path, const VireoHt
     char *id;
     GString *message = begin(wsman, vireo_cim_uri(path), TRANSFER "/Get", path, &id);
 
-    if (!talk(wsman, message, id, TRUE, &answer, wait, error) || (!answer.body && !no_body(wsman, error)))
+    if (!wsman_talk(wsman, message, id, TRUE, &answer, wait, error) || (!answer.body && !wsman_no_body(wsman, error)))
         return NULL;
     return g_steal_pointer(&answer.body);
 }
@@ -465,12 +466,12 @@ static void release(VireoWsman *wsman, const char *uri, const char *context)
     g_auto(VireoWsmanAnswer) answer = {0};
     VireoHttpWait wait = {.timeout_ms = 5000};
     char *id;
-    GString *message = begin(wsman, uri, ENUMERATION "/Release", NULL, &id);
+    GString *message = begin(wsman, uri, WSMAN_ENUMERATION "/Release", NULL, &id);
 
     g_string_append(message, "<n:Release><n:EnumerationContext>");
     vireo_cim_escape(message, context);
     g_string_append(message, "</n:EnumerationContext></n:Release>");
-    talk(wsman, message, id, TRUE, &answer, &wait, NULL);
+    wsman_talk(wsman, message, id, TRUE, &answer, &wait, NULL);
 }
 
 static gboolean pull(VireoWsman *wsman, const char *uri, const char *context, VireoWsmanAnswer *answer,
@@ -479,15 +480,15 @@ static gboolean pull(VireoWsman *wsman, const char *uri, const char *context, Vi
     for (guint i = 0;; i++) {
         GError *wrong = NULL;
         char *id;
-        GString *message = begin(wsman, uri, ENUMERATION "/Pull", NULL, &id);
+        GString *message = begin(wsman, uri, WSMAN_ENUMERATION "/Pull", NULL, &id);
 
         g_string_append(message, "<n:Pull><n:EnumerationContext>");
         vireo_cim_escape(message, context);
         g_string_append_printf(message, "</n:EnumerationContext><n:MaxElements>%u</n:MaxElements></n:Pull>",
                                wsman->batch);
-        if (talk(wsman, message, id, FALSE, answer, wait, &wrong))
+        if (wsman_talk(wsman, message, id, FALSE, answer, wait, &wrong))
             return TRUE;
-        if (vireo_wsman_error_number(wrong) != FAULT_TIMED_OUT || i == 3) {
+        if (vireo_wsman_error_number(wrong) != WSMAN_FAULT_TIMED_OUT || i == 3) {
             g_propagate_error(error, wrong);
             return FALSE;
         }
@@ -498,7 +499,7 @@ static gboolean pull(VireoWsman *wsman, const char *uri, const char *context, Vi
 static gboolean take_items(VireoWsman *wsman, GPtrArray *all, VireoWsmanAnswer *answer, GError **error)
 {
     if (!answer->items)
-        return no_body(wsman, error);
+        return wsman_no_body(wsman, error);
     for (guint i = 0; i < answer->items->len; i++)
         g_ptr_array_add(all, vireo_cim_hold(answer->items->pdata[i]));
     if (all->len <= MAX_ITEMS)
@@ -515,16 +516,16 @@ GPtrArray *vireo_wsman_query(VireoWsman *wsman, const char *space, const char *w
     g_autofree char *uri = g_strconcat(VIREO_WSMAN_WMI, space, "/*", NULL), *context = NULL;
     g_auto(VireoWsmanAnswer) answer = {0};
     char *id;
-    GString *message = begin(wsman, uri, ENUMERATION "/Enumerate", NULL, &id);
+    GString *message = begin(wsman, uri, WSMAN_ENUMERATION "/Enumerate", NULL, &id);
     guint empty = 0;
 
     g_string_append_printf(message,
                            "<n:Enumerate><w:OptimizeEnumeration/><w:MaxElements>%u</w:MaxElements>"
-                           "<w:Filter Dialect=\"" WQL "\">",
+                           "<w:Filter Dialect=\"" WSMAN_WQL "\">",
                            wsman->batch);
     vireo_cim_escape(message, wql);
     g_string_append(message, "</w:Filter></n:Enumerate>");
-    gboolean good = talk(wsman, message, id, TRUE, &answer, wait, error);
+    gboolean good = wsman_talk(wsman, message, id, TRUE, &answer, wait, error);
     while (good && take_items(wsman, all, &answer, error)) {
         g_free(context);
         context = answer.end ? NULL : g_steal_pointer(&answer.context);
@@ -584,7 +585,7 @@ VireoCim *vireo_wsman_invoke(VireoWsman *wsman, const VireoCim *path, const char
     for (guint i = 0; args && vireo_cim_name_at(args, i); i++)
         put_argument(message, args, vireo_cim_name_at(args, i));
     g_string_append_printf(message, "</m:%s_INPUT>", method);
-    if (!talk(wsman, message, id, FALSE, &answer, wait, error) || (!answer.body && !no_body(wsman, error)))
+    if (!wsman_talk(wsman, message, id, FALSE, &answer, wait, error) || (!answer.body && !wsman_no_body(wsman, error)))
         return NULL;
     return g_steal_pointer(&answer.body);
 }
@@ -654,7 +655,7 @@ gboolean vireo_wsman_follow(VireoWsman *wsman, const char *method, const VireoCi
     if (job)
         *job = path ? vireo_cim_hold(path) : NULL;
     if (!vireo_cim_text(answer, "ReturnValue"))
-        return no_body(wsman, error);
+        return wsman_no_body(wsman, error);
     if (value == 0)
         return TRUE;
     if (value == JOB_STARTED && path)

@@ -63,6 +63,18 @@ typedef void (*VireoWsmanProgress)(guint percent, void *opaque);
 gboolean vireo_wsman_follow(VireoWsman *wsman, const char *method, const VireoCim *answer, VireoWsmanProgress progress,
                             void *opaque, VireoCim **job, GError **error);
 
+/* Events of a query in the namespace ("select * from __InstanceModificationEvent within 2 where ..."), which the service
+ * keeps until they are pulled. NULL with a fault: it has none. One thread at a time, and unsubscribed before the wsman is
+ * closed. */
+typedef struct VireoWsmanEvents VireoWsmanEvents;
+VireoWsmanEvents *vireo_wsman_subscribe(VireoWsman *wsman, const char *space, const char *wql, const VireoHttpWait *wait,
+                                        GError **error);
+/* What has happened since; waits so long for something to happen, and answers with nothing then. NULL: there will be no
+ * more from this one. */
+GPtrArray *vireo_wsman_events_pull(VireoWsmanEvents *events, guint timeout_ms, const VireoHttpWait *wait, GError **error);
+/* NULL is fine. Takes a second at most. */
+void vireo_wsman_unsubscribe(VireoWsmanEvents *events);
+
 /* A path: the class in the namespace, and one key. Class alone: key NULL. */
 VireoCim *vireo_wsman_path(const char *space, const char *class, const char *key, const char *value);
 

@@ -14,6 +14,7 @@
 
 typedef struct HypervDriver HypervDriver;
 typedef struct HypervServer HypervServer;
+typedef struct HypervListener HypervListener;
 
 struct HypervDriver {
     const struct vireo_host *host;
@@ -21,6 +22,7 @@ struct HypervDriver {
     VireoShares *servers;
     VireoModelPathSet *honoured, *honoured_volume;
     guint poll_ms;
+    gboolean subscribe;
 };
 
 /* ---- uri.c: where to, and how -------------------------------------------------------- */
@@ -84,6 +86,7 @@ struct HypervServer {
     char *digest;            /* of the last summary */
     guint64 digest_readings; /* how many readings there were when it held */
     GCancellable *stop;
+    HypervListener *listener;
 };
 
 /* ---- server.c ------------------------------------------------------------------------ */
@@ -137,6 +140,16 @@ const VireoCim *hyperv_path_of(HypervTalk *talk, const VireoCim *instance, const
 
 void hyperv_watch_start(HypervServer *server);
 void hyperv_watch_stop(HypervServer *server);
+
+/* ---- listen.c ------------------------------------------------------------------------ */
+
+HypervListener *hyperv_listen_start(HypervServer *server);
+/* Returns when the server has said that something is new, when it is woken up to stop, or after that time: the longer one
+ * while the server says what happens. TRUE: machines are not what they were. */
+gboolean hyperv_listen_wait(HypervListener *listener, guint poll_ms, guint rarely_ms);
+void hyperv_listen_wake(HypervListener *listener);
+/* After the server was told to stop. */
+void hyperv_listen_stop(HypervListener *listener);
 
 /* ---- error.c ------------------------------------------------------------------------- */
 

@@ -34,6 +34,7 @@ static int hyperv_init(const struct vireo_host *host, vireo_core *core, void **s
     driver->host = host;
     driver->core = core;
     driver->poll_ms = (guint)CLAMP(given, 100, 3600000);
+    driver->subscribe = g_strcmp0(host->config(core, "events", "subscribe"), "0") != 0;
     driver->servers = hyperv_servers_new(driver);
     driver->honoured = hyperv_honoured_paths(&error);
     driver->honoured_volume = driver->honoured ? hyperv_volume_paths(&error) : NULL;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One thread for each server asks for a summary of all machines, and reads them again when it is another one. */
+/* One thread for each server asks for a summary of all machines, and reads them again when it is another one: now and then,
+ * or when the server says that something has changed. */
 #include "driver.h"
 
 #include "kit/retry.h"
+
+#define RARELY 10 /* times as long between two looks, when the server says what happens */
 
 /* Name, element name, processors, state, snapshots: what is published. */
 static const guint wanted[] = {0, 1, 4, 100, 107};
@@ -60,14 +63,17 @@ static gboolean changed(HypervTalk *talk, guint64 readings)
     return !same;
 }
 
-static gboolean watch_once(HypervServer *server, GError **error)
+/* sure: no need to ask whether something has changed. */
+static gboolean watch_once(HypervServer *server, gboolean sure, GError **error)
 {
     VireoHttpWait wait = {.cancellable = server->stop};
     guint64 readings = readings_of(server);
     HypervTalk talk;
 
     hyperv_talk_begin(&talk, server, NULL, &wait);
-    if (changed(&talk, readings)) {
+    if (sure)
+        g_clear_pointer(&server->digest, g_free);
+    if (sure || changed(&talk, readings)) {
         hyperv_inventory_read(&talk, NULL, FALSE);
         server->digest_readings = readings + 1;
         hyperv_network_read_all(&talk);
@@ -82,12 +88,9 @@ static int stopped(void *opaque)
     return g_cancellable_is_cancelled(opaque);
 }
 
-static void pause_for(HypervServer *server)
+static gboolean pause_for(HypervServer *server)
 {
-    gint64 end = g_get_monotonic_time() + server->driver->poll_ms * 1000ll;
-
-    while (!stopped(server->stop) && g_get_monotonic_time() < end)
-        g_usleep(50000);
+    return hyperv_listen_wait(server->listener, server->driver->poll_ms, server->driver->poll_ms * RARELY);
 }
 
 static gpointer watch(gpointer opaque)
@@ -95,10 +98,10 @@ static gpointer watch(gpointer opaque)
     HypervServer *server = opaque;
     VireoRetry retry = {.first_ms = 500, .most_ms = 30000, .cancelled = stopped, .opaque = server->stop};
 
-    for (pause_for(server); !stopped(server->stop); pause_for(server)) {
+    for (gboolean sure = pause_for(server); !stopped(server->stop); sure = pause_for(server)) {
         g_autoptr(GError) error = NULL;
 
-        if (watch_once(server, &error)) {
+        if (watch_once(server, sure, &error)) {
             vireo_retry_reset(&retry);
             continue;
         }
@@ -113,12 +116,16 @@ static gpointer watch(gpointer opaque)
 
 void hyperv_watch_start(HypervServer *server)
 {
+    server->listener = hyperv_listen_start(server);
     server->watcher = g_thread_new("hyperv-watch", watch, server);
 }
 
 void hyperv_watch_stop(HypervServer *server)
 {
     g_cancellable_cancel(server->stop);
-    if (server->watcher)
-        g_thread_join(g_steal_pointer(&server->watcher));
+    if (!server->watcher)
+        return;
+    hyperv_listen_wake(server->listener);
+    g_thread_join(g_steal_pointer(&server->watcher));
+    hyperv_listen_stop(g_steal_pointer(&server->listener));
 }

@@ -227,6 +227,27 @@ class Host:
                           and not str(one["InstanceID"]).startswith((f"Microsoft:{ident}", f"Microsoft:GuestNetwork\\{ident}"))
                           and one["Name"] != machine["ElementName"] + ":Hv VP 0"]
 
+    # ---- events ----
+
+    def photograph(self):
+        """What machines and settings look like now."""
+        return {one.ref().render(): (one.render(), Instance(one.klass, one.keys, parents=one.parents, **one.values))
+                for klass in ("Msvm_ComputerSystem", "Msvm_VirtualSystemSettingData") for one in self.all(klass)}
+
+    def happened(self, query, before):
+        """As WMI finds out what has happened: it looks from time to time. [DOC]"""
+        now, found = self.photograph(), []
+        for key in {**before, **now}:
+            old, new = before.get(key), now.get(key)
+            kind = "Creation" if not old else "Deletion" if not new else "Modification" if old[0] != new[0] else None
+            if kind:
+                values = {"PreviousInstance": old[1]} if kind == "Modification" else {}
+                event = Instance(f"__Instance{kind}Event", (), parents=("__InstanceOperationEvent",), **values,
+                                 TargetInstance=(new or old)[1], SECURITY_DESCRIPTOR=None, TIME_CREATED=133000000000000000)
+                if event.is_a(query.klass) and query.test(event):
+                    found.append(event.render())
+        return now, found
+
     # ---- jobs ----
 
     def job(self, what, work, klass="Msvm_ConcreteJob"):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: hypervd.py FOLDER [--http] [--ntlm|--ntlm=impacket|--kerberos] [--japanese] [--batch=N] [--polls=N]
-       [--machines=N]
+"""usage: hypervd.py FOLDER [--http] [--ntlm|--ntlm=impacket|--kerberos] [--japanese] [--events] [--batch=N]
+       [--polls=N] [--machines=N]
 
 A WS-Management service like WinRM with Hyper-V behind it, on a free port of 127.0.0.1; writes both ports into
 FOLDER/ports: the service's, and one where a test says what shall happen and asks what has (see Control). It is as strict
@@ -15,6 +15,7 @@ import ssl
 import struct
 import sys
 import threading
+import time
 import uuid
 import xml.etree.ElementTree as ElementTree
 from xml.sax.saxutils import escape
@@ -22,12 +23,13 @@ from xml.sax.saxutils import escape
 import ntlm
 import tickets
 from host import Fault, Host
-from wmi import V2, WMI, Instance, Ref, WqlError, render_property
+from wmi import V2, WMI, Instance, Query, Ref, WqlError, render_property
 
 S = "http://www.w3.org/2003/05/soap-envelope"
 A = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
 N = "http://schemas.xmlsoap.org/ws/2004/09/enumeration"
 X = "http://schemas.xmlsoap.org/ws/2004/09/transfer"
+E = "http://schemas.xmlsoap.org/ws/2004/08/eventing"
 W = "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
 P = "http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd"
 F = "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"
@@ -35,7 +37,7 @@ I = "http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"
 WQL = "http://schemas.microsoft.com/wbem/wsman/1/WQL"
 KNOWN = {f"{{{A}}}{name}" for name in ("To", "ReplyTo", "Action", "MessageID")} | {
     f"{{{W}}}{name}" for name in ("ResourceURI", "MaxEnvelopeSize", "OperationTimeout", "Locale", "SelectorSet")} | {
-        f"{{{P}}}DataLocale"}
+        f"{{{P}}}DataLocale", f"{{{E}}}Identifier"}
 USER, PASSWORD = "admin", "Secret,1"
 
 
@@ -59,13 +61,22 @@ def pull_response(items, context):
     return f"<n:PullResponse><n:Items>{''.join(items)}</n:Items><n:EndOfSequence/></n:PullResponse>"
 
 
+class Idle(Exception):
+    """No answer yet: look again. take is given the time that has passed, and says what to answer, or None."""
+
+    def __init__(self, take):
+        super().__init__()
+        self.take = take
+
+
 class Service:
-    def __init__(self, host, batch, language):
-        self.host, self.batch, self.language = host, batch, language
+    def __init__(self, host, batch, language, events=False):
+        self.host, self.batch, self.language, self.events = host, batch, language, events
         self.lock = threading.Lock()
         self.contexts, self.seen = {}, set()
         self.trouble, self.requests, self.strict = [], [], []
-        self.open_contexts = 0
+        self.subscriptions = {}  # identifier -> [context, query, what was there]
+        self.idle = 0
 
     # ---- what a request must be ----
 
@@ -100,6 +111,11 @@ class Service:
             raise ValueError(f"the body of {action}")
         self.requests.append(action.rsplit("/", 1)[1])
         try:
+            if action.startswith(E):
+                return self.eventing(action, uri, header, body[0], message)
+            if action == N + "/Pull" and (mine := self.subscription(body[0].find(f"{{{N}}}EnumerationContext").text)):
+                patience = float(re.fullmatch(r"PT(\d+\.\d{3})S", text_of["OperationTimeout"]).group(1))
+                raise Idle(lambda passed: self.events_of(mine, message, passed >= patience))
             return self.act(action, uri, header, body[0] if len(body) else None, message, int(text_of["MaxEnvelopeSize"]))
         except Fault as fault:
             return 500, self.fault(fault, message)
@@ -159,6 +175,43 @@ class Service:
         text = "".join(render_property("p:", name, value) for name, value in sorted(result.items()))
         return reply(action + "Response", f'<p:{method}_OUTPUT xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
                      f'xmlns:p="{uri}" xmlns:cim="http://schemas.dmtf.org/wbem/wscim/1/common">{text}</p:{method}_OUTPUT>')
+
+    def subscription(self, context):
+        return next((one for one in self.subscriptions.values() if one[0] == context), None)
+
+    def eventing(self, action, uri, header, body, message):
+        """[REC] for event logs; that there is one for WMI is [DOC]."""
+        if not self.events:
+            raise Fault("a:ActionNotSupported", "The action is not supported by the service.", 2150858776)
+        if action == E + "/Unsubscribe":
+            if not self.subscriptions.pop(header.find(f"{{{E}}}Identifier").text, None):
+                raise Fault("e:InvalidMessage", "There is no such subscription.", 2150858774)
+            return 200, envelope(action + "Response", message, "", language=self.language)
+        mode = body.find(f"{{{E}}}Delivery").get("Mode")
+        query = body.find(f"{{{W}}}Filter")
+        if mode != "http://schemas.dmtf.org/wbem/wsman/1/wsman/Pull" or query.get("Dialect") != WQL or uri != WMI + V2 + "/*":
+            raise Fault("e:DeliveryModeRequestedUnavailable", "only Pull, only WQL", 2150858757)
+        parsed = Query(query.text)
+        if not parsed.within:
+            raise Fault("w:CannotProcessFilter", "WITHIN is missing", 2150858757)
+        identifier, context = ("uuid:" + str(uuid.uuid4()).upper() for _ in range(2))
+        self.subscriptions[identifier] = [context, parsed, self.host.photograph()]
+        return 200, envelope(action + "Response", message, (
+            f'<e:SubscribeResponse xmlns:e="{E}"><e:SubscriptionManager><a:Address>{A}/role/anonymous</a:Address>'
+            f'<a:ReferenceProperties><e:Identifier>{identifier}</e:Identifier></a:ReferenceProperties></e:SubscriptionManager>'
+            f'<e:Expires>PT0.000S</e:Expires><n:EnumerationContext>{context}</n:EnumerationContext></e:SubscribeResponse>'),
+            language=self.language)
+
+    def events_of(self, mine, message, over):
+        """Nothing for so long is told in two ways, in turn. [REC]"""
+        mine[2], found = self.host.happened(mine[1], mine[2])
+        if not found and not over:
+            return None
+        self.idle += not found
+        if not found and self.idle % 2:
+            return 500, self.fault(Fault("w:TimedOut", "The operation has timed out.", 2150858793), message)
+        mine[0] = "uuid:" + str(uuid.uuid4()).upper()
+        return 200, envelope(N + "/PullResponse", message, pull_response(found, mine[0]), language=self.language)
 
     def selectors(self, header, klass, space):
         found = header.find(f"{{{W}}}SelectorSet")
@@ -274,7 +327,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.path != "/wsman":
                 return self.reply(404)
             first = (self.service.trouble or [""])[0]
-            if first and first not in ("relates", "truncate") and (data or not self.options.scheme):
+            if first and first.split(":")[0] not in ("relates", "truncate", "die", "drip") and (data or not self.options.scheme):
                 trouble = self.service.trouble.pop(0)
         if trouble == "401":
             self.context = None
@@ -297,10 +350,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = {"garbage": b"<s:Envelope <<<", "empty": b"", "html": b"<html>no</html>"}.get(what)
         if what == "huge":
             body = b"<s:Envelope>" + b"x" * int(value)
+        if what == "deep":
+            body = b"<a>" * int(value)
         if what == "fault":
             body = self.service.fault(Fault("w:InternalError", f"told to: {value}", int(value)), "uuid:x").encode()
         self.reply(500 if what in ("empty", "fault") else 200, body)
         return True
+
+    def in_pieces(self, status, body, announced, seconds):
+        """Over that time; fewer bytes than announced when the connection ends early."""
+        self.send_response(status)
+        self.send_header("Content-Type", "application/soap+xml;charset=UTF-8")
+        self.send_header("Content-Length", str(announced))
+        self.end_headers()
+        step = len(body) // 20 + 1
+        for at in range(0, len(body), step):
+            self.wfile.write(body[at:at + step])
+            time.sleep(seconds / 20)
+        self.close_connection = len(body) < announced
 
     def basic(self):
         given = self.headers.get("Authorization", "")
@@ -343,6 +410,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.reply(200 if complete else 401, **more)
         return False
 
+    def patiently(self, data, base):
+        begin = time.monotonic()
+        try:
+            with self.service.lock:
+                return self.service.answer(data, base)
+        except Idle as idle:
+            while True:
+                with self.service.lock:
+                    if answer := idle.take(time.monotonic() - begin):
+                        return answer
+                time.sleep(0.05)
+
     def serve(self, data):
         sealed = self.options.scheme and self.options.http
         protocol = b"Kerberos" if self.options.kerberos else b"SPNEGO"
@@ -352,8 +431,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             elif self.headers["Content-Type"] != "application/soap+xml;charset=UTF-8":
                 raise ValueError(f"Content-Type {self.headers['Content-Type']}")
             scheme = "http" if self.options.http else "https"
-            with self.service.lock:
-                status, text = self.service.answer(data, f"{scheme}://127.0.0.1:{self.server.server_address[1]}")
+            status, text = self.patiently(data, f"{scheme}://127.0.0.1:{self.server.server_address[1]}")
         except (ValueError, KeyError, AttributeError, ntlm.Refused, ElementTree.ParseError) as wrong:
             self.service.strict.append(f"{type(wrong).__name__}: {wrong}")
             return self.reply(400, str(wrong).encode())
@@ -364,6 +442,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.service.trouble and self.service.trouble[0] == "truncate":
             self.service.trouble.pop(0)
             body = body[:len(body) // 2]
+        if self.service.trouble and self.service.trouble[0].split(":")[0] in ("die", "drip"):
+            what, _, value = self.service.trouble.pop(0).partition(":")
+            return self.in_pieces(status, body[:len(body) // 2] if what == "die" else body, len(body), float(value or 0))
         if sealed:
             return self.reply(status, seal(self.context, protocol, body), 'multipart/encrypted;protocol="application/'
                               f'HTTP-{protocol.decode()}-session-encrypted";boundary="Encrypted Boundary"')
@@ -411,7 +492,7 @@ def main():
     host = Host(japanese=options.japanese, job_polls=options.polls)
     for number in range(options.machines):
         host.make(f"vm{number:03}")
-    service = Service(host, options.batch, "ja-JP" if options.japanese else "en-US")
+    service = Service(host, options.batch, "ja-JP" if options.japanese else "en-US", "--events" in sys.argv)
     Handler.service = Control.service = service
     Handler.options = options
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -15,7 +15,8 @@ class Sim(HypervCase):
         self.define("vm")
         for trouble, words in (("close", "ended before its answer"), ("garbage", "not XML"), ("empty", "is empty"),
                                ("html", "no SOAP envelope"), ("401", "status 401"), ("fault:32769", "told to: 32769"),
-                               ("relates", "another message"), ("truncate", "not XML"), ("huge:40000000", "more than")):
+                               ("relates", "another message"), ("truncate", "not XML"), ("huge:40000000", "more than"),
+                               ("die", "ended before its answer")):
             with self.subTest(trouble):
                 # The summary asks all the time, too: only who is asked next is meant.
                 self.quiet(lambda t=trouble, w=words: self.fails_with(t, w))
@@ -52,6 +53,30 @@ class Sim(HypervCase):
         self.assertEqual(self.virsh("domstate", "vm"), "shut off")
         self.assertIn("Intel", self.virsh("nodeinfo"))
         self.assertLess(time.monotonic() - begin, 6)
+
+    def test_sim_drip(self):
+        """An answer that comes byte by byte is an answer."""
+        self.ask("service.trouble.extend(['drip:1'] * 2)")
+        self.assertIn("Intel", self.virsh("nodeinfo"))
+
+    def test_sim_server_dies(self):
+        """In the middle of a call; the daemon goes on, and says so."""
+        server = Server(*self.options)
+        self.addCleanup(server.stop)
+        uri = self.uri(server=server.address)
+        self.virsh("list", uri=uri)
+        told = []
+        thread = threading.Thread(target=lambda: told.append(self.virsh_raw("nodeinfo", uri=uri)))
+        server.ask("service.trouble.extend(['sleep:30'] * 3)")
+        thread.start()
+        time.sleep(0.5)  # it waits for its answer
+        server.process.kill()
+        thread.join()
+        self.assertEqual(told[0].returncode, 1)
+        self.assertRegex(told[0].stderr, "ended before its answer|cannot talk to")
+        self.assertIn("cannot talk to https://127.0.0.1:", self.virsh_fails("nodeinfo", uri=uri))
+        self.define("vm")  # others are not concerned
+        self.virsh("start", "vm")
 
     def test_sim_gone_meanwhile(self):
         """Made here and removed there between two summaries, which are the same then."""
@@ -101,6 +126,39 @@ class Sim(HypervCase):
         self.assertIn("event 'lifecycle' for domain 'other': Suspended", told[0].stdout)
 
 
+class SimEvents(HypervCase):
+    """A server that says itself what happens."""
+    options = ("--events",)
+
+    def test_sim_subscribed(self):
+        self.define("vm")
+        wait_until(lambda: self.ask("len(service.subscriptions)") == 2, 10, "both are subscribed")
+        self.ask("service.requests.clear()")
+        time.sleep(1.2)  # six times what is between two looks without events
+        self.assertLessEqual(self.ask("service.requests.count('GetSummaryInformation')"), 1)
+        for change, seen in (("host.set_state(host.machine('vm'), 2)", "running"), ("host.set_state(host.machine('vm'), 9)", "paused")):
+            begin = time.monotonic()
+            self.ask(change)
+            wait_until(lambda s=seen: self.state("vm") == s, 10, f"it is seen {seen}")
+            self.assertLess(time.monotonic() - begin, 1.5)  # less than between two looks
+        self.ask("host.make('more') and 1")
+        wait_until(lambda: "more" in self.virsh("list", "--all", "--name"), 1.5, "another one is seen")
+        self.ask("host.forget(host.machine('more'))")
+        wait_until(lambda: "more" not in self.virsh("list", "--all", "--name"), 1.5, "that it is gone is seen")
+        self.ask("host.machine('vm').values.update(OnTimeInMilliseconds=5) or service.requests.clear()")
+        time.sleep(0.5)
+        self.assertNotIn("Enumerate", self.ask("service.requests"))  # that is no news
+
+    def test_sim_subscription_lost(self):
+        """What a server has forgotten is asked for again; meanwhile it is polled."""
+        self.define("vm")
+        wait_until(lambda: self.ask("len(service.subscriptions)") == 2, 10, "both are subscribed")
+        self.ask("service.subscriptions.clear()")
+        self.ask("host.config(host.machine('vm')).values.update(Notes=['x']) or host.set_state(host.machine('vm'), 2)")
+        wait_until(lambda: self.state("vm") == "running", 10, "it is seen all the same")
+        wait_until(lambda: self.ask("len(service.subscriptions)") == 2, 10, "both are subscribed again")
+
+
 class SimPassword(HypervCase):
     def test_sim_wrong_password(self):
         give_password(self.daemon, "mistaken9")
@@ -128,15 +186,18 @@ class SimMany(vireotest.VirshCase):
     def sweep(self):
         pass
 
+    # But by those who look for changes.
+    ASKED = "[one for one in service.requests if one not in ('GetSummaryInformation', 'Subscribe')]"
+
     def listed(self, *options):
         server = Server("--machines=200", *options)
         self.addCleanup(server.stop)
         uri = f"hyperv+unix:///?socket={self.daemon.socket}&server={server.address}&insecure=1"
         names = vireotest._run(self.daemon, ["list", "--all", "--name"], uri=uri).stdout.split()
-        first = server.ask("[one for one in service.requests if one != 'GetSummaryInformation']")
+        first = server.ask(self.ASKED)
         server.ask("service.requests.clear()")
         again = vireotest._run(self.daemon, ["list", "--all"], uri=uri).stdout
-        later = server.ask("[one for one in service.requests if one != 'GetSummaryInformation']")
+        later = server.ask(self.ASKED)
         self.assertEqual(server.ask("service.strict"), [])
         self.assertEqual(server.ask("len(service.contexts)"), 0)
         self.assertEqual(names, [f"vm{number:03}" for number in range(200)])

@@ -148,6 +148,10 @@ class Query:
             self.names = None
         self.expect("from")
         self.klass = self.take()[1]
+        self.within = None
+        if self.there("within"):  # of events [DOC]
+            self.take()
+            self.within = float(self.take()[1])
         self.test = lambda instance: True
         if self.tokens:
             self.expect("where")
@@ -193,6 +197,10 @@ class Query:
         if op == "is":
             return lambda instance: get(instance, name) is None
         value = re.sub(r"\\(.)", r"\1", text[1:-1]) if kind == "text" else text
+        if op == "isa":
+            return lambda instance: get(instance, name).is_a(value)
+        if kind == "word" and "." in value and not value[0].isdigit():
+            return lambda instance: compare(get(instance, name), op, get(instance, value))
         if op == "like":
             pattern = "".join({"%": ".*", "_": "."}.get(c, re.escape(c)) for c in value)
             return lambda instance: re.fullmatch(pattern, plain(get(instance, name)), re.I | re.S) is not None
@@ -200,6 +208,9 @@ class Query:
 
 
 def get(instance, name):
+    if "." in name:  # of an instance within it
+        outer, name = name.split(".", 1)
+        instance = get(instance, outer)
     for mine, value in instance.values.items():
         if mine.lower() == name.lower():
             return value
@@ -212,7 +223,7 @@ def compare(mine, op, value):
     if isinstance(mine, bool):
         mine = plain(mine)
     if isinstance(mine, int):
-        value = int(value)
+        value = int(value or 0)
     else:
         mine, value = str(mine).lower(), value.lower()
     return {"=": mine == value, "<>": mine != value, "!=": mine != value, "<": mine < value, ">": mine > value,
