@@ -9,6 +9,7 @@
 #define API_VERSION 11003000
 
 enum {
+    FEATURE_MIGRATION_V1 = 1,
     FEATURE_FD_PASSING = 8,
     FEATURE_STRING_PARAMS = 9,
     FEATURE_KEEPALIVE = 10,
@@ -88,6 +89,19 @@ static int close_connection(VireoSession *session, vireo_call *call)
     return VIREO_PENDING;
 }
 
+static gboolean is_offered(VireoSession *session, guint32 op)
+{
+    g_auto(VireoAnswer) answer = { 0 };
+
+    g_mutex_lock(&session->lock);
+    VireoConn *conn = session->conn ? vireo_conn_ref(session->conn) : NULL;
+    g_mutex_unlock(&session->lock);
+    if (conn)
+        vireo_offer_ask(vireo_conn_offer(conn), vireo_op_by_id(op), 0, &(VireoCase){ 0 }, &answer);
+    vireo_conn_unref(conn);
+    return answer.answer == VIREO_CAN_NATIVE;
+}
+
 static int supports_feature(VireoSession *session, vireo_call *call)
 {
     const vireo_connect_supports_feature_args *args = call->args;
@@ -104,6 +118,9 @@ static int supports_feature(VireoSession *session, vireo_call *call)
     case FEATURE_CLOSE_CALLBACK:
     case FEATURE_NETWORK_UPDATE_ORDER:
         ret->supported = 1;
+        break;
+    case FEATURE_MIGRATION_V1:
+        ret->supported = is_offered(session, VIREO_OP_domain_migrate_perform);
         break;
     default:
         ret->supported = 0;

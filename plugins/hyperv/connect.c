@@ -38,6 +38,7 @@ int hyperv_conn_open(void *self, vireo_call *call, const vireo_conn_open_args *a
     HypervConn *conn = g_new0(HypervConn, 1);
     conn->driver = driver;
     conn->server = server;
+    conn->readonly = args->readonly;
     ret->conn = conn;
     ret->space = server->space;
     ret->uri = driver->host->strdup(call, server->uri->text);

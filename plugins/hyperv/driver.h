@@ -161,6 +161,7 @@ int hyperv_fail(HypervDriver *driver, vireo_call *call, GError *error);
 typedef struct {
     HypervDriver *driver;
     HypervServer *server;
+    gboolean readonly;
 } HypervConn;
 
 /* For the length of a call: ends with it. */

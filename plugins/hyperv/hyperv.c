@@ -49,6 +49,9 @@ static int hyperv_init(const struct vireo_host *host, vireo_core *core, void **s
 
 #define DEVICE_FLAGS (VIREO_DOMAIN_DEVICE_MODIFY_LIVE | VIREO_DOMAIN_DEVICE_MODIFY_CONFIG)
 
+#define MOVES                                                                                                          \
+    (VIREO_MIGRATE_LIVE | VIREO_MIGRATE_PERSIST_DEST | VIREO_MIGRATE_UNDEFINE_SOURCE) /* as it is always done */
+
 #define STATS_FLAGS                                                                                                    \
     (VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE |                       \
      VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PERSISTENT | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT |                  \
@@ -126,6 +129,12 @@ static int hyperv_init(const struct vireo_host *host, vireo_core *core, void **s
     X(domain_snapshot_delete, hyperv_domain_snapshot_delete,                                                           \
       VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY,                              \
       VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY, 0, 0)                                                                \
+    X(domain_migrate_prepare, hyperv_domain_migrate_prepare, 0,                                                        \
+      MOVES | VIREO_MIGRATE_PAUSED | VIREO_MIGRATE_NON_SHARED_DISK, 0, 0)                                              \
+    X(domain_migrate_perform, hyperv_domain_migrate_perform, VIREO_MIGRATE_NON_SHARED_DISK,                            \
+      MOVES | VIREO_MIGRATE_PAUSED, 0, 0)                                                                              \
+    X(domain_migrate_finish, hyperv_domain_migrate_finish, VIREO_MIGRATE_PAUSED,                                       \
+      MOVES | VIREO_MIGRATE_NON_SHARED_DISK, 0, 0)                                                                     \
     X(network_get_xml_desc, hyperv_network_get_xml_desc, 0, VIREO_NETWORK_XML_INACTIVE, 0, 0)                          \
     X(storage_pool_num_of_volumes, hyperv_storage_pool_num_of_volumes, 0, 0, 0, 0)                                     \
     X(storage_pool_list_volumes, hyperv_storage_pool_list_volumes, 0, 0, 0, 0)                                         \

@@ -2,6 +2,7 @@
 """A host with virtual machines, as far as WMI shows it: instances, methods, and jobs that take their time."""
 import random
 import re
+import urllib.request
 import uuid
 import xml.etree.ElementTree as ElementTree
 from base64 import b64encode
@@ -74,6 +75,7 @@ class Host:
         self.japanese, self.job_polls = japanese, job_polls
         self.instances, self.jobs, self.pressed, self.effects = [], {}, [], []
         self.fail_next = {}  # method -> error code of its job
+        self.peers, self.moves = {}, []  # name of another host -> port of its control
         self.pid = 1000
         name = dict(CreationClassName="Msvm_ComputerSystem", SystemCreationClassName="Msvm_ComputerSystem", SystemName=HOST)
         self.add(computer(Caption="ホスト コンピューター システム" if japanese else "Hosting Computer System",
@@ -87,7 +89,8 @@ class Host:
                           DefaultVirtualHardDiskPath="C:\\vms\\disks", DefaultExternalDataRoot="C:\\vms"))
         self.add(Instance("Msvm_VirtualSystemMigrationCapabilities", ("InstanceID",), InstanceID="x"))
         cim2 = dict(space="root/cimv2")
-        self.add(Instance("Win32_ComputerSystem", ("Name",), **cim2, Name=HOST, DNSHostName="hv1", NumberOfProcessors=1,
+        self.add(Instance("Win32_ComputerSystem", ("Name",), **cim2, Name=HOST, DNSHostName="hv1", Domain="example.com",
+                          PartOfDomain=True, NumberOfProcessors=1,
                           NumberOfLogicalProcessors=8, TotalPhysicalMemory=34359738368))
         self.add(Instance("Win32_OperatingSystem", ("CreationClassName",), **cim2, CreationClassName="Win32_OperatingSystem",
                           Version="10.0.20348", FreePhysicalMemory=8388608, Caption="Microsoft Windows Server 2022"))
@@ -163,8 +166,8 @@ class Host:
                                  CreationClassName="Msvm_VirtualEthernetSwitch", Name=ident or guid(), ElementName=name,
                                  Caption="Virtual Switch"))
 
-    def make(self, name, memory=512, cpus=1, generation=1, devices=True):
-        ident = guid()
+    def make(self, name, memory=512, cpus=1, generation=1, devices=True, ident=None):
+        ident = ident or guid()
         machine = self.add(computer(
             Caption="仮想マシン" if self.japanese else "Virtual Machine", CreationClassName="Msvm_ComputerSystem",
             Description="Microsoft Virtual Machine", ElementName=name, EnabledDefault=2, EnabledState=OFF, HealthState=5,
@@ -542,6 +545,34 @@ class Host:
                 tree(other)
             self.drop(machine, top)
         return self.job("DestroySnapshotTree", lambda: tree(snap))
+
+    # ---- migration ----
+
+    def Msvm_VirtualSystemMigrationService_CheckVirtualSystemIsMigratable(self, service, args):
+        return self.moving("CheckVirtualSystemIsMigratable", args, lambda machine, to: None)
+
+    def Msvm_VirtualSystemMigrationService_MigrateVirtualSystemToHost(self, service, args):
+        return self.moving("MigrateVirtualSystemToHost", args, self.move)
+
+    def moving(self, method, args, work):
+        machine, to = self.get(args["ComputerSystem"][0]), args["DestinationHost"][0]
+        how = read_embedded(args["MigrationSettingData"][0], "Msvm_VirtualSystemMigrationSettingData")
+        if how["MigrationType"] not in ("32768", "32771") or how["TransportType"] != "5":
+            return 32773
+
+        def run():
+            if to not in self.peers:
+                raise Fault("w:InternalError", f"the host '{to}' was not found", 32777)
+            work(machine, to)
+        self.moves.append((method, to, how["MigrationType"]))
+        return self.job(method, run, "Msvm_MigrationJob")
+
+    def move(self, machine, to):
+        amount = {one["ResourceType"]: one["VirtualQuantity"] for one in self.resources(self.config(machine))}
+        text = (f"host.set_state(host.make({machine['ElementName']!r}, {amount[4]}, {amount[3]}, ident={machine['Name']!r}), "
+                f"{machine['EnabledState']})")
+        urllib.request.urlopen(f"http://127.0.0.1:{self.peers[to]}/", text.encode(), timeout=20).close()
+        self.forget(machine)
 
     # ---- disks ----
 
