@@ -145,11 +145,8 @@ static char *create_machine(HypervTalk *talk, const VireoDomain *domain)
 
 static gboolean same_devices(const VireoDomain *is, const VireoDomain *wanted)
 {
-    VireoDomainDevices plain = *is->devices;
-
-    plain.serials.n = 0; /* those are described only */
     g_autofree char *one =
-        vireo_model_format(&vireo_domain_devices_type, "devices", &plain, VIREO_MODEL_FORMAT_INACTIVE);
+        vireo_model_format(&vireo_domain_devices_type, "devices", is->devices, VIREO_MODEL_FORMAT_INACTIVE);
     g_autofree char *other =
         vireo_model_format(&vireo_domain_devices_type, "devices", wanted->devices, VIREO_MODEL_FORMAT_INACTIVE);
 

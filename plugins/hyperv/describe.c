@@ -208,12 +208,31 @@ static void describe_controllers(VireoDomainDevices *devices, const GPtrArray *r
     }
 }
 
+static gint by_id(gconstpointer a, gconstpointer b)
+{
+    return strcmp(vireo_cim_string(*(VireoCim *const *)a, "InstanceID"),
+                  vireo_cim_string(*(VireoCim *const *)b, "InstanceID"));
+}
+
+GPtrArray *hyperv_ports(const GPtrArray *resources)
+{
+    GPtrArray *found = g_ptr_array_new();
+
+    for (guint i = 0; i < resources->len; i++)
+        if (type_of(resources->pdata[i]) == HYPERV_SERIAL)
+            g_ptr_array_add(found, resources->pdata[i]);
+    g_ptr_array_sort(found, by_id);
+    return found;
+}
+
 static void describe_serials(VireoDomainDevices *devices, const GPtrArray *resources)
 {
-    for (guint i = 0, port = 0; i < resources->len; i++) {
-        const char *pipe = vireo_cim_string(resources->pdata[i], "Connection");
+    g_autoptr(GPtrArray) ports = hyperv_ports(resources);
 
-        if (type_of(resources->pdata[i]) != HYPERV_SERIAL || !*pipe)
+    for (guint i = 0; i < ports->len; i++) {
+        const char *pipe = vireo_cim_string(ports->pdata[i], "Connection");
+
+        if (!*pipe)
             continue;
         VireoDomainChardev *serial = g_new0(VireoDomainChardev, 1);
         VireoDomainChardevSource *source = g_new0(VireoDomainChardevSource, 1);
@@ -222,7 +241,7 @@ static void describe_serials(VireoDomainDevices *devices, const GPtrArray *resou
         vireo_list_append(&serial->sources, source);
         serial->target = g_new0(VireoDomainChardevTarget, 1);
         serial->target->has_port = TRUE;
-        serial->target->port = port++;
+        serial->target->port = i;
         vireo_list_append(&devices->serials, serial);
     }
 }

@@ -172,6 +172,56 @@ void hyperv_card_attach(HypervTalk *talk, const char *guid, const VireoDomainInt
     connect_card(talk, guid, card, made);
 }
 
+/* ---- serial ports -------------------------------------------------------------------------- */
+
+static void connect_port(HypervTalk *talk, const VireoCim *port, const char *pipe)
+{
+    VireoCim *changes = vireo_cim_new(vireo_cim_class(port));
+
+    vireo_cim_add(changes, "InstanceID", NULL, vireo_cim_string(port, "InstanceID"));
+    vireo_cim_add_item(changes, "Connection", NULL, pipe);
+    hyperv_resource_modify(talk, changes);
+}
+
+void hyperv_serials_apply(HypervTalk *talk, const GPtrArray *resources, const VireoDomainDevices *devices)
+{
+    g_autoptr(GPtrArray) ports = hyperv_ports(resources);
+    const char *pipes[2] = {"", ""};
+
+    for (guint i = 0; devices && i < devices->serials.n; i++) {
+        guint64 port = hyperv_port_of(devices, i);
+
+        pipes[port] = devices->serials.items[i]->sources.items[0]->path;
+        if (port >= ports->len)
+            hyperv_talk_refuse(talk, VIREO_ERR_CONFIG_UNSUPPORTED, "the machine has no serial port %u", (guint)port);
+    }
+    for (guint i = 0; i < MIN(ports->len, G_N_ELEMENTS(pipes)) && !talk->error; i++)
+        if (!g_str_equal(vireo_cim_string(ports->pdata[i], "Connection"), pipes[i]))
+            connect_port(talk, ports->pdata[i], pipes[i]);
+}
+
+/* A port that is connected to nothing is the same as none. */
+static void change_serial(HypervTalk *talk, const GPtrArray *resources, const VireoDomainDevices *wanted, Change what)
+{
+    g_autoptr(GPtrArray) ports = hyperv_ports(resources);
+    guint64 number = hyperv_port_of(wanted, 0);
+    const char *pipe = wanted->serials.items[0]->sources.items[0]->path;
+    const VireoCim *port = number < ports->len ? ports->pdata[number] : NULL;
+    const char *is = port ? vireo_cim_string(port, "Connection") : "";
+
+    if (!port)
+        hyperv_talk_refuse(talk, VIREO_ERR_CONFIG_UNSUPPORTED, "the machine has no serial port %u", (guint)number);
+    else if (what == ATTACH && *is)
+        hyperv_talk_refuse(talk, VIREO_ERR_OPERATION_FAILED, "serial port %u is connected to '%s' already", (guint)number,
+                           is);
+    else if (what != ATTACH && !*is)
+        hyperv_talk_refuse(talk, VIREO_ERR_DEVICE_MISSING, "serial port %u is not connected", (guint)number);
+    else if (what == DETACH && !g_str_equal(is, pipe))
+        hyperv_talk_refuse(talk, VIREO_ERR_DEVICE_MISSING, "serial port %u is connected to '%s'", (guint)number, is);
+    else
+        connect_port(talk, port, what == DETACH ? "" : pipe);
+}
+
 /* ---- one device ------------------------------------------------------------------------------ */
 
 static const HypervDevice *find(HypervTalk *talk, const GPtrArray *devices, const VireoDomainDevices *wanted)
@@ -214,10 +264,12 @@ static void change_one(HypervTalk *talk, const char *guid, const VireoDomainDevi
     g_autofree char *id = id_of(guid);
     g_autoptr(GPtrArray) devices = NULL;
 
+    if (!disk && !card && wanted->serials.n)
+        return change_serial(talk, hyperv_resources(talk, id), wanted, what);
     if (!disk && !card) {
         hyperv_talk_refuse(talk, VIREO_ERR_OPERATION_UNSUPPORTED,
-                           "disks and interfaces can be attached and detached, media changed, and interfaces connected "
-                           "elsewhere");
+                           "disks, interfaces and serial ports can be attached and detached, media changed, and "
+                           "interfaces and serial ports connected elsewhere");
         return;
     }
     if (what == ATTACH)
@@ -240,8 +292,10 @@ static void change_one(HypervTalk *talk, const char *guid, const VireoDomainDevi
 void hyperv_devices_apply(HypervTalk *talk, const char *guid, const VireoDomainDevices *wanted)
 {
     g_autofree char *id = id_of(guid);
-    g_autoptr(GPtrArray) devices = hyperv_devices(talk, hyperv_resources(talk, id));
+    const GPtrArray *resources = hyperv_resources(talk, id);
+    g_autoptr(GPtrArray) devices = hyperv_devices(talk, resources);
 
+    hyperv_serials_apply(talk, resources, wanted);
     for (guint i = 0; i < devices->len; i++)
         remove_device(talk, devices->pdata[i]);
     for (guint i = 0; wanted && i < wanted->disks.n && !talk->error; i++)

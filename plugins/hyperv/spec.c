@@ -40,6 +40,9 @@ static const char *const paths[] = {
     "domain.devices.interface.mac.address",
     "domain.devices.interface.source.bridge",
     "domain.devices.interface.source.network",
+    "domain.devices.serial.type",
+    "domain.devices.serial.source.path",
+    "domain.devices.serial.target.port",
     NULL,
 };
 
@@ -124,6 +127,32 @@ static gboolean check_card(const VireoDomainInterface *card, GError **error)
     return TRUE;
 }
 
+static gboolean check_serials(const VireoDomainDevices *devices, GError **error)
+{
+    guint seen = 0;
+
+    for (guint i = 0; i < devices->serials.n; i++) {
+        const VireoDomainChardev *serial = devices->serials.items[i];
+        const VireoDomainChardevSource *source = serial->sources.n ? serial->sources.items[0] : NULL;
+        guint64 port = hyperv_port_of(devices, i);
+
+        if (serial->type != VIREO_DOMAIN_CHARDEV_TYPE_PIPE || !source || !source->path || !*source->path)
+            return vireo_refuse(error, serial->line, "a serial port is of type pipe, whose source is the path of a named "
+                                                     "pipe on the server");
+        if (port > 1 || (seen & (1u << port)))
+            return vireo_refuse(error, serial->line, "there are two serial ports, 0 and 1");
+        seen |= 1u << port;
+    }
+    return TRUE;
+}
+
+guint64 hyperv_port_of(const VireoDomainDevices *devices, guint index)
+{
+    const VireoDomainChardevTarget *target = devices->serials.items[index]->target;
+
+    return target && target->has_port ? target->port : index;
+}
+
 gboolean hyperv_devices_check(const VireoDomainDevices *devices, GError **error)
 {
     for (guint i = 0; devices && i < devices->disks.n; i++) {
@@ -144,7 +173,7 @@ gboolean hyperv_devices_check(const VireoDomainDevices *devices, GError **error)
             type != VIREO_DOMAIN_CONTROLLER_TYPE_FDC)
             return vireo_refuse(error, devices->controllers.items[i]->line, "controllers are of type ide, scsi and fdc");
     }
-    return TRUE;
+    return !devices || check_serials(devices, error);
 }
 
 /* ---- the machine --------------------------------------------------------------------- */

@@ -26,6 +26,8 @@ typedef struct {
 const GPtrArray *hyperv_resources(HypervTalk *talk, const char *instance_id);
 /* HypervDevice; sorted. */
 GPtrArray *hyperv_devices(HypervTalk *talk, const GPtrArray *resources);
+/* Serial ports, as resources, by their number. Belongs to the caller. */
+GPtrArray *hyperv_ports(const GPtrArray *resources);
 /* Controllers of that type, as resources; sorted. Belongs to the caller. */
 GPtrArray *hyperv_controllers(const GPtrArray *resources, HypervBus bus);
 /* What has what it is said to be in. */
@@ -40,6 +42,8 @@ char *hyperv_switch_named(HypervTalk *talk, const char *name);
 /* Whether the document can be honoured, before anything is made of it. */
 gboolean hyperv_spec_check(const VireoDomain *domain, GError **error);
 gboolean hyperv_devices_check(const VireoDomainDevices *devices, GError **error);
+/* The number of that one of the serial ports. */
+guint64 hyperv_port_of(const VireoDomainDevices *devices, guint index);
 /* Where a disk goes; address: may be NULL. */
 void hyperv_disk_place(const VireoDomainDisk *disk, HypervBus *bus, guint *controller, guint *unit);
 
@@ -47,6 +51,8 @@ void hyperv_disk_place(const VireoDomainDisk *disk, HypervBus *bus, guint *contr
 
 void hyperv_disk_attach(HypervTalk *talk, const char *guid, const VireoDomainDisk *disk);
 void hyperv_card_attach(HypervTalk *talk, const char *guid, const VireoDomainInterface *card);
+/* Its serial ports become those pipes; those that are not named are connected to nothing. */
+void hyperv_serials_apply(HypervTalk *talk, const GPtrArray *resources, const VireoDomainDevices *devices);
 /* In place of those it has. */
 void hyperv_devices_apply(HypervTalk *talk, const char *guid, const VireoDomainDevices *devices);
 /* Of resources: what has been changed of one goes to the server. Takes changes. */

@@ -186,6 +186,10 @@ class Host:
                 self.add(resource("Msvm_ResourceAllocationSettingData", ResourceType=5, Address=number,
                                   InstanceID=f"{base}\\83F8638B-8DCA-4152-9EDA-2CA8B33039B4\\{number}",
                                   ResourceSubType="Microsoft:Hyper-V:Emulated IDE Controller"))
+        for number in "01":
+            self.add(resource("Msvm_SerialPortSettingData", ResourceType=21, ElementName=f"COM {int(number) + 1}",
+                              InstanceID=f"{base}\\8E3A359F-559A-4B6A-98A9-1690A6100ED7\\{number}", Connection=[""],
+                              ResourceSubType="Microsoft:Hyper-V:Serial Port"))
         owner = dict(SystemCreationClassName="Msvm_ComputerSystem", SystemName=ident)
         for klass in ("Msvm_ShutdownComponent", "Msvm_Keyboard", "Msvm_VideoHead"):
             more = dict(CurrentHorizontalResolution=64, CurrentVerticalResolution=48) if klass.endswith("Head") else {}

@@ -148,6 +148,25 @@ class Sim(HypervCase):
         self.assertEqual(self.ask("len([one for one in host.resources(host.config(host.machine('vm'))) "
                                   "if one['ResourceType'] in (10, 17, 33)])"), 0)
 
+    def serials(self):
+        return [(one.find("target").get("port"), one.find("source").get("path"))
+                for one in self.xml("vm").iter("serial")]
+
+    def test_sim_serial(self):
+        one = "<serial type='pipe'><source path='\\\\.\\pipe\\one'/><target port='1'/></serial>"
+        self.define("vm", one)
+        self.assertEqual(self.serials(), [("1", "\\\\.\\pipe\\one")])
+        self.define("", text=self.virsh("dumpxml", "vm"))
+        two = one.replace("one", "two").replace("port='1'", "port='0'")
+        self.virsh("attach-device", "vm", self.write(two), "--config")
+        self.assertEqual(self.serials(), [("0", "\\\\.\\pipe\\two"), ("1", "\\\\.\\pipe\\one")])
+        self.assertIn("is connected to", self.virsh_fails("attach-device", "vm", self.write(two), "--config"))
+        self.virsh("update-device", "vm", self.write(two.replace("two", "three")), "--config")
+        self.assertIn("is connected to", self.virsh_fails("detach-device", "vm", self.write(two), "--config"))
+        self.virsh("detach-device", "vm", self.write(one), "--config")
+        self.assertEqual(self.serials(), [("0", "\\\\.\\pipe\\three")])
+        self.assertIn("two serial ports", self.virsh_fails("attach-device", "vm", self.write(one.replace("'1'", "'2'")), "--config"))
+
     def test_sim_failing_job(self):
         self.define("vm")
         self.ask("host.fail_next.update(RequestStateChange=32778)")
