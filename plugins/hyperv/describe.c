@@ -142,6 +142,18 @@ const char *hyperv_file_of(const HypervDevice *device)
     return device->inside ? vireo_cim_string(device->inside, "HostResource") : "";
 }
 
+char *hyperv_number_of(HypervTalk *talk, const HypervDevice *device)
+{
+    const char *path = device->target ? vireo_cim_string(device->device, "HostResource") : "";
+    g_autofree char *id = strstr(path, "Msvm_DiskDrive") ? vireo_cim_path_value(path, "DeviceID") : NULL;
+    const GPtrArray *drives = id ? hyperv_query(talk, HYPERV_SPACE, "select * from Msvm_DiskDrive") : NULL;
+
+    for (guint i = 0; drives && i < drives->len; i++)
+        if (g_ascii_strcasecmp(vireo_cim_string(drives->pdata[i], "DeviceID"), id) == 0)
+            return g_strdup(vireo_cim_string(drives->pdata[i], "DriveNumber"));
+    return id ? g_strdup("") : NULL;
+}
+
 char *hyperv_switch_of(HypervTalk *talk, const HypervDevice *device)
 {
     const char *path = hyperv_file_of(device);
@@ -154,21 +166,24 @@ char *hyperv_switch_of(HypervTalk *talk, const HypervDevice *device)
 
 /* ---- the document -------------------------------------------------------------------- */
 
-static void describe_disk(VireoDomainDevices *devices, const HypervDevice *one)
+static void describe_disk(HypervTalk *talk, VireoDomainDevices *devices, const HypervDevice *one)
 {
     VireoDomainDisk *disk = g_new0(VireoDomainDisk, 1);
     const char *file = hyperv_file_of(one);
+    char *number = hyperv_number_of(talk, one);
     gboolean dvd = vireo_cim_number(one->device, "ResourceType") == HYPERV_DVD;
 
     disk->device = dvd                          ? VIREO_DOMAIN_DISK_DEVICE_CDROM
                    : one->bus == HYPERV_FLOPPY ? VIREO_DOMAIN_DISK_DEVICE_FLOPPY
                                                 : VIREO_DOMAIN_DISK_DEVICE_DISK;
-    disk->type = VIREO_DOMAIN_DISK_TYPE_FILE;
+    disk->type = number ? VIREO_DOMAIN_DISK_TYPE_BLOCK : VIREO_DOMAIN_DISK_TYPE_FILE;
     disk->readonly = dvd;
-    if (*file) {
+    if (number || *file)
         disk->source = g_new0(VireoDomainDiskSource, 1);
+    if (number)
+        disk->source->dev = number;
+    else if (*file)
         disk->source->file = g_strdup(file);
-    }
     disk->target = g_new0(VireoDomainDiskTarget, 1);
     disk->target->dev = g_strdup(one->target);
     disk->target->bus = one->bus == HYPERV_IDE    ? VIREO_DOMAIN_DISK_BUS_IDE
@@ -312,7 +327,7 @@ VireoDomain *hyperv_describe(HypervTalk *talk, const HypervMachine *machine)
     describe_controllers(domain->devices, resources);
     for (guint i = 0; i < devices->len; i++)
         if (((HypervDevice *)devices->pdata[i])->target)
-            describe_disk(domain->devices, devices->pdata[i]);
+            describe_disk(talk, domain->devices, devices->pdata[i]);
         else
             describe_card(talk, domain->devices, devices->pdata[i]);
     describe_serials(domain->devices, resources);

@@ -107,9 +107,40 @@ static void put_medium(HypervTalk *talk, const char *guid, const VireoDomainDisk
     add(talk, guid, vireo_cim_add_item(medium, "HostResource", NULL, disk->source->file));
 }
 
-void hyperv_disk_attach(HypervTalk *talk, const char *guid, const VireoDomainDisk *disk)
+/* The path of the host's disk of that number; NULL: there is an error. Caller frees. */
+static char *drive_path(HypervTalk *talk, const char *number)
+{
+    const VireoCim *drive = hyperv_query_one(talk, HYPERV_SPACE, NULL, "select * from Msvm_DiskDrive where DriveNumber=%s",
+                                             number);
+    static const char *const keys[] = {"CreationClassName", "DeviceID", "SystemCreationClassName", "SystemName"};
+    GString *path = g_string_new("\\\\.\\root\\virtualization\\v2:Msvm_DiskDrive");
+
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
+        g_auto(GStrv) parts = g_strsplit(vireo_cim_string(drive, keys[i]), "\\", -1);
+        g_autofree char *value = g_strjoinv("\\\\", parts);
+
+        g_string_append_printf(path, "%c%s=\"%s\"", i ? ',' : '.', keys[i], value);
+    }
+    if (!vireo_cim_text(drive, "DeviceID"))
+        hyperv_talk_refuse(talk, VIREO_ERR_INVALID_ARG, "%s has no disk %s", talk->server->uri->host, number);
+    return g_string_free(path, talk->error != NULL);
+}
+
+/* What holds a medium, or is the host's disk. */
+static VireoCim *drive_new(HypervTalk *talk, const VireoDomainDisk *disk)
 {
     gboolean dvd = disk->device == VIREO_DOMAIN_DISK_DEVICE_CDROM;
+    const char *class = "Msvm_ResourceAllocationSettingData";
+
+    if (disk->type != VIREO_DOMAIN_DISK_TYPE_BLOCK)
+        return resource_new(class, dvd ? HYPERV_DVD : HYPERV_DISK, dvd ? "Synthetic DVD Drive" : "Synthetic Disk Drive");
+    g_autofree char *path = drive_path(talk, disk->source->dev);
+    VireoCim *drive = resource_new(class, HYPERV_DISK, "Physical Disk Drive");
+    return vireo_cim_add_item(drive, "HostResource", NULL, path ? path : "");
+}
+
+void hyperv_disk_attach(HypervTalk *talk, const char *guid, const VireoDomainDisk *disk)
+{
     HypervBus bus;
     guint index, unit;
 
@@ -119,8 +150,7 @@ void hyperv_disk_attach(HypervTalk *talk, const char *guid, const VireoDomainDis
         return;
     if (bus != HYPERV_FLOPPY) {
         g_autofree char *place = g_strdup_printf("%u", unit);
-        VireoCim *made = resource_new("Msvm_ResourceAllocationSettingData", dvd ? HYPERV_DVD : HYPERV_DISK,
-                                      dvd ? "Synthetic DVD Drive" : "Synthetic Disk Drive");
+        VireoCim *made = drive_new(talk, disk);
 
         put_parent(made, "Msvm_ResourceAllocationSettingData", drive);
         drive = add(talk, guid, vireo_cim_add(made, "AddressOnParent", NULL, place));

@@ -30,6 +30,7 @@ static const char *const paths[] = {
     "domain.devices.disk.type",
     "domain.devices.disk.device",
     "domain.devices.disk.source.file",
+    "domain.devices.disk.source.dev",
     "domain.devices.disk.target.dev",
     "domain.devices.disk.target.bus",
     "domain.devices.disk.readonly",
@@ -84,6 +85,26 @@ void hyperv_disk_place(const VireoDomainDisk *disk, HypervBus *bus, guint *contr
     *unit = address->unit;
 }
 
+/* A disk of the host is named by its number there. */
+static gboolean check_source(const VireoDomainDisk *disk, GError **error)
+{
+    const VireoDomainDiskSource *source = disk->source;
+    gboolean hard = !disk->device || disk->device == VIREO_DOMAIN_DISK_DEVICE_DISK;
+
+    if (disk->type == VIREO_DOMAIN_DISK_TYPE_BLOCK) {
+        const char *number = source ? source->dev : NULL;
+
+        return (hard && number && *number && strspn(number, "0123456789") == strlen(number) && strlen(number) < 6) ||
+               vireo_refuse(error, disk->line,
+                            "disk '%s': a disk of the host is a hard disk, and its <source dev=> the number it has there",
+                            disk->target->dev);
+    }
+    if (disk->type && disk->type != VIREO_DOMAIN_DISK_TYPE_FILE)
+        return vireo_refuse(error, disk->line, "disk '%s': disks are of type file, or block", disk->target->dev);
+    return !hard || (source && source->file && *source->file) ||
+           vireo_refuse(error, disk->line, "disk '%s' needs a <source file=>, a path on the server", disk->target->dev);
+}
+
 static gboolean check_disk(const VireoDomainDisk *disk, GError **error)
 {
     HypervBus bus;
@@ -91,8 +112,6 @@ static gboolean check_disk(const VireoDomainDisk *disk, GError **error)
 
     if (!disk->target || !disk->target->dev)
         return vireo_refuse(error, disk->line, "a disk needs a <target dev=>");
-    if (disk->type && disk->type != VIREO_DOMAIN_DISK_TYPE_FILE)
-        return vireo_refuse(error, disk->line, "disk '%s': disks are of type file", disk->target->dev);
     if (disk->device == VIREO_DOMAIN_DISK_DEVICE_LUN)
         return vireo_refuse(error, disk->line, "disk '%s': there are disks, cdroms and floppies", disk->target->dev);
     VireoDomainDiskBus given = bus_of(disk);
@@ -106,11 +125,7 @@ static gboolean check_disk(const VireoDomainDisk *disk, GError **error)
         (bus == HYPERV_FLOPPY && (controller || unit)))
         return vireo_refuse(error, disk->line, "disk '%s': names are hda to hdd, sda and on for scsi, and fda",
                             disk->target->dev);
-    gboolean has_file = disk->source && disk->source->file && *disk->source->file;
-    if (!has_file && (!disk->device || disk->device == VIREO_DOMAIN_DISK_DEVICE_DISK))
-        return vireo_refuse(error, disk->line, "disk '%s' needs a <source file=>, a path on the server",
-                            disk->target->dev);
-    return TRUE;
+    return check_source(disk, error);
 }
 
 static gboolean check_card(const VireoDomainInterface *card, GError **error)

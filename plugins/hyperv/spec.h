@@ -34,6 +34,8 @@ GPtrArray *hyperv_controllers(const GPtrArray *resources, HypervBus bus);
 gboolean hyperv_is_in(const VireoCim *inside, const VireoCim *outside);
 /* The file of a medium, "" for none. */
 const char *hyperv_file_of(const HypervDevice *device);
+/* The number of the host's disk that is handed through to the machine; NULL: it is none. Caller frees. */
+char *hyperv_number_of(HypervTalk *talk, const HypervDevice *device);
 /* The name of the switch a connection is to; NULL: none. Caller frees. */
 char *hyperv_switch_of(HypervTalk *talk, const HypervDevice *device);
 /* The GUID of the switch of that name; NULL: there is an error. Caller frees. */

@@ -102,6 +102,11 @@ class Host:
         for disk in ("C:\\vms\\disks\\one.vhdx", "C:\\vms\\disks\\two.vhd", "C:\\vms\\disks\\setup.iso"):
             self.add_file(disk, 4194304)
         self.add(Instance("Win32_LogicalDisk", ("DeviceID",), **cim2, DeviceID="C:", Size=1 << 40, FreeSpace=1 << 38))
+        for number in 0, 1:
+            self.add(Instance("Msvm_DiskDrive", ("CreationClassName", "DeviceID", "SystemCreationClassName", "SystemName"),
+                              CreationClassName="Msvm_DiskDrive", SystemCreationClassName="Msvm_ComputerSystem",
+                              SystemName=HOST, DeviceID=f"Microsoft:353B3BE8-310C-4CF4-839E-4E1B14616136\\{number}",
+                              DriveNumber=number, ElementName=f"Disk {number}"))
         self.switch("Default Switch", "C08CB7B8-9B3C-408E-8E30-5E16A3AEB444")
 
     # ---- instances ----
@@ -411,6 +416,8 @@ class Host:
                 return 32773  # no object path, or of nothing [3P]
             if "HostResource" in values and not isinstance(values["HostResource"], list):
                 return 32773  # [3P]
+            if kind == 17 and "Physical" in values["ResourceSubType"] and not self.drive(values["HostResource"][0]):
+                return 32773  # no object path, or of nothing
             if kind in (16, 17) and any(one["Parent"] and path_key(one["Parent"]) == path_key(values["Parent"])
                                         and one["AddressOnParent"] == values["AddressOnParent"]
                                         for one in self.resources(config)):
@@ -429,6 +436,11 @@ class Host:
             self.instances.extend(made)
             return [one.ref() for one in made]
         return self.job("AddResourceSettings", work)
+
+    def drive(self, path):
+        keys = dict(re.findall(r'(\w+)="((?:\\.|[^"\\])*)"', path))
+        return any(path_class(path) == "Msvm_DiskDrive" and
+                   {key: one[key].replace("\\", "\\\\") for key in one.keys} == keys for one in self.all("Msvm_DiskDrive"))
 
     def vsms_remove_resource(self, args):
         gone = [self.get(ref) for ref in args["ResourceSettings"]]

@@ -7,6 +7,7 @@ from hypervtest import BIOS, GUEST, HypervCase, wait_until
 DISK = "<disk type='file' device='disk'><source file='C:\\vms\\disks\\one.vhdx'/><target dev='hda' bus='ide'/></disk>"
 DVD = "<disk type='file' device='cdrom'><source file='C:\\vms\\disks\\setup.iso'/><target dev='hdc' bus='ide'/></disk>"
 SCSI = "<disk type='file' device='disk'><source file='C:\\vms\\disks\\two.vhd'/><target dev='sda' bus='scsi'/></disk>"
+DRIVE = "<disk type='block' device='disk'><source dev='1'/><target dev='sdb' bus='scsi'/></disk>"
 CARD = "<interface type='network'><mac address='00:15:5d:01:02:03'/><source network='Default Switch'/></interface>"
 
 
@@ -65,7 +66,8 @@ class Sim(HypervCase):
         refused("domains of type 'hyperv' only", change=("type='hyperv'", "type='kvm'"))
         refused("names are hda to hdd", DISK.replace("hda", "hde"))
         refused("two disks are 'hda'", DISK + DISK)
-        refused("domain.devices.disk.source.dev", DISK.replace("type='file'", "type='block'").replace("file=", "dev="))
+        refused("the number it has there", DISK.replace("type='file'", "type='block'").replace("file=", "dev="))
+        refused("has no disk 7", DRIVE.replace("dev='1'", "dev='7'"))
         refused("expected a MAC address", CARD.replace("00:15", "zz:15"))
         refused("there is no virtual switch 'Nowhere'", CARD.replace("Default Switch", "Nowhere"))
         refused("AddResourceSettings", DISK.replace("one.vhdx", "none.vhdx"))
@@ -147,6 +149,16 @@ class Sim(HypervCase):
         self.assertIn("no disk 'hda'", self.virsh_fails("detach-device", "vm", self.write(DISK), "--config"))
         self.assertEqual(self.ask("len([one for one in host.resources(host.config(host.machine('vm'))) "
                                   "if one['ResourceType'] in (10, 17, 33)])"), 0)
+
+    def test_sim_drive_of_the_host(self):
+        self.define("vm", SCSI + DRIVE)
+        disk = self.xml("vm").find("devices/disk[@type='block']")
+        self.assertEqual((disk.find("source").get("dev"), disk.find("target").get("dev")), ("1", "sdb"))
+        self.define("", text=self.virsh("dumpxml", "vm"))
+        self.virsh("detach-device", "vm", self.write(DRIVE), "--config")
+        self.assertIsNone(self.xml("vm").find("devices/disk[@type='block']"))
+        self.virsh("attach-device", "vm", self.write(DRIVE), "--config")
+        self.assertIsNotNone(self.xml("vm").find("devices/disk[@type='block']"))
 
     def serials(self):
         return [(one.find("target").get("port"), one.find("source").get("path"))
