@@ -633,6 +633,8 @@ void qemu_work_recover(QemuDomain *dom)
 
 gboolean qemu_work_catch_up(QemuDomain *dom, GError **error)
 {
+    if (!qemu_tree_catch_up(dom, error))
+        return FALSE;
     if (!dom->unfinished)
         return TRUE;
     recover(dom, FALSE);

@@ -36,10 +36,13 @@ GPtrArray *qemu_tree_all(QemuTree *tree);
 GPtrArray *qemu_tree_below(QemuTree *tree, const char *name);
 /* Adds or replaces; takes snap. */
 gboolean qemu_tree_put(QemuDomain *dom, QemuSnap *snap, GError **error);
-/* Removes these, children before parents; children of theirs that stay get the nearest parent that does, and so does
- * being current. One that is not there is no error. */
+/* Removes these, all or none of them; children of theirs that stay get the nearest parent that does, and so does being
+ * current. One that is not there is no error. Costs three writes at most, however many they are. */
 gboolean qemu_tree_remove(QemuDomain *dom, const char *const *names, guint n_names, GError **error);
 gboolean qemu_tree_remove_all(QemuDomain *dom, GError **error);
+/* Before anything else is done to the domain: when writing failed, and what is on disk may be more than that, it is
+ * set right. */
+gboolean qemu_tree_catch_up(QemuDomain *dom, GError **error);
 gboolean qemu_tree_set_current(QemuDomain *dom, const char *name, GError **error);
 
 /* ---- images (snapshot_images.c) ----------------------------------------------------------------- */

@@ -4,7 +4,9 @@
 #include "snapshot.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kit/file.h"
@@ -13,12 +15,15 @@
 #define METADATA_MAX (8u * 1024 * 1024)
 #define CURRENT_FILE ".current"
 #define GONE_FILE ".gone"
+#define CURRENT "" /* what CURRENT_FILE names is told in GONE_FILE like the parent of a snapshot */
 
 struct QemuTree {
     GMutex lock;
     GHashTable *snaps; /* name -> QemuSnap */
     char *current;
     QemuGone *gone; /* the job's */
+    gboolean unsure; /* the job's: on disk more may have gone than here */
+    gboolean remain; /* the job's: files of those that are struck, which could not be removed */
     gboolean published;  /* but for what follows */
     GPtrArray *changed;  /* names, in the order of their first change */
     GHashTable *is_changed; /* set of them, borrowed */
@@ -227,6 +232,44 @@ static char *snap_path(QemuDomain *dom, const char *name)
     return tree_path(dom, file);
 }
 
+/* On disk: what was removed in the tree's directory. */
+static gboolean sync_dir(QemuDomain *dom, GError **error)
+{
+    g_autofree char *path = tree_path(dom, NULL);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    gboolean done = fd >= 0 ? fsync(fd) == 0 : errno == ENOENT;
+
+    if (!done)
+        qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot sync %s: %s", path, g_strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return done;
+}
+
+static gboolean unlink_file(QemuDomain *dom, const char *name, GError **error)
+{
+    g_autofree char *path = snap_path(dom, name);
+
+    if (unlink(path) == 0 || errno == ENOENT)
+        return TRUE;
+    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot remove %s: %s", path, g_strerror(errno));
+    return FALSE;
+}
+
+/* The files of those that are struck, unless that is done. */
+static gboolean remove_files(QemuDomain *dom, GError **error)
+{
+    g_autoptr(GPtrArray) names = qemu_gone_struck(dom->tree->gone);
+
+    for (guint i = 0; dom->tree->remain && i < names->len; i++)
+        if (!unlink_file(dom, names->pdata[i], error))
+            return FALSE;
+    if (dom->tree->remain && !sync_dir(dom, error))
+        return FALSE;
+    dom->tree->remain = FALSE;
+    return TRUE;
+}
+
 static gboolean write_snap(QemuDomain *dom, const QemuSnap *snap, GError **error)
 {
     g_autofree char *dir = tree_path(dom, NULL), *path = snap_path(dom, snap->doc->name);
@@ -247,6 +290,15 @@ static gboolean write_current(QemuDomain *dom, const char *name, GError **error)
            vireo_file_write(path, name, strlen(name), 0600, error);
 }
 
+/* Although writing it failed: it may not last, or may. */
+static gboolean is_written(const char *path, const char *text)
+{
+    g_autofree char *found = NULL;
+
+    vireo_file_read(path, METADATA_MAX, &found, NULL, NULL);
+    return !g_strcmp0(found, text);
+}
+
 /* gone becomes what is known of those that went; taken. */
 static gboolean write_gone(QemuDomain *dom, QemuGone *gone, GError **error)
 {
@@ -254,11 +306,18 @@ static gboolean write_gone(QemuDomain *dom, QemuGone *gone, GError **error)
 
     if (text ? !vireo_file_write(path, text, strlen(text), 0600, error) : !vireo_file_remove(path, error)) {
         qemu_gone_free(gone);
+        dom->tree->unsure = is_written(path, text);
         return FALSE;
     }
     qemu_gone_free(dom->tree->gone);
     dom->tree->gone = gone;
+    dom->tree->unsure = FALSE;
     return TRUE;
+}
+
+gboolean qemu_tree_catch_up(QemuDomain *dom, GError **error)
+{
+    return !dom->tree->unsure || write_gone(dom, qemu_gone_copy(dom->tree->gone), error);
 }
 
 static void load_gone(QemuDomain *dom)
@@ -270,7 +329,7 @@ static void load_gone(QemuDomain *dom)
 
     if (!vireo_file_read(path, METADATA_MAX, &text, NULL, NULL))
         return;
-    gone = qemu_gone_parse(text, dom->tree->snaps, &error);
+    gone = qemu_gone_parse(text, &error);
     if (!gone) {
         driver->host->log(driver->core, VIREO_LOG_ERROR, dom->space->uri,
                           "%s is left alone, snapshots whose parents have gone become roots: %s", path, error->message);
@@ -287,6 +346,22 @@ static void set_parent(VireoDomainSnapshot *doc, const char *parent)
         return;
     doc->parent = g_new0(VireoDomainSnapshotParent, 1);
     doc->parent->name = g_strdup(parent);
+}
+
+static gboolean is_older(const struct stat *a, const struct stat *b)
+{
+    return a->st_ctim.tv_sec < b->st_ctim.tv_sec ||
+           (a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec <= b->st_ctim.tv_nsec);
+}
+
+/* Gone, although its file is still there: the daemon was killed. One that somebody put there since is a snapshot. */
+static gboolean is_struck(QemuDomain *dom, const char *name)
+{
+    g_autofree char *path = snap_path(dom, name), *gone = tree_path(dom, GONE_FILE);
+    struct stat of_file, of_gone;
+
+    return qemu_gone_is_struck(dom->tree->gone, name) && stat(path, &of_file) == 0 && stat(gone, &of_gone) == 0 &&
+           is_older(&of_file, &of_gone);
 }
 
 /* A parent that was moved away by hand leaves roots. */
@@ -320,24 +395,46 @@ static void load_one(QemuDomain *dom, const char *file)
                           error ? error->message : "it has no name");
 }
 
+static void find_current(QemuTree *tree)
+{
+    g_autofree char *says = g_steal_pointer(&tree->current);
+    const char *name = says;
+
+    if (says && !g_hash_table_contains(tree->snaps, says)) {
+        name = qemu_gone_parent(tree->gone, says);
+        if (qemu_gone_has(tree->gone, says))
+            qemu_gone_stale(tree->gone, CURRENT, says);
+    }
+    if (name && g_hash_table_contains(tree->snaps, name))
+        tree->current = g_strdup(name);
+}
+
 void qemu_tree_load(QemuDomain *dom)
 {
+    QemuTree *tree = dom->tree;
     g_autofree char *dir_path = tree_path(dom, NULL), *current = tree_path(dom, CURRENT_FILE);
     g_autoptr(GDir) dir = g_dir_open(dir_path, 0, NULL);
     GHashTableIter iter;
-    gpointer value;
+    gpointer name, snap;
     const char *file;
 
-    while (dir && (file = g_dir_read_name(dir)))
-        if (g_str_has_suffix(file, ".xml"))
-            load_one(dom, file);
-    if (!vireo_file_read(current, 4096, &dom->tree->current, NULL, NULL) ||
-        !g_hash_table_contains(dom->tree->snaps, dom->tree->current))
-        g_clear_pointer(&dom->tree->current, g_free);
     load_gone(dom);
-    g_hash_table_iter_init(&iter, dom->tree->snaps);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        find_parent(dom->tree, value);
+    while (dir && (file = g_dir_read_name(dir))) {
+        g_autofree char *of = g_str_has_suffix(file, ".xml") ? g_strndup(file, strlen(file) - 4) : NULL;
+
+        if (of && is_struck(dom, of))
+            tree->remain |= !unlink_file(dom, of, NULL);
+        else if (of)
+            load_one(dom, file);
+    }
+    g_hash_table_iter_init(&iter, tree->snaps);
+    while (g_hash_table_iter_next(&iter, &name, NULL))
+        qemu_gone_is_there(tree->gone, name);
+    vireo_file_read(current, 4096, &tree->current, NULL, NULL);
+    find_current(tree);
+    g_hash_table_iter_init(&iter, tree->snaps);
+    while (g_hash_table_iter_next(&iter, NULL, &snap))
+        find_parent(tree, snap);
 }
 
 /* ---- changes ------------------------------------------------------------------- */
@@ -366,18 +463,20 @@ static void enter(QemuTree *tree, QemuSnap *snap)
 /* Files that name one of that name mean another one than there will be. */
 static gboolean free_name(QemuDomain *dom, const char *name, GError **error)
 {
+    QemuTree *tree = dom->tree;
     g_autoptr(GPtrArray) children = NULL;
 
-    if (!qemu_gone_has(dom->tree->gone, name))
+    if (!qemu_gone_has(tree->gone, name) && !qemu_gone_is_struck(tree->gone, name))
         return TRUE;
-    children = qemu_gone_children(dom->tree->gone);
+    children = qemu_gone_children(tree->gone);
     for (guint i = 0; i < children->len; i++) {
-        g_autoptr(QemuSnap) child = qemu_tree_find(dom->tree, children->pdata[i]);
+        g_autoptr(QemuSnap) child = qemu_tree_find(tree, children->pdata[i]);
 
-        if (child && !write_snap(dom, child, error))
+        if (g_str_equal(children->pdata[i], CURRENT) ? !write_current(dom, tree->current, error)
+                                                     : child && !write_snap(dom, child, error))
             return FALSE;
     }
-    return write_gone(dom, qemu_gone_new(), error);
+    return remove_files(dom, error) && write_gone(dom, qemu_gone_new(), error);
 }
 
 gboolean qemu_tree_put(QemuDomain *dom, QemuSnap *snap, GError **error)
@@ -391,16 +490,22 @@ gboolean qemu_tree_put(QemuDomain *dom, QemuSnap *snap, GError **error)
     return TRUE;
 }
 
+static void be_current(QemuTree *tree, const char *name)
+{
+    g_mutex_lock(&tree->lock);
+    note_change(tree, tree->current);
+    note_change(tree, name);
+    g_free(tree->current);
+    tree->current = g_strdup(name);
+    g_mutex_unlock(&tree->lock);
+}
+
 gboolean qemu_tree_set_current(QemuDomain *dom, const char *name, GError **error)
 {
     if (!write_current(dom, name, error))
         return FALSE;
-    g_mutex_lock(&dom->tree->lock);
-    note_change(dom->tree, dom->tree->current);
-    note_change(dom->tree, name);
-    g_free(dom->tree->current);
-    dom->tree->current = g_strdup(name);
-    g_mutex_unlock(&dom->tree->lock);
+    qemu_gone_settle(dom->tree->gone, CURRENT);
+    be_current(dom->tree, name);
     return TRUE;
 }
 
@@ -436,88 +541,100 @@ static char *staying_parent(QemuTree *tree, const QemuSnap *snap, GHashTable *do
     return copy;
 }
 
-/* Only in memory: their files name those that go, and what is noted down tells what that means. */
-static gboolean hand_over_children(QemuDomain *dom, GHashTable *doomed, GError **error)
+/* What they are from now on, in memory: their files name those that go, and what is written of these tells what that
+ * means. */
+static void hand_over(QemuTree *tree, GPtrArray *children, GHashTable *doomed)
 {
-    g_autoptr(GPtrArray) children = children_of(dom->tree, doomed);
-    g_autoptr(QemuGone) gone = qemu_gone_copy(dom->tree->gone);
+    for (guint i = 0; i < children->len; i++) {
+        const QemuSnap *child = children->pdata[i];
+        g_autofree char *parent = staying_parent(tree, child, doomed);
+        VireoDomainSnapshot *doc = vireo_domain_snapshot_copy(child->doc);
+
+        set_parent(doc, parent);
+        enter(tree, qemu_snap_new(doc));
+    }
+}
+
+static void leave(QemuTree *tree, const char *name)
+{
+    g_mutex_lock(&tree->lock);
+    note_change(tree, name);
+    g_hash_table_remove(tree->snaps, name);
+    g_mutex_unlock(&tree->lock);
+}
+
+/* What is to be known when they have gone. */
+static QemuGone *gone_with(QemuDomain *dom, GHashTable *doomed, GPtrArray *children, const char *current)
+{
+    gboolean strike = g_hash_table_size(doomed) > 1;
+    QemuGone *gone = qemu_gone_copy(dom->tree->gone);
     GHashTableIter iter;
     gpointer name;
 
+    if (remove_files(dom, NULL))
+        qemu_gone_forget_struck(gone);
     g_hash_table_iter_init(&iter, doomed);
     while (g_hash_table_iter_next(&iter, &name, NULL)) {
         g_autoptr(QemuSnap) snap = qemu_tree_find(dom->tree, name);
         g_autofree char *parent = snap ? staying_parent(dom->tree, snap, doomed) : NULL;
 
-        qemu_gone_settle(children->len ? gone : dom->tree->gone, name);
+        qemu_gone_settle(gone, name);
         if (snap)
             qemu_gone_add(gone, name, parent);
+        if (snap && strike)
+            qemu_gone_strike(gone, name);
     }
-    if (!children->len)
-        return TRUE;
     for (guint i = 0; i < children->len; i++) {
         const QemuSnap *child = children->pdata[i];
         qemu_gone_stale(gone, child->doc->name, qemu_snap_parent(child));
     }
-    if (!write_gone(dom, g_steal_pointer(&gone), error))
-        return FALSE;
-    for (guint i = 0; i < children->len; i++) {
-        const QemuSnap *child = children->pdata[i];
-        g_autofree char *parent = staying_parent(dom->tree, child, doomed);
-        VireoDomainSnapshot *doc = vireo_domain_snapshot_copy(child->doc);
+    if (current)
+        qemu_gone_stale(gone, CURRENT, current);
+    return gone;
+}
 
-        set_parent(doc, parent);
-        enter(dom->tree, qemu_snap_new(doc));
+/* Several go with what is written of them, one with its file. */
+static gboolean strike(QemuDomain *dom, GHashTable *doomed, GPtrArray *children, const char *current, GError **error)
+{
+    gboolean many = g_hash_table_size(doomed) > 1;
+    GHashTableIter iter;
+    gpointer name;
+
+    if ((many || children->len || current) &&
+        !write_gone(dom, gone_with(dom, doomed, children, current), error))
+        return FALSE;
+    dom->tree->remain |= many;
+    g_hash_table_iter_init(&iter, doomed);
+    while (!many && g_hash_table_iter_next(&iter, &name, NULL)) {
+        if (!unlink_file(dom, name, error))
+            return FALSE;
+        qemu_gone_settle(dom->tree->gone, name);
     }
     return TRUE;
 }
 
-/* Not on disk until another file of its directory is removed by the other function. */
-static gboolean unlink_now(const char *path, GError **error)
-{
-    if (unlink(path) == 0 || errno == ENOENT)
-        return TRUE;
-    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot remove %s: %s", path, g_strerror(errno));
-    return FALSE;
-}
-
-/* last: on disk afterwards, and so are those before it. */
-static gboolean remove_file(QemuDomain *dom, const char *name, gboolean last, GError **error)
-{
-    g_autofree char *path = snap_path(dom, name);
-
-    if (!(last ? vireo_file_remove(path, error) : unlink_now(path, error)))
-        return FALSE;
-    g_mutex_lock(&dom->tree->lock);
-    note_change(dom->tree, name);
-    g_hash_table_remove(dom->tree->snaps, name);
-    g_mutex_unlock(&dom->tree->lock);
-    return TRUE;
-}
-
-static gboolean move_current(QemuDomain *dom, GHashTable *doomed, GError **error)
-{
-    g_autofree char *current = qemu_tree_current(dom->tree);
-    g_autoptr(QemuSnap) snap =
-        current && g_hash_table_contains(doomed, current) ? qemu_tree_find(dom->tree, current) : NULL;
-    g_autofree char *parent = snap ? staying_parent(dom->tree, snap, doomed) : NULL;
-
-    return !snap || qemu_tree_set_current(dom, parent, error);
-}
-
 gboolean qemu_tree_remove(QemuDomain *dom, const char *const *names, guint n_names, GError **error)
 {
+    QemuTree *tree = dom->tree;
     g_autoptr(GHashTable) doomed = g_hash_table_new(g_str_hash, g_str_equal);
 
     for (guint i = 0; i < n_names; i++)
         g_hash_table_add(doomed, (char *)names[i]);
-    /* Their children first: cut short anywhere, the tree on disk is whole. */
-    if (!hand_over_children(dom, doomed, error) || !move_current(dom, doomed, error))
+    g_autoptr(GPtrArray) children = children_of(tree, doomed);
+    g_autofree char *was = qemu_tree_current(tree);
+    g_autoptr(QemuSnap) current = was && g_hash_table_contains(doomed, was) ? qemu_tree_find(tree, was) : NULL;
+    g_autofree char *next = current ? staying_parent(tree, current, doomed) : NULL;
+
+    if (!n_names)
+        return TRUE;
+    if (!strike(dom, doomed, children, current ? was : NULL, error))
         return FALSE;
+    hand_over(tree, children, doomed);
+    if (current)
+        be_current(tree, next);
     for (guint i = 0; i < n_names; i++)
-        if (!remove_file(dom, names[i], i + 1 == n_names, error))
-            return FALSE;
-    return TRUE;
+        leave(tree, names[i]);
+    return tree->remain ? remove_files(dom, error) : sync_dir(dom, error);
 }
 
 /* Leaves first, so that what is left when it is cut short is a tree. */
@@ -526,12 +643,16 @@ gboolean qemu_tree_remove_all(QemuDomain *dom, GError **error)
     g_autoptr(GPtrArray) all = qemu_tree_below(dom->tree, NULL);
     g_autofree char *dir = tree_path(dom, NULL);
 
-    if (!qemu_tree_set_current(dom, NULL, error))
+    if (!qemu_tree_set_current(dom, NULL, error) || !remove_files(dom, error))
         return FALSE;
-    for (guint i = 0; i < all->len; i++)
-        if (!remove_file(dom, ((QemuSnap *)all->pdata[i])->doc->name, i + 1 == all->len, error))
+    for (guint i = 0; i < all->len; i++) {
+        const char *name = ((QemuSnap *)all->pdata[i])->doc->name;
+
+        if (!unlink_file(dom, name, error))
             return FALSE;
-    if (!write_gone(dom, qemu_gone_new(), error))
+        leave(dom->tree, name);
+    }
+    if (!sync_dir(dom, error) || !write_gone(dom, qemu_gone_new(), error))
         return FALSE;
     rmdir(dir);
     return TRUE;

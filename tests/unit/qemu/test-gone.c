@@ -2,16 +2,11 @@
 /* Whose children snapshots are whose files name one that has gone. */
 #include "qemu/snapshot_gone.h"
 
-static GHashTable *nothing(void)
-{
-    return g_hash_table_new(g_str_hash, g_str_equal);
-}
-
-static QemuGone *again(QemuGone *gone, GHashTable *present)
+static QemuGone *again(QemuGone *gone)
 {
     g_autofree char *text = qemu_gone_text(gone);
     g_autoptr(GError) error = NULL;
-    QemuGone *other = qemu_gone_parse(text ? text : "{}", present, &error);
+    QemuGone *other = qemu_gone_parse(text ? text : "{}", &error);
 
     g_assert_no_error(error);
     return other;
@@ -20,14 +15,13 @@ static QemuGone *again(QemuGone *gone, GHashTable *present)
 static void test_chain(void)
 {
     g_autoptr(QemuGone) gone = qemu_gone_new(), other = NULL;
-    g_autoptr(GHashTable) present = nothing();
 
     qemu_gone_add(gone, "c", "b");
     qemu_gone_stale(gone, "d", "c");
     qemu_gone_add(gone, "b", "a");
     qemu_gone_stale(gone, "d", "b"); /* its file is as old as before */
     qemu_gone_add(gone, "leaf", "a");
-    other = again(gone, present);
+    other = again(gone);
     g_assert_cmpstr(qemu_gone_parent(other, "c"), ==, "a");
     g_assert_cmpstr(qemu_gone_parent(other, "a"), ==, "a");
     g_assert_false(qemu_gone_has(other, "leaf"));
@@ -55,25 +49,49 @@ static void test_settled(void)
 static void test_there_after_all(void)
 {
     g_autoptr(QemuGone) gone = qemu_gone_new(), other = NULL;
-    g_autoptr(GHashTable) present = nothing();
 
-    g_hash_table_add(present, (char *)"b");
     qemu_gone_add(gone, "b", "a");
     qemu_gone_stale(gone, "c", "b");
-    other = again(gone, present);
+    other = again(gone);
+    qemu_gone_is_there(other, "b");
     g_assert_false(qemu_gone_has(other, "b"));
+}
+
+/* At one stroke: what is written says of all of them that they do not count. */
+static void test_struck(void)
+{
+    g_autoptr(QemuGone) gone = qemu_gone_new(), other = NULL, copy = NULL;
+    g_autofree char *text = NULL;
+
+    qemu_gone_add(gone, "b", "a");
+    qemu_gone_strike(gone, "b");
+    qemu_gone_strike(gone, "c");
+    copy = qemu_gone_copy(gone);
+    other = again(copy);
+    g_assert_true(qemu_gone_is_struck(other, "b"));
+    g_assert_true(qemu_gone_is_struck(other, "c"));
+    g_assert_false(qemu_gone_has(other, "b")); /* no file names it */
+    g_autoptr(GPtrArray) struck = qemu_gone_struck(other);
+    g_assert_cmpuint(struck->len, ==, 2);
+    qemu_gone_is_there(other, "c");
+    g_assert_false(qemu_gone_is_struck(other, "c"));
+    qemu_gone_forget_struck(other);
+    g_assert_false(qemu_gone_is_struck(other, "b"));
+    text = qemu_gone_text(other);
+    g_assert_null(text);
+    g_assert_true(qemu_gone_is_struck(gone, "b"));
 }
 
 static void test_bad_text(void)
 {
-    g_autoptr(GHashTable) present = nothing();
     g_autoptr(GError) error = NULL;
-    g_autoptr(QemuGone) gone = qemu_gone_parse("{\"a\":\"b\",\"b\":\"a\",\"n\":7}", present, &error);
+    g_autoptr(QemuGone) gone = qemu_gone_parse("{\"a\":\"b\",\"b\":\"a\",\"n\":7,\"/\":3}", &error);
 
     g_assert_no_error(error);
     g_assert_null(qemu_gone_parent(gone, "a"));
     g_assert_null(qemu_gone_parent(gone, "n"));
-    g_assert_null(qemu_gone_parse("[", present, &error));
+    g_assert_false(qemu_gone_has(gone, "/"));
+    g_assert_null(qemu_gone_parse("[", &error));
     g_assert_nonnull(error);
 }
 
@@ -83,6 +101,7 @@ int main(int argc, char **argv)
     g_test_add_func("/gone/chain", test_chain);
     g_test_add_func("/gone/settled", test_settled);
     g_test_add_func("/gone/there-after-all", test_there_after_all);
+    g_test_add_func("/gone/struck", test_struck);
     g_test_add_func("/gone/bad-text", test_bad_text);
     return g_test_run();
 }
