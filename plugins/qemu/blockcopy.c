@@ -49,6 +49,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Work, work_clear)
 
 static gboolean may_write(Work *work, const VireoDomain *doc, const Copy *copy, GError **error)
 {
+    qemu_reap_path(work->dom, work->call, copy->path);
     g_autoptr(QemuGraph) graph = qemu_engine_graph(work->dom, doc, NULL, error);
     struct stat st;
 

@@ -166,31 +166,22 @@ static Outcome failed(QemuDomain *dom, const QemuStep *step, const GError *error
     return FAILED;
 }
 
-/* Internal snapshots that are not there any more, or that a snapshot is in again. */
-static gboolean forget_points(QemuDomain *dom, QemuGraph *graph, GError **error)
+/* The first step, with those like it in the same image. */
+static gboolean carry_out(QemuWork *work, const QemuStep *step, GError **error)
 {
-    g_autoptr(QemuFiles) files = qemu_files_load(dom);
-    guint before = g_hash_table_size(files->points);
-    GHashTableIter iter;
-    gpointer note;
+    const QemuStep *left = NULL, *next = step;
 
-    g_hash_table_iter_init(&iter, files->points);
-    while (g_hash_table_iter_next(&iter, &note, NULL)) {
-        const char *image;
-        g_autofree char *tag = qemu_point_read(note, &image);
-
-        if (!tag || !qemu_graph_release_point(graph, image, tag))
-            g_hash_table_iter_remove(&iter);
+    if (step->kind == QEMU_STEP_UNLINK)
+        return qemu_work_unlink(work, 0, UNLINK_MAX, &left, error) && !left;
+    if (step->kind == QEMU_STEP_PULL)
+        announce(work->dom, step);
+    for (guint i = 1; qemu_work_step(work, next, error); i++) {
+        next = i < work->plan->steps->len ? qemu_plan_step(work->plan, i) : NULL;
+        if (!next || next->kind != QEMU_STEP_DROP_POINT || step->kind != QEMU_STEP_DROP_POINT ||
+            !g_str_equal(next->image, step->image) || qemu_domain_must_yield(work->dom))
+            return TRUE;
     }
-    return g_hash_table_size(files->points) == before || qemu_files_save(dom, files, error);
-}
-
-/* All that is to be collected is noted down. The job is held. */
-static gboolean has_rest(QemuDomain *dom)
-{
-    const QemuFiles *files = qemu_files_of(dom);
-
-    return g_hash_table_size(files->released) || g_hash_table_size(files->points);
+    return FALSE;
 }
 
 /* What is left to do is looked up anew after each image that is written to: meanwhile others may have come to need it. */
@@ -201,12 +192,14 @@ static Outcome one_image(QemuDomain *dom)
     g_autoptr(VireoQmp) qmp = NULL;
     g_autoptr(QemuPlan) plan = qemu_plan_new();
 
-    if (!machine || !has_rest(dom))
+    if (!machine || !qemu_reap_has_rest(dom))
         return DONE;
     if (qemu_domain_active(dom) && !(qmp = qemu_domain_monitor(dom, &error)))
         return failed(dom, NULL, error);
-    g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, machine->doc, NULL, &error);
-    if (!graph || !forget_points(dom, graph, &error))
+    g_autoptr(QemuGraph) graph = qemu_engine_graph_within(dom, machine->doc, 0, &error);
+    if (!graph && !error)
+        return LATER;
+    if (!graph || !qemu_reap_settle(dom, graph, &error))
         return failed(dom, NULL, error);
     qemu_plan_collect(graph, plan, 0);
     if (!plan->steps->len)
@@ -215,11 +208,7 @@ static Outcome one_image(QemuDomain *dom)
         return DONE;
     const QemuStep *step = qemu_plan_step(plan, 0);
     QemuWork work = { .dom = dom, .qmp = qmp, .plan = plan };
-    if (step->kind == QEMU_STEP_PULL)
-        announce(dom, step);
-    const QemuStep *left = NULL;
-    gboolean done = step->kind == QEMU_STEP_UNLINK ? qemu_work_unlink(&work, 0, UNLINK_MAX, &left, &error) && !left
-                                                   : qemu_work_step(&work, step, &error);
+    gboolean done = carry_out(&work, step, &error);
     withdraw(dom);
     return done ? MORE : failed(dom, step, error);
 }
@@ -401,12 +390,12 @@ void qemu_coalesce(QemuDomain *dom)
 
 void qemu_coalesce_from(QemuDomain *dom, gint64 not_before)
 {
-    if (has_rest(dom))
+    if (qemu_reap_has_rest(dom))
         enter(dom, not_before);
 }
 
 void qemu_coalesce_rest(QemuDomain *dom)
 {
-    if (has_rest(dom) || dom->unfinished)
+    if (qemu_reap_has_rest(dom) || dom->unfinished)
         qemu_coalesce(dom);
 }

@@ -131,6 +131,7 @@ void qemu_config_load(QemuDriver *driver)
     config->backup_tls_dir = text_key(driver, "backup", "tls_dir", NULL);
     config->merge_jobs = number_key(driver, "snapshots", "merge_jobs", 0);
     config->chain_limit = number_key(driver, "snapshots", "chain_limit", 200);
+    config->delete_looks_at = number_key(driver, "snapshots", "delete_looks_at", 500);
     config->shorten_above = number_key(driver, "snapshots", "shorten_above", 50);
     choose_user(driver);
 }

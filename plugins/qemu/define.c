@@ -104,6 +104,7 @@ int qemu_domain_define_xml_flags(void *handle, vireo_call *call,
 
 static gboolean forget_all(QemuDomain *dom, GError **error)
 {
+    qemu_reap_quick(dom, NULL);
     if (!qemu_tree_remove_all(dom, error) || !qemu_checkpoints_remove_all(dom, error))
         return FALSE;
     qemu_files_leave(dom);

@@ -27,6 +27,14 @@ static void left_point(QemuDoctor *doctor, const QemuGraph *graph, const char *p
         g_ptr_array_add(doctor->points, g_strdup(path));
 }
 
+/* Its snapshot was deleted, and it goes in the background. */
+static gboolean is_noted(const QemuDoctor *doctor, const char *path, const char *tag)
+{
+    g_autofree char *note = qemu_point_note(path, tag);
+
+    return g_hash_table_contains(doctor->files->points, note);
+}
+
 static void look_at_points(QemuDoctor *doctor, const QemuGraph *graph, const QemuLooked *looked)
 {
     for (guint i = 0; i < looked->info->snapshots->len; i++) {
@@ -34,7 +42,7 @@ static void look_at_points(QemuDoctor *doctor, const QemuGraph *graph, const Qem
 
         if (g_str_equal(point->name, QEMU_UNDO_TAG))
             left_point(doctor, graph, looked->path);
-        else if (!qemu_graph_holds(graph, looked->path, point->name))
+        else if (!qemu_graph_holds(graph, looked->path, point->name) && !is_noted(doctor, looked->path, point->name))
             qemu_doctor_find(doctor, "unknown-point", VIREO_DOCTOR_NOTE, looked->path, NULL,
                              g_strdup_printf("%s holds internal snapshot '%s', which no snapshot of the domain is",
                                              looked->path, point->name),

@@ -39,6 +39,7 @@ typedef struct {
     char *backup_tls_dir;  /* certificates of the server of pull backups; NULL: none */
     int merge_jobs;        /* domains whose images are merged at once; 0: one per processor */
     int chain_limit;       /* images based on each other, beyond which no snapshot adds one */
+    int delete_looks_at;   /* things, before a delete answers; the rest is looked at in the background */
     int shorten_above;     /* a longer chain is shortened even where that copies data twice */
 } QemuConfig;
 

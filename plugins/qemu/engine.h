@@ -66,12 +66,37 @@ GHashTable *qemu_known_paths(QemuDomain *dom);
  * about to become ours; NULL: none. */
 QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable *ignore,
                              GError **error);
+/* The same as long as there is little to look at, and nobody waits for the domain while that is done in the background;
+ * otherwise NULL without error. most: snapshots, files and domains; 0: whatever there is. */
+QemuGraph *qemu_engine_graph_within(QemuDomain *dom, const VireoDomain *doc, guint most, GError **error);
 /* Only what is below the present, enough to put new images on top of it. running: and which guests have any of that open,
  * enough to take points in it. Nothing may be collected or overwritten by what it says. */
 QemuGraph *qemu_engine_present(QemuDomain *dom, const VireoDomain *doc, gboolean running, GError **error);
 
+/* Where a snapshot says that it keeps a disk. */
+VireoDomainSnapshotLocation qemu_snap_location(const VireoDomainSnapshot *doc, const char *dev);
 /* The domains of all spaces. */
 GPtrArray *qemu_engine_domains(QemuDriver *driver);
+
+/* ---- what deletes give up (engine_reap.c) ------------------------------------------------------------- */
+
+/* Notes down what the snapshots (QemuSnap) refer to, and what they made: at a price that depends on nothing but them.
+ * Somebody else may refer to all of it: nothing is given back by what the note says alone. */
+gboolean qemu_reap_note(QemuDomain *dom, GPtrArray *snaps, GError **error);
+/* Something is noted. The job is held, or nobody knows the domain yet. */
+gboolean qemu_reap_has_rest(QemuDomain *dom);
+/* Takes back of the notes what the graph shows to be none of that any more. */
+gboolean qemu_reap_settle(QemuDomain *dom, QemuGraph *graph, GError **error);
+/* Gives back what takes no time, when there is little to look at and little to do; the rest is the coalescer's. FALSE: there
+ * is too much to look at. */
+gboolean qemu_reap_little(QemuDomain *dom, vireo_call *call);
+/* The graph, and whether a delete would look at all of it. */
+QemuGraph *qemu_reap_graph(QemuDomain *dom, const VireoDomain *doc, gboolean *little, GError **error);
+/* All that takes no time, however much there is to look at: for whoever does something that it would be in the way of. */
+void qemu_reap_quick(QemuDomain *dom, vireo_call *call);
+/* The same if a new snapshot would want a name that was given up; or if something is to be written to path. */
+void qemu_reap_for(QemuDomain *dom, vireo_call *call, const VireoDomainSnapshot *doc);
+void qemu_reap_path(QemuDomain *dom, vireo_call *call, const char *path);
 
 /* ---- images (engine_images.c) ------------------------------------------------------------------------ */
 
@@ -188,6 +213,9 @@ gboolean qemu_work_run(QemuWork *work, GError **error);
 gboolean qemu_work_sent(QemuWork *work, GError **error);
 /* One step behind the point of no return; the job is held. */
 gboolean qemu_work_step(QemuWork *work, const QemuStep *step, GError **error);
+/* What collects, from that step on, in order until something takes its time, at most so many points and files. Returns
+ * whether anything is left. */
+gboolean qemu_work_collect(QemuWork *work, guint at, guint points, guint unlinks);
 /* The same of the steps from one on that remove images, at most so many; *failed: one that cannot be removed now, or
  * NULL. Returns how many there were. */
 guint qemu_work_unlink(QemuWork *work, guint from, guint most, const QemuStep **failed, GError **error);

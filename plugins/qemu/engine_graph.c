@@ -21,6 +21,8 @@ typedef struct {
     GHashTable *dirs; /* of our images */
     GHashTable *ignore;
     GHashTable *reals; /* path -> the same without links */
+    guint most, looked; /* at so much, 0: at all; and how much that was */
+    gboolean may_stop, over; /* when somebody waits; it was too much */
     char *real_dir;    /* of which the last path was, and which is without links; NULL: not known */
 } Build;
 
@@ -33,6 +35,14 @@ static void build_clear(Build *build)
     qemu_graph_free(build->graph);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Build, build_clear)
+
+/* Before the next snapshot, file or domain is looked at. */
+static gboolean goes_on(Build *build)
+{
+    build->over |= (build->most && build->looked >= build->most) || (build->may_stop && qemu_domain_must_yield(build->dom));
+    build->looked++;
+    return !build->over;
+}
 
 static gboolean in_real_dir(Build *build, const char *path)
 {
@@ -87,7 +97,7 @@ static guint flags_of(const Build *build, const char *path)
     if (g_hash_table_contains(build->files->owned, path) || g_hash_table_contains(build->named, path))
         flags |= QEMU_FILE_OWNED;
     if (g_hash_table_contains(build->files->released, path))
-        flags |= QEMU_FILE_OWNED | QEMU_FILE_RELEASED;
+        flags |= QEMU_FILE_RELEASED;
     return flags;
 }
 
@@ -269,6 +279,14 @@ static void hold_file(Build *build, const QemuSnap *snap, const QemuSnapFile *fi
     qemu_graph_hold(build->graph, QEMU_HOLD_SNAPSHOT, snap->doc->name, file->slot, path, NULL, NULL);
 }
 
+VireoDomainSnapshotLocation qemu_snap_location(const VireoDomainSnapshot *doc, const char *dev)
+{
+    for (guint i = 0; doc->disks && i < doc->disks->disks.n; i++)
+        if (g_str_equal(doc->disks->disks.items[i]->name, dev))
+            return doc->disks->disks.items[i]->snapshot;
+    return VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL;
+}
+
 static void add_snapshot(Build *build, const QemuSnap *snap)
 {
     const VireoDomainSnapshot *doc = snap->doc;
@@ -279,11 +297,8 @@ static void add_snapshot(Build *build, const QemuSnap *snap)
     VEC_EACH(doc->domain->devices->disks, i)
     {
         const VireoDomainDisk *disk = doc->domain->devices->disks.items[i];
-        VireoDomainSnapshotLocation kind = VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL;
+        VireoDomainSnapshotLocation kind = qemu_snap_location(doc, disk->target->dev);
 
-        for (guint d = 0; doc->disks && d < doc->disks->disks.n; d++)
-            if (g_str_equal(doc->disks->disks.items[d]->name, disk->target->dev))
-                kind = doc->disks->disks.items[d]->snapshot;
         if (kind == VIREO_DOMAIN_SNAPSHOT_LOCATION_INTERNAL ||
             kind == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL)
             hold_disk(build, snap, disk, kind == VIREO_DOMAIN_SNAPSHOT_LOCATION_EXTERNAL);
@@ -299,7 +314,7 @@ static void add_files(Build *build, GHashTable *set)
     gpointer path;
 
     g_hash_table_iter_init(&iter, set);
-    while (g_hash_table_iter_next(&iter, &path, NULL))
+    while (g_hash_table_iter_next(&iter, &path, NULL) && goes_on(build))
         if (!qemu_graph_has(build->graph, path) && g_file_test(path, G_FILE_TEST_IS_REGULAR) &&
             !add_chain(build, path, NULL, 0, NULL))
             qemu_graph_set_incomplete(build->graph);
@@ -320,6 +335,11 @@ static void give(Build *build)
     }
 }
 
+static gboolean is_somewhere(const Build *build, const char *image)
+{
+    return qemu_graph_has(build->graph, image) || qemu_is_remote(image) || g_file_test(image, G_FILE_TEST_EXISTS);
+}
+
 /* Internal snapshots that are to go, whoever the image belongs to. */
 static void add_points(Build *build)
 {
@@ -331,9 +351,9 @@ static void add_points(Build *build)
     while (g_hash_table_iter_next(&iter, &note, NULL)) {
         g_autofree char *tag = qemu_point_read(note, &image);
 
-        if (!tag || (!qemu_graph_has(build->graph, image) && !g_file_test(image, G_FILE_TEST_IS_REGULAR)))
+        if (!tag || !goes_on(build) || !is_somewhere(build, image))
             continue;
-        if (add_chain(build, image, FALSE, 0, NULL))
+        if (add_chain(build, image, NULL, 0, NULL))
             qemu_graph_release_point(build->graph, image, tag);
         else
             qemu_graph_set_incomplete(build->graph);
@@ -373,7 +393,7 @@ static void add_domain(Build *build, QemuDomain *other)
         hold_outside(build, QEMU_HOLD_RUNNING, live_name, live->doc);
     if (config)
         hold_outside(build, QEMU_HOLD_OUTSIDE, other->uuid_text, config->doc);
-    for (guint i = 0; i < snaps->len; i++) {
+    for (guint i = 0; i < snaps->len && goes_on(build); i++) {
         const VireoDomainSnapshot *doc = ((QemuSnap *)snaps->pdata[i])->doc;
         g_autofree char *name = g_strconcat(other->uuid_text, "/", doc->name, NULL);
 
@@ -407,7 +427,7 @@ static void add_domains(Build *build)
 {
     g_autoptr(GPtrArray) all = qemu_engine_domains(build->dom->space->driver);
 
-    for (guint i = 0; i < all->len; i++)
+    for (guint i = 0; i < all->len && goes_on(build); i++)
         if (all->pdata[i] != build->dom)
             add_domain(build, all->pdata[i]);
 }
@@ -427,7 +447,7 @@ static gboolean scan_dir(Build *build, const char *dir_path)
     gboolean found = FALSE;
     const char *file;
 
-    for (guint i = 0; dir && i < SCAN_MAX && (file = g_dir_read_name(dir)); i++) {
+    for (guint i = 0; dir && i < SCAN_MAX && (file = g_dir_read_name(dir)) && goes_on(build); i++) {
         g_autofree char *path = g_build_filename(dir_path, file, NULL);
 
         if ((build->ignore && g_hash_table_contains(build->ignore, path)) ||
@@ -472,34 +492,54 @@ static void unmark_held(QemuGraph *graph)
 
 static Build build_begin(QemuDomain *dom, GHashTable *ignore)
 {
-    return (Build){ dom, qemu_graph_new(), qemu_files_of(dom), g_hash_table_new(g_str_hash, g_str_equal),
-                    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL), ignore,
-                    g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free), NULL };
+    return (Build){ .dom = dom, .graph = qemu_graph_new(), .files = qemu_files_of(dom), .ignore = ignore,
+                    .named = g_hash_table_new(g_str_hash, g_str_equal),
+                    .dirs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+                    .reals = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free) };
+}
+
+/* NULL without error: it was too much. */
+static QemuGraph *build_all(Build *build, const VireoDomain *doc, GError **error)
+{
+    QemuDomain *dom = build->dom;
+    g_autoptr(GPtrArray) snaps = qemu_tree_all(dom->tree);
+
+    for (guint i = 0; i < snaps->len; i++)
+        own_files(build, snaps->pdata[i]);
+    if (!add_definition(build, doc, error))
+        return NULL;
+    add_stored(build, doc);
+    for (guint i = 0; i < snaps->len && goes_on(build); i++)
+        add_snapshot(build, snaps->pdata[i]);
+    add_files(build, build->named);
+    add_files(build, build->files->owned);
+    add_files(build, build->files->released);
+    give(build);
+    add_points(build);
+    scan_dirs(build);
+    add_domains(build);
+    if (build->over)
+        return NULL;
+    unmark_held(build->graph);
+    dom->looked = g_get_monotonic_time();
+    return g_steal_pointer(&build->graph);
 }
 
 QemuGraph *qemu_engine_graph(QemuDomain *dom, const VireoDomain *doc, GHashTable *ignore,
                              GError **error)
 {
     g_auto(Build) build = build_begin(dom, ignore);
-    g_autoptr(GPtrArray) snaps = qemu_tree_all(dom->tree);
 
-    for (guint i = 0; i < snaps->len; i++)
-        own_files(&build, snaps->pdata[i]);
-    if (!add_definition(&build, doc, error))
-        return NULL;
-    add_stored(&build, doc);
-    for (guint i = 0; i < snaps->len; i++)
-        add_snapshot(&build, snaps->pdata[i]);
-    add_files(&build, build.named);
-    add_files(&build, build.files->owned);
-    add_files(&build, build.files->released);
-    give(&build);
-    add_points(&build);
-    scan_dirs(&build);
-    add_domains(&build);
-    unmark_held(build.graph);
-    dom->looked = g_get_monotonic_time();
-    return g_steal_pointer(&build.graph);
+    return build_all(&build, doc, error);
+}
+
+QemuGraph *qemu_engine_graph_within(QemuDomain *dom, const VireoDomain *doc, guint most, GError **error)
+{
+    g_auto(Build) build = build_begin(dom, NULL);
+
+    build.most = most;
+    build.may_stop = TRUE;
+    return build_all(&build, doc, error);
 }
 
 static void add_running(Build *build)

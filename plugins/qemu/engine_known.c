@@ -436,6 +436,11 @@ static void keep_left(GHashTable *set)
             g_hash_table_iter_remove(&iter);
 }
 
+static gboolean is_not_in(gpointer path, gpointer value, gpointer set)
+{
+    return !g_hash_table_contains(set, path);
+}
+
 void qemu_files_leave(QemuDomain *dom)
 {
     QemuDriver *driver = dom->space->driver;
@@ -443,12 +448,13 @@ void qemu_files_leave(QemuDomain *dom)
     guint left;
 
     qemu_quiesce_drop(dom);
-    g_hash_table_remove_all(files->owned);
+    g_hash_table_foreach_remove(files->released, is_not_in, files->owned);
     g_hash_table_remove_all(files->kept);
     g_hash_table_remove_all(files->bases);
     g_hash_table_remove_all(files->given);
     g_hash_table_remove_all(files->emptied);
     keep_left(files->released);
+    g_hash_table_foreach_remove(files->owned, is_not_in, files->released);
     left = g_hash_table_size(files->released);
     if (!qemu_files_save(dom, files, NULL) || !left)
         return;

@@ -14,6 +14,7 @@
 #include "tell.h"
 
 #define UNLINK_MAX 16 /* at once; the rest goes in the background */
+#define POINTS_MAX 64
 #define LOOK_US (2 * G_USEC_PER_SEC) /* not more often for operations that only add */
 
 typedef struct {
@@ -167,7 +168,7 @@ guint qemu_work_unlink(QemuWork *work, guint from, guint most, const QemuStep **
     for (; n < most && !*failed && from + n < plan->steps->len; n++) {
         const QemuStep *step = qemu_plan_step(plan, from + n);
 
-        if (step->kind != QEMU_STEP_UNLINK)
+        if (step->kind != QEMU_STEP_UNLINK || (n && qemu_domain_must_yield(work->dom)))
             break;
         if (live_step(work, step, &done, error) && qemu_engine_remove(work->dom, step->image, error))
             g_ptr_array_add(gone, step->image);
@@ -374,28 +375,27 @@ static void log_put_off(const QemuWork *work, const QemuStep *step, const GError
 }
 
 /* What takes its time is left to the coalescer, and what follows, which may need it. */
-static gboolean is_for_later(QemuStepKind kind, guint unlinked)
+static gboolean is_for_later(QemuStepKind kind, guint points, guint unlinks)
 {
-    return kind == QEMU_STEP_PULL || (kind == QEMU_STEP_UNLINK && unlinked >= UNLINK_MAX);
+    return kind == QEMU_STEP_PULL || (kind == QEMU_STEP_UNLINK && !unlinks) || (kind == QEMU_STEP_DROP_POINT && !points);
 }
 
-/* Returns whether something is left to do. */
-static gboolean collect(QemuWork *work, guint at)
+gboolean qemu_work_collect(QemuWork *work, guint at, guint points, guint unlinks)
 {
     gboolean more = FALSE;
-    guint unlinked = 0;
 
     while (at < work->plan->steps->len) {
         const QemuStep *step = qemu_plan_step(work->plan, at), *failed = NULL;
         g_autoptr(GError) failure = NULL;
 
-        if (is_for_later(step->kind, unlinked)) /* and noted down */
+        if (is_for_later(step->kind, points, unlinks)) /* and noted down */
             return TRUE;
         if (step->kind == QEMU_STEP_UNLINK) {
-            guint n = qemu_work_unlink(work, at, UNLINK_MAX - unlinked, &failed, &failure);
-            unlinked += n;
+            guint n = qemu_work_unlink(work, at, unlinks, &failed, &failure);
+            unlinks -= n;
             at += n;
         } else {
+            points -= step->kind == QEMU_STEP_DROP_POINT;
             failed = qemu_work_step(work, step, &failure) ? NULL : step;
             at++;
         }
@@ -417,7 +417,7 @@ static gboolean finish(QemuWork *work, GError **error)
         journal_end(work->dom);
         return FALSE;
     }
-    gboolean more = collect(work, at);
+    gboolean more = qemu_work_collect(work, at, POINTS_MAX, UNLINK_MAX);
     journal_end(work->dom);
     if (work->only_adds)
         qemu_coalesce_from(work->dom, work->dom->looked + LOOK_US);

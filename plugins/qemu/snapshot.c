@@ -2,9 +2,12 @@
 /* The document of a snapshot, and its removal. */
 #include "snapshot.h"
 
+#include "coalesce.h"
 #include "engine.h"
 #include "ops.h"
 #include "tell.h"
+
+#define LOOK_US (50 * 1000) /* others that are deleted at the same time are looked at together */
 
 int qemu_domain_snapshot_get_xml_desc(void *handle, vireo_call *call,
                                       const vireo_domain_snapshot_get_xml_desc_args *args,
@@ -50,25 +53,40 @@ static gboolean forget_all(QemuDomain *dom, GPtrArray *doomed, QemuTell *tell, G
     return qemu_files_disown(dom, doomed, error) && qemu_tree_remove(dom, names, doomed->len, error);
 }
 
-static gboolean delete_all(QemuDomain *dom, vireo_call *call, GPtrArray *doomed, QemuTell *tell,
-                           GError **error)
+/* What is going to be given back, with all images looked at. */
+static gboolean tell_all(QemuDomain *dom, const VireoDomain *machine, GPtrArray *doomed, QemuTell *tell, GError **error)
 {
-    g_autoptr(QemuDef) machine = qemu_domain_current(dom);
-    g_autoptr(VireoQmp) qmp = NULL;
     g_autofree const char **names = names_of(doomed);
     g_autoptr(QemuPlan) plan = qemu_plan_new();
+    gboolean little;
+    g_autoptr(QemuGraph) graph = qemu_reap_graph(dom, machine, &little, error);
 
-    if (qemu_domain_active(dom) && !(qmp = qemu_domain_monitor(dom, error)))
+    if (!graph || !qemu_plan_delete(graph, plan, names, doomed->len, 0, error))
         return FALSE;
-    g_autoptr(QemuGraph) graph = qemu_engine_graph(dom, machine->doc, NULL, error);
-    QemuWork work = { .dom = dom, .call = call, .qmp = qmp, .plan = plan, .after = graph,
-                      .tell = tell };
-    if (!graph) {
+    if (!little)
+        qemu_tell_later(tell);
+    qemu_tell_plan(tell, plan, graph);
+    return TRUE;
+}
+
+/* Answers at once: what the snapshots refer to is noted down, they go, and whose that still is, or nobody's, is looked up
+ * in the background. */
+static gboolean delete_all(QemuDomain *dom, vireo_call *call, GPtrArray *doomed, QemuTell *tell, GError **error)
+{
+    g_autoptr(QemuDef) machine = qemu_domain_current(dom);
+    g_autoptr(QemuGraph) present = qemu_engine_present(dom, machine->doc, FALSE, error);
+    g_autofree const char **names = names_of(doomed);
+
+    if (!present) {
         g_prefix_error(error, "flag METADATA_ONLY forgets a snapshot without its images: ");
         return FALSE;
     }
-    return qemu_plan_delete(graph, plan, names, doomed->len, 0, error) &&
-           qemu_work_run(&work, error);
+    if (tell)
+        return tell_all(dom, machine->doc, doomed, tell, error);
+    gboolean deleted = qemu_reap_note(dom, doomed, error) && qemu_tree_remove(dom, names, doomed->len, error);
+    gboolean looked = deleted && qemu_reap_little(dom, call);
+    qemu_coalesce_from(dom, looked ? 0 : g_get_monotonic_time() + LOOK_US);
+    return deleted;
 }
 
 int qemu_snapshot_delete(QemuConn *conn, vireo_call *call,

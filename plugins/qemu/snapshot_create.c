@@ -332,6 +332,8 @@ int qemu_snapshot_create(QemuConn *conn, vireo_call *call,
         return qemu_fail(conn->driver, call, error);
     g_autoptr(QemuTell) tell = told ? qemu_tell_new(dom, call) : NULL;
     char *name = host->strdup(call, doc->name ? doc->name : "");
+    if (!again)
+        qemu_reap_for(dom, call, doc);
     gboolean done = again ? redefine(dom, g_steal_pointer(&doc), args->flags, tell, &error)
                           : take(dom, call, doc, args->flags, tell, &error);
     if (!done)

@@ -22,6 +22,7 @@ struct QemuTell {
     int guest;
     gint64 pause_us;
     guint64 freed;
+    gboolean later;
 };
 
 QemuTell *qemu_tell_new(QemuDomain *dom, vireo_call *call)
@@ -204,6 +205,16 @@ static void tell_kept_files(QemuTell *tell, const QemuGraph *after)
     }
 }
 
+void qemu_tell_later(QemuTell *tell)
+{
+    tell->later = TRUE;
+}
+
+static gboolean is_collecting(QemuStepKind kind)
+{
+    return kind == QEMU_STEP_UNLINK || kind == QEMU_STEP_DROP_POINT;
+}
+
 /* What is copied after the point of no return goes on in the background, and what follows with it: see
  * finish() in engine_work.c. */
 void qemu_tell_plan(QemuTell *tell, const QemuPlan *plan, const QemuGraph *after)
@@ -213,7 +224,7 @@ void qemu_tell_plan(QemuTell *tell, const QemuPlan *plan, const QemuGraph *after
     for (guint i = 0; i < plan->steps->len; i++) {
         const QemuStep *step = qemu_plan_step(plan, i);
 
-        later |= i >= plan->no_return && step->kind == QEMU_STEP_PULL;
+        later |= i >= plan->no_return && (step->kind == QEMU_STEP_PULL || (tell->later && is_collecting(step->kind)));
         tell_one(tell, step, later);
     }
     if (after)

@@ -18,6 +18,8 @@ void qemu_tell_step(QemuTell *tell, const char *kind, guint effect, const char *
                     guint64 bytes, const char *text, ...) G_GNUC_PRINTF(7, 8);
 /* All of a plan; what it gave up and leaves of the graph is told as kept. */
 void qemu_tell_plan(QemuTell *tell, const QemuPlan *plan, const QemuGraph *after);
+/* What collects in the plans that follow is done in the background, all of it. */
+void qemu_tell_later(QemuTell *tell);
 /* The first bookkeeping steps only: what is done to the images was told otherwise. */
 void qemu_tell_records(QemuTell *tell, const QemuPlan *plan);
 /* A snapshot whose metadata goes and whose files stay. */
