@@ -43,7 +43,7 @@ class Stops(stoptest.Case):
             stoptest.progress(f"step {at} ({where}): {problem}")
             scene.daemon.show_log()
             raise AssertionError(f"step {at} ({where}), the call said {error}: {problem}") from problem
-        Stops.done += reached
+        type(self).done += reached
 
     def each(self, kill):
         scene = self.scene
@@ -75,6 +75,35 @@ class Stops(stoptest.Case):
     @unittest.skipUnless(stoptest.LONG, "takes long; VIREO_TEST_LONG=1")
     def test_both(self):
         self.each(["guests", "daemon"])
+
+
+class InTheBackground(Stops):
+    """Deletes that look at nothing before they answer."""
+    test_guest = test_both = test_pivot_that_qemu_did_not_hear_of = test_daemon = None
+
+    @classmethod
+    def setUpClass(cls):
+        qemutest.vireotest.FILES["qemu.conf"] = \
+            "[process]\nuser = nobody\ngroup = nogroup\n[snapshots]\ndelete_looks_at = 0\n"
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        del qemutest.vireotest.FILES["qemu.conf"]
+
+    def test_deletes(self):
+        """The daemon dies when what is given up is noted down, when the snapshots go, and when all is given back."""
+        def one(name, before, step):
+            if name != "delete a branch, off" and (step[0] != "delete" or not stoptest.LONG):
+                return
+            total, _, after = self.count(before, step, stoptest.STEPS)
+            names = [self.scene.name_of(number) for number in range(1, total + 1)]
+            for what in "/.gone", ".xml", names[-1]:
+                at = next(number for number, step_name in enumerate(names, 1) if what in step_name)
+                with self.subTest(operation=name, step=names[at - 1]):
+                    self.accident(before, step, at, [self.scene.kill_daemon], after)
+        self.each_operation(one)
 
 
 if __name__ == "__main__":
