@@ -291,6 +291,12 @@ static gboolean note_added(const QemuWork *work, GError **error)
     return qemu_files_add(work->dom, more, error);
 }
 
+/* Of what could not be read nothing else is known. */
+static gboolean is_in_graph(gpointer path, gpointer value, gpointer graph)
+{
+    return qemu_graph_has(graph, path);
+}
+
 /* What can be collected is on disk before the first reference goes. */
 static gboolean note_files(const QemuWork *work, GError **error)
 {
@@ -299,7 +305,7 @@ static gboolean note_files(const QemuWork *work, GError **error)
     if (work->only_adds)
         return note_added(work, error);
     g_autoptr(QemuFiles) files = qemu_files_load(work->dom);
-    g_hash_table_remove_all(files->released);
+    g_hash_table_foreach_remove(files->released, is_in_graph, work->after);
     note_new(work, files);
     check_given(work, files);
     add_all(files->owned, work->after, QEMU_FILE_OWNED);
