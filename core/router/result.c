@@ -48,6 +48,9 @@ static void trim_params(vireo_call *call)
     const VireoWireType *element = typed_param_type(call->op->ret);
     gint32 *asked = int_member(call->op->args, call->args, "nparams");
     gint32 *told = int_member(call->op->ret, call->ret, "nparams");
+    /* Where it is asked about several at once, the number is that of each. */
+    gint32 *several = int_member(call->op->args, call->args, "ncpus");
+    guint32 times = several ? (guint32)CLAMP(*several, 1, G_MAXINT16) : 1;
     guint64 strings_ok = vireo_core_flags(call->op);
     VireoWireArray *params;
 
@@ -57,10 +60,10 @@ static void trim_params(vireo_call *call)
     if (strings_ok && !(vireo_op_get_flags(call->op, call->args) & strings_ok))
         drop_strings(params);
     /* A driver that knows the convention gives the count alone when asked with room for nothing. */
-    if (told && (params->len || !asked || *asked))
+    if (told && (params->len || !asked || *asked) && !(several && *told))
         *told = (gint32)params->len;
     if (asked && told)
-        params->len = MIN(params->len, (guint32)MAX(*asked, 0));
+        params->len = (guint32)MIN(params->len, (guint64)MAX(*asked, 0) * times);
 }
 
 static void trim_list(vireo_call *call)

@@ -190,6 +190,7 @@ static void lxc_fini(void *self)
     X(domain_get_security_label, lxc_domain_get_security_label, 0, 0, 0, 0)                        \
     X(domain_memory_stats, lxc_domain_memory_stats, 0, 0, 0, 0)                                    \
     X(domain_get_cpu_stats, lxc_domain_get_cpu_stats, 0, STRINGS, 0, 0)                            \
+    X(domain_block_stats_flags, lxc_domain_block_stats_flags, 0, STRINGS, 0, 0)                    \
     X(domain_interface_stats, lxc_domain_interface_stats, 0, 0, 0, 0)                              \
     X(domain_interface_addresses, lxc_domain_interface_addresses, 0, 0, 0, 0)                      \
     X(connect_get_all_domain_stats, lxc_connect_get_all_domain_stats, STATS_FILTER,                \

@@ -5,6 +5,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -140,12 +142,33 @@ static void cpu_total(VireoParams *params, const char *cgroup)
     vireo_param_ullong(params, "system_time", cpu_part_ns(cgroup, "system"));
 }
 
+/* Of one CPU after the other, from first on; the number of CPUs the host has is what is returned. Version 2 knows
+ * the sum only. */
+static guint cpu_each(VireoParams *params, const char *cgroup, guint first, guint n, GError **error)
+{
+    static const LxcItem each = { "cpuacct", "cpuacct.usage_percpu", NULL };
+    g_autofree char *text = NULL;
+    int present = vireo_node_cpu_map(NULL, NULL, NULL, error);
+
+    if (present <= 0 || !lxc_cgroup_read(cgroup, &each, &text, error))
+        return 0;
+    g_auto(GStrv) words = g_strsplit(g_strstrip(text), " ", -1);
+    guint cpus = MIN((guint)present, g_strv_length(words));
+    for (guint cpu = first; cpu < cpus && cpu - first < n; cpu++)
+        vireo_param_ullong(params, "cpu_time", g_ascii_strtoull(words[cpu], NULL, 10));
+    return cpus;
+}
+
+/* One row of figures for each CPU, or one for all of them (start_cpu -1). Room for nothing asks how long a row is, and
+ * no CPUs how many there are. */
 int lxc_domain_get_cpu_stats(void *handle, vireo_call *call, const vireo_domain_get_cpu_stats_args *args,
                              vireo_domain_get_cpu_stats_ret *ret)
 {
     LxcConn *conn = lxc_conn(handle);
     g_autoptr(LxcDomain) dom = lxc_domain_find(conn, call, &args->dom);
     g_auto(VireoParams) params = { 0 };
+    g_autoptr(GError) error = NULL;
+    guint cpus = 1;
 
     if (!dom)
         return VIREO_FAIL;
@@ -153,14 +176,134 @@ int lxc_domain_get_cpu_stats(void *handle, vireo_call *call, const vireo_domain_
     if (!cgroup)
         return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "domain '%s' is not running", dom->name);
     vireo_params_init(&params, conn->driver->host, call);
-    if (args->start_cpu != -1)
-        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_UNSUPPORTED,
-                                        "CPU time is told in total only, not per host CPU");
-    cpu_total(&params, cgroup);
+    if (args->start_cpu < 0)
+        cpu_total(&params, cgroup);
+    else if (!(cpus = cpu_each(&params, cgroup, (guint)args->start_cpu, MAX(args->ncpus, 1), &error)))
+        return lxc_fail(conn->driver, call, error);
+    if (args->start_cpu >= (gint64)cpus)
+        return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "this host has no CPU %d: they are 0 to %u",
+                                        args->start_cpu, cpus - 1);
+    ret->nparams = (gint32)(args->start_cpu < 0 ? params.list->len : args->ncpus ? 1 : cpus);
     if (args->nparams)
         ret->params.val = vireo_params_take(&params, &ret->params.len);
-    else
-        ret->nparams = (gint32)params.list->len;
+    return VIREO_OK;
+}
+
+/* ---- disks --------------------------------------------------------------------- */
+
+typedef struct {
+    guint64 rd_ops, rd_bytes, wr_ops, wr_bytes;
+} DiskFigures;
+
+/* "MAJOR:MINOR" by which its work is counted: a partition's is its disk's. NULL: it is gone. Caller frees. */
+static char *counted_as(const char *path)
+{
+    struct stat info;
+
+    if (stat(path, &info) < 0 || !S_ISBLK(info.st_mode))
+        return NULL;
+    g_autofree char *number = g_strdup_printf("%u:%u", major(info.st_rdev), minor(info.st_rdev));
+    g_autofree char *partition = g_strdup_printf("/sys/dev/block/%s/partition", number);
+    g_autofree char *whole = g_strdup_printf("/sys/dev/block/%s/../dev", number), *text = NULL;
+    if (g_file_test(partition, G_FILE_TEST_EXISTS) && g_file_get_contents(whole, &text, NULL, NULL))
+        return g_strdup(g_strstrip(text));
+    return g_steal_pointer(&number);
+}
+
+/* Lines of version 1: "8:0 Read 4096". device NULL: the sum of all. */
+static void add_v1(const char *cgroup, const char *file, const char *device, guint64 *rd, guint64 *wr)
+{
+    const LxcItem item = { "blkio", file, NULL };
+    g_autofree char *text = NULL;
+
+    if (!lxc_cgroup_read(cgroup, &item, &text, NULL))
+        return;
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (guint i = 0; lines[i]; i++) {
+        g_auto(GStrv) row = g_strsplit(lines[i], " ", 3);
+
+        if (g_strv_length(row) != 3 || (device && !g_str_equal(row[0], device)))
+            continue;
+        if (g_str_equal(row[1], "Read"))
+            *rd += g_ascii_strtoull(row[2], NULL, 10);
+        else if (g_str_equal(row[1], "Write"))
+            *wr += g_ascii_strtoull(row[2], NULL, 10);
+    }
+}
+
+/* Lines of version 2: "8:0 rbytes=4096 wbytes=0 rios=1 wios=0 ...". */
+static void add_v2(const char *text, const char *device, DiskFigures *figures)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    const struct {
+        const char *key;
+        guint64 *value;
+    } keys[] = { { "rbytes=", &figures->rd_bytes }, { "wbytes=", &figures->wr_bytes },
+                 { "rios=", &figures->rd_ops }, { "wios=", &figures->wr_ops } };
+
+    for (guint i = 0; lines[i]; i++) {
+        g_auto(GStrv) words = g_strsplit(lines[i], " ", -1);
+
+        for (guint w = 1; words[0] && words[w] && (!device || g_str_equal(words[0], device)); w++)
+            for (guint k = 0; k < G_N_ELEMENTS(keys); k++)
+                if (g_str_has_prefix(words[w], keys[k].key))
+                    *keys[k].value += g_ascii_strtoull(words[w] + strlen(keys[k].key), NULL, 10);
+    }
+}
+
+/* What the container has read and written; device NULL: of all devices. */
+static gboolean disk_figures(const char *cgroup, const char *device, DiskFigures *figures, GError **error)
+{
+    static const LxcItem all = { "blkio", "blkio.throttle.io_serviced_recursive", "io.stat" };
+    g_autofree char *text = NULL;
+
+    *figures = (DiskFigures){ 0 };
+    if (!lxc_cgroup_read(cgroup, &all, &text, error))
+        return FALSE;
+    if (lxc_cgroup_version("blkio") == 2) {
+        add_v2(text, device, figures);
+        return TRUE;
+    }
+    add_v1(cgroup, all.v1, device, &figures->rd_ops, &figures->wr_ops);
+    add_v1(cgroup, "blkio.throttle.io_service_bytes_recursive", device, &figures->rd_bytes, &figures->wr_bytes);
+    return TRUE;
+}
+
+/* Of a disk, by its target or source, or of all that the container works with: "". */
+int lxc_domain_block_stats_flags(void *handle, vireo_call *call, const vireo_domain_block_stats_flags_args *args,
+                                 vireo_domain_block_stats_flags_ret *ret)
+{
+    LxcConn *conn = lxc_conn(handle);
+    g_autoptr(LxcDomain) dom = lxc_domain_find(conn, call, &args->dom);
+    g_autoptr(GError) error = NULL;
+    g_autofree char *device = NULL;
+    g_auto(VireoParams) params = { 0 };
+    DiskFigures figures;
+
+    if (!dom)
+        return VIREO_FAIL;
+    g_autofree char *cgroup = cgroup_of(dom);
+    g_autoptr(LxcDef) live = lxc_domain_live(dom);
+    if (!cgroup || !live)
+        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "domain '%s' is not running", dom->name);
+    VEC_EACH(live->doc->devices->disks, i)
+    {
+        const VireoDomainDisk *disk = live->doc->devices->disks.items[i];
+
+        if (!device && (g_str_equal(disk->target->dev, args->path) || g_str_equal(disk->source->dev, args->path)))
+            device = counted_as(disk->source->dev);
+    }
+    if (*args->path && !device)
+        return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "domain '%s' has no disk '%s'", dom->name,
+                                        args->path);
+    if (!disk_figures(cgroup, device, &figures, &error))
+        return lxc_fail(conn->driver, call, error);
+    vireo_params_init(&params, conn->driver->host, call);
+    vireo_param_llong(&params, "rd_bytes", (gint64)figures.rd_bytes);
+    vireo_param_llong(&params, "rd_operations", (gint64)figures.rd_ops);
+    vireo_param_llong(&params, "wr_bytes", (gint64)figures.wr_bytes);
+    vireo_param_llong(&params, "wr_operations", (gint64)figures.wr_ops);
+    ret->params.val = vireo_params_take(&params, &ret->params.len);
     return VIREO_OK;
 }
 
@@ -266,7 +409,7 @@ int lxc_domain_interface_addresses(void *handle, vireo_call *call, const vireo_d
 
 #define GROUPS                                                                                     \
     (VIREO_DOMAIN_STATS_STATE | VIREO_DOMAIN_STATS_CPU_TOTAL | VIREO_DOMAIN_STATS_BALLOON |        \
-     VIREO_DOMAIN_STATS_VCPU | VIREO_DOMAIN_STATS_INTERFACE)
+     VIREO_DOMAIN_STATS_VCPU | VIREO_DOMAIN_STATS_INTERFACE | VIREO_DOMAIN_STATS_BLOCK)
 
 static void add_interfaces(VireoParams *params, const VireoDomain *doc)
 {
@@ -293,6 +436,33 @@ static void add_interfaces(VireoParams *params, const VireoDomain *doc)
         n++;
     }
     vireo_param_uint(params, "net.count", n);
+}
+
+static void add_disks(VireoParams *params, const VireoDomain *doc, const char *cgroup)
+{
+    VEC_EACH(doc->devices->disks, i)
+    {
+        const VireoDomainDisk *disk = doc->devices->disks.items[i];
+        g_autofree char *name = g_strdup_printf("block.%u.name", i), *path = g_strdup_printf("block.%u.path", i);
+        g_autofree char *device = counted_as(disk->source->dev);
+        DiskFigures figures;
+
+        vireo_param_string(params, name, disk->target->dev);
+        vireo_param_string(params, path, disk->source->dev);
+        if (!device || !disk_figures(cgroup, device, &figures, NULL))
+            continue;
+        const struct {
+            const char *key;
+            guint64 value;
+        } rows[] = { { "rd.reqs", figures.rd_ops }, { "rd.bytes", figures.rd_bytes },
+                     { "wr.reqs", figures.wr_ops }, { "wr.bytes", figures.wr_bytes } };
+        for (guint k = 0; k < G_N_ELEMENTS(rows); k++) {
+            g_autofree char *key = g_strdup_printf("block.%u.%s", i, rows[k].key);
+
+            vireo_param_ullong(params, key, rows[k].value);
+        }
+    }
+    vireo_param_uint(params, "block.count", doc->devices->disks.n);
 }
 
 static void add_record(LxcConn *conn, vireo_call *call, LxcDomain *dom, guint groups, vireo_domain_stats_record *record)
@@ -324,6 +494,8 @@ static void add_record(LxcConn *conn, vireo_call *call, LxcDomain *dom, guint gr
     }
     if (def && cgroup && (groups & VIREO_DOMAIN_STATS_INTERFACE))
         add_interfaces(&params, def->doc);
+    if (def && cgroup && (groups & VIREO_DOMAIN_STATS_BLOCK))
+        add_disks(&params, def->doc, cgroup);
     record->params.val = vireo_params_take(&params, &record->params.len);
 }
 

@@ -67,6 +67,18 @@ def groups(uuid):
     return sorted(found.split())
 
 
+def loop_device(case, text):
+    """A block device of 1 MiB that begins with text."""
+    path = os.path.join(case.work, "image")
+    with open(path, "wb") as stream:
+        stream.write(text.ljust(1 << 20, b"\0"))
+    done = subprocess.run(["losetup", "--find", "--show", path], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        case.skipTest("no loop device can be had")
+    case.addCleanup(subprocess.run, ["losetup", "--detach", done.stdout.strip()], check=True)
+    return done.stdout.strip()
+
+
 class Case(vireotest.VirshCase):
     def container_xml(self, name, root=None, devices="", init="/sbin/init", args=(), extra="", os_extra="", memory=64):
         """root: a path, or a whole <filesystem>; made when there is none."""

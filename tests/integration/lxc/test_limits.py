@@ -5,6 +5,8 @@ import socket
 import subprocess
 import unittest
 
+import libvirt
+
 import lxctest
 from lxctest import groups, make_root, wait_until
 
@@ -88,6 +90,44 @@ class Limits(lxctest.Case):
         self.assertEqual(self.info("a")["Max memory"], f"{64 << 10} KiB")
 
 
+class Figures(lxctest.Case):
+    @unittest.skipUnless(os.path.isdir("/sys/fs/cgroup/cpuacct"), "version 2 of control groups does not tell CPUs apart")
+    def test_time_of_each_cpu(self):
+        self.start("a", init="/bin/sh", args=("-c", "while true; do true; done"))
+        connection = libvirt.open(self.daemon.uri())
+        self.addCleanup(connection.close)
+        domain = connection.lookupByName("a")
+        wait_until(lambda: domain.getCPUStats(True)[0]["cpu_time"] > 50_000_000, 20, "it computes")
+        self.virsh("suspend", "a")
+        each = [row["cpu_time"] for row in domain.getCPUStats(False)]
+        self.assertEqual(len(each), os.cpu_count())
+        self.assertAlmostEqual(sum(each), domain.getCPUStats(True)[0]["cpu_time"], delta=5_000_000)
+        text = self.virsh("cpu-stats", "a")
+        self.assertEqual([row for row in text.splitlines() if row.startswith("CPU")],
+                         [f"CPU{i}:" for i in range(os.cpu_count())])
+        self.assertIn("Total:", text)
+        last = os.cpu_count() - 1
+        self.assertNotIn("CPU0:", self.virsh("cpu-stats", "a", "--start", str(last), "--count", "1") if last else "")
+        self.assertIn("no CPU 4711", self.virsh_fails("cpu-stats", "a", "--start", "4711"))
+
+    def test_what_a_disk_does(self):
+        loop = lxctest.loop_device(self, b"hello")
+        self.start("a", devices=f"<disk type='block' device='disk'><source dev='{loop}'/><target dev='xvda'/></disk>")
+
+        def figures(which):
+            rows = (row.split() for row in self.virsh("domblkstat", "a", which).splitlines())
+            return {row[1]: int(row[2]) for row in rows if len(row) == 3}
+        before = figures("xvda")
+        self.shell("a", "dd if=/dev/xvda of=/dev/null bs=65536")
+        after = figures("xvda")
+        self.assertEqual(after["rd_bytes"] - before["rd_bytes"], 1 << 20)
+        self.assertGreater(after["rd_req"], before["rd_req"])
+        self.assertEqual(figures(loop), after)
+        self.assertGreaterEqual(figures("")["rd_bytes"], after["rd_bytes"])
+        self.assertIn("no disk 'xvdz'", self.virsh_fails("domblkstat", "a", "xvdz"))
+        self.assertIn(f"block.0.rd.bytes={after['rd_bytes']}", self.virsh("domstats", "a", "--block"))
+
+
 class Interfaces(lxctest.Case):
     def setUp(self):
         super().setUp()
@@ -160,19 +200,9 @@ class Rights(lxctest.Case):
 
 
 class Hotplug(lxctest.Case):
-    def loop(self, text):
-        path = os.path.join(self.work, "image")
-        with open(path, "wb") as stream:
-            stream.write(text.encode().ljust(1 << 20, b"\0"))
-        done = subprocess.run(["losetup", "--find", "--show", path], stdout=subprocess.PIPE, text=True, check=False)
-        if done.returncode:
-            self.skipTest("no loop device can be had")
-        self.addCleanup(run, "losetup", "--detach", done.stdout.strip())
-        return done.stdout.strip()
-
     @unittest.skipUnless(os.path.isdir("/sys/fs/cgroup/devices"), "devices change with control groups of version 1 only")
     def test_a_disk_comes_and_goes(self):
-        disk = self.write("disk.xml", f"<disk type='block' device='disk'><source dev='{self.loop('hello')}'/>"
+        disk = self.write("disk.xml", f"<disk type='block' device='disk'><source dev='{lxctest.loop_device(self, b'hello')}'/>"
                                       "<target dev='xvda'/></disk>")
         self.start("a")
         self.virsh("attach-device", "a", disk, "--live", "--config")
