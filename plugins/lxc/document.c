@@ -2,6 +2,7 @@
 /* What of a domain document this driver acts on; anything else is refused when it is defined. */
 #include "driver.h"
 
+#include <net/if.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -105,6 +106,15 @@ static gboolean check_filesystem(const VireoDomain *doc, const VireoDomainFilesy
     return TRUE;
 }
 
+void lxc_doc_complete_mac(VireoDomainInterface *nic)
+{
+    if (!nic->mac)
+        nic->mac = g_new0(VireoDomainInterfaceMac, 1);
+    if (!nic->mac->address)
+        nic->mac->address = g_strdup_printf("52:54:00:%02x:%02x:%02x", g_random_int_range(0, 256),
+                                            g_random_int_range(0, 256), g_random_int_range(0, 256));
+}
+
 static gboolean check_interface(VireoDomain *doc, VireoDomainInterface *nic, GError **error)
 {
     const VireoDomainInterfaceSource *source = nic->source;
@@ -122,14 +132,16 @@ static gboolean check_interface(VireoDomain *doc, VireoDomainInterface *nic, GEr
         if (!source || !source->dev)
             return vireo_refuse(error, nic->line, "a direct interface needs <source dev=''/>");
         break;
+    case VIREO_DOMAIN_INTERFACE_TYPE_NETWORK:
+        return vireo_refuse(error, nic->line, "there are no virtual networks for containers: name the network's bridge, "
+                                              "with type='bridge' and <source bridge=''/>");
     default:
         return vireo_refuse(error, nic->line, "interfaces can be of type bridge, ethernet or direct");
     }
-    if (!nic->mac)
-        nic->mac = g_new0(VireoDomainInterfaceMac, 1);
-    if (!nic->mac->address)
-        nic->mac->address = g_strdup_printf("52:54:00:%02x:%02x:%02x", g_random_int_range(0, 256),
-                                            g_random_int_range(0, 256), g_random_int_range(0, 256));
+    if (nic->guest && nic->guest->dev && (!*nic->guest->dev || strlen(nic->guest->dev) >= IFNAMSIZ))
+        return vireo_refuse(error, nic->line, "'%s' is no name for an interface: 1 to %d characters", nic->guest->dev,
+                            IFNAMSIZ - 1);
+    lxc_doc_complete_mac(nic);
     return TRUE;
 }
 

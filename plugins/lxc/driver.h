@@ -142,10 +142,9 @@ gboolean lxc_domain_impact(LxcDomain *dom, guint flags, gboolean *live, gboolean
 /* The definition that an AFFECT_* mask of a query means. */
 LxcDef *lxc_domain_view(LxcDomain *dom, guint flags, GError **error);
 /* Changes one or both definitions as flags say. The change is made to copies of both first, then to the running
- * container, then kept. */
+ * container (which may have to say more of it in `then`), then kept. */
 typedef gboolean (*LxcChange)(VireoDomain *doc, const void *opaque, GError **error);
-typedef gboolean (*LxcApply)(LxcDomain *dom, const VireoDomain *now, const VireoDomain *then, const void *opaque,
-                             GError **error);
+typedef gboolean (*LxcApply)(LxcDomain *dom, const VireoDomain *now, VireoDomain *then, const void *opaque, GError **error);
 gboolean lxc_domain_change(LxcDomain *dom, guint flags, LxcChange change, LxcApply apply, const void *opaque,
                            GError **error);
 void lxc_domain_set_state(LxcDomain *dom, int state, int reason);
@@ -169,6 +168,8 @@ typedef enum {
 LxcDef *lxc_def_parse(LxcDriver *driver, const char *xml, guint flags, GError **error);
 /* Checks what the tables of the model cannot say, and fills in what was left open. */
 gboolean lxc_doc_complete(VireoDomain *doc, GError **error);
+/* A MAC address for who has none. */
+void lxc_doc_complete_mac(VireoDomainInterface *nic);
 VireoModelPathSet *lxc_honoured_paths(GError **error);
 /* The file system that is "/". */
 const VireoDomainFilesystem *lxc_doc_root(const VireoDomain *doc);

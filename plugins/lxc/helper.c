@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* vireo-lxc-run: what liblxc must do in a process of one thread. It ends with 0, or with 1 and the reason on
  * standard output. Options and commands: vireo-lxc-run --help. */
+#include "helper.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +31,8 @@ static const char usage[] =
     "       vireo-lxc-run console DIRECTORY NAME TTY\n"
     "       vireo-lxc-run addresses DIRECTORY NAME PID\n"
     "       vireo-lxc-run add-node|remove-node DIRECTORY NAME PID PATH DEVICE\n"
+    "       vireo-lxc-run set-group DIRECTORY NAME FILE VALUE\n"
+    "       vireo-lxc-run add-net|remove-net|set-net DIRECTORY NAME PID KEY=VALUE...\n"
     "\n"
     "The part of the lxc driver of vireod that works with liblxc. DIRECTORY/NAME/config is a container's\n"
     "configuration, DIRECTORY/NAME/log what liblxc says. Not meant to be run by hand.\n";
@@ -275,6 +279,14 @@ static int run(struct lxc_container *c, int argc, char **argv)
         return do_addresses(argv[4]);
     if (argc == 7 && (strcmp(what, "add-node") == 0 || strcmp(what, "remove-node") == 0))
         return do_node(argv[4], argv[5], argv[6], what[0] == 'a');
+    if (argc == 6 && strcmp(what, "set-group") == 0)
+        return c->set_cgroup_item(c, argv[4], argv[5]) ? 0 : fail_logged(dir, name, argv[4]);
+    if (argc > 5 && strcmp(what, "add-net") == 0)
+        return helper_net_add(atoi(argv[4]), argv + 5);
+    if (argc > 5 && strcmp(what, "remove-net") == 0)
+        return helper_net_remove(atoi(argv[4]), argv + 5);
+    if (argc > 5 && strcmp(what, "set-net") == 0)
+        return helper_net_set(atoi(argv[4]), argv + 5);
     fputs(usage, stderr);
     return 2;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Devices that come and go: in the definition any that it may have, in what runs the nodes of block and character devices. */
+/* Devices that come, change and go, in the definition and in what runs: interfaces, and nodes of devices. */
 #include "ops.h"
 
 #include <string.h>
@@ -7,6 +7,7 @@
 
 #include "cgroup.h"
 #include "native.h"
+#include "net.h"
 #include "process.h"
 
 #define HELPER_S 20
@@ -87,6 +88,31 @@ static gboolean attach(VireoDomain *doc, const void *opaque, GError **error)
     return vireo_model_path_set_check(plug->driver->honoured, doc, error);
 }
 
+/* Cable, bridge and whatever else is written anew; what it does not say stays. */
+static gboolean update(VireoDomain *doc, const void *opaque, GError **error)
+{
+    const Plug *plug = opaque;
+    int at = find(doc, plug->given);
+
+    if (!plug->given->interfaces.n)
+        return refuse(error, "only interfaces can be updated");
+    if (at < 0) {
+        lxc_error(error, VIREO_ERR_DEVICE_MISSING, "domain '%s' has no interface with this MAC address", doc->name);
+        return FALSE;
+    }
+    VireoDomainInterface **slot = &doc->devices->interfaces.items[at], *old = *slot;
+    VireoDomainInterface *nic = vireo_domain_interface_copy(plug->given->interfaces.items[0]);
+    if (!nic->alias)
+        nic->alias = g_steal_pointer(&old->alias);
+    if (!nic->target)
+        nic->target = g_steal_pointer(&old->target);
+    if (!nic->guest)
+        nic->guest = g_steal_pointer(&old->guest);
+    vireo_domain_interface_free(old);
+    *slot = nic;
+    return vireo_model_path_set_check(plug->driver->honoured, doc, error);
+}
+
 #define TAKE_OUT(list, at, free_one)                                                               \
     do {                                                                                           \
         free_one((list)->items[at]);                                                               \
@@ -133,12 +159,8 @@ static gboolean node_of(const VireoDomain *doc, const VireoDomainDevices *given,
 {
     int at = find(doc, given);
 
-    if (given->interfaces.n || (given->hostdevs.n && given->hostdevs.items[0]->source->interface))
-        return refuse(error, "interfaces come and go with the next start: attach and detach them with --config");
     if (lxc_doc_mapped(doc))
         return refuse(error, "a container with <idmap> cannot be given devices while it runs");
-    if (lxc_cgroup_version("devices") != 1)
-        return refuse(error, "devices of a running container are changed with control groups of version 1 only");
     if (given->disks.n) {
         const VireoDomainDisk *disk = doc->devices->disks.items[at];
 
@@ -151,12 +173,15 @@ static gboolean node_of(const VireoDomain *doc, const VireoDomainDevices *given,
     return TRUE;
 }
 
+/* With version 2 it is a program in the kernel, which liblxc writes. */
 static gboolean allow(LxcDomain *dom, const Node *node, const char *device, gboolean allowed, GError **error)
 {
     static const LxcItem items[] = { { "devices", "devices.deny", NULL }, { "devices", "devices.allow", NULL } };
     g_autofree char *rule = g_strconcat(device, allowed && node->readonly ? " r" : " rw", NULL);
 
-    return lxc_cgroup_write(dom->cgroup, &items[allowed], rule, error);
+    return lxc_cgroup_version("devices") == 2
+               ? lxc_helper(dom, HELPER_S, NULL, error, "set-group", items[allowed].v1, rule, NULL)
+               : lxc_cgroup_write(dom->cgroup, &items[allowed], rule, error);
 }
 
 static gboolean make_node(LxcDomain *dom, const char *command, const Node *node, const char *device, GError **error)
@@ -171,12 +196,11 @@ static gboolean make_node(LxcDomain *dom, const char *command, const Node *node,
     return good;
 }
 
-static gboolean attach_live(LxcDomain *dom, const VireoDomain *now, const VireoDomain *then, const void *opaque, GError **error)
+static gboolean attach_node(LxcDomain *dom, const VireoDomain *doc, const VireoDomainDevices *given, GError **error)
 {
-    const Plug *plug = opaque;
     g_auto(Node) node = { 0 };
 
-    if (!node_of(then, plug->given, &node, error))
+    if (!node_of(doc, given, &node, error))
         return FALSE;
     g_autofree char *device = lxc_native_device(node.source, error);
     if (!device || !allow(dom, &node, device, TRUE, error))
@@ -187,15 +211,77 @@ static gboolean attach_live(LxcDomain *dom, const VireoDomain *now, const VireoD
     return FALSE;
 }
 
-static gboolean detach_live(LxcDomain *dom, const VireoDomain *now, const VireoDomain *then, const void *opaque, GError **error)
+static gboolean detach_node(LxcDomain *dom, const VireoDomain *doc, const VireoDomainDevices *given, GError **error)
 {
-    const Plug *plug = opaque;
     g_auto(Node) node = { 0 };
 
-    if (!node_of(now, plug->given, &node, error))
+    if (!node_of(doc, given, &node, error))
         return FALSE;
     g_autofree char *device = lxc_native_device(node.source, error);
     return device && allow(dom, &node, device, FALSE, error) && make_node(dom, "remove-node", &node, device, error);
+}
+
+/* What the container shares it has no say in. */
+static gboolean owns_network(const VireoDomain *doc, GError **error)
+{
+    if (!doc->lxc_namespace || !doc->lxc_namespace->lxc_sharenet)
+        return TRUE;
+    return refuse(error, "a container that shares a network namespace is given no interfaces");
+}
+
+static const char *card_of(const VireoDomainDevices *given)
+{
+    return given->hostdevs.n ? given->hostdevs.items[0]->source->interface : NULL;
+}
+
+static gboolean attach_live(LxcDomain *dom, const VireoDomain *now, VireoDomain *then, const void *opaque, GError **error)
+{
+    const Plug *plug = opaque;
+    const char *card = card_of(plug->given);
+
+    if (!card && !plug->given->interfaces.n)
+        return attach_node(dom, then, plug->given, error);
+    if (!owns_network(now, error))
+        return FALSE;
+    if (card)
+        return lxc_net_move(dom, card, TRUE, error);
+    lxc_net_name(then);
+    return lxc_net_attach(dom, then->devices->interfaces.items[find(then, plug->given)], error);
+}
+
+static gboolean detach_live(LxcDomain *dom, const VireoDomain *now, VireoDomain *then, const void *opaque, GError **error)
+{
+    const Plug *plug = opaque;
+    const char *card = card_of(plug->given);
+
+    if (card)
+        return lxc_net_move(dom, card, FALSE, error);
+    if (!plug->given->interfaces.n)
+        return detach_node(dom, now, plug->given, error);
+    return lxc_net_detach(dom, now->devices->interfaces.items[find(now, plug->given)], error);
+}
+
+/* Everything but the cable and the bridge, as text. Caller frees. */
+static char *fixed_part(const VireoDomain *doc, const VireoDomainDevices *given)
+{
+    g_autoptr(VireoDomainDevices) one = g_new0(VireoDomainDevices, 1);
+    VireoDomainInterface *nic = vireo_domain_interface_copy(doc->devices->interfaces.items[find(doc, given)]);
+
+    nic->link = VIREO_DOMAIN_LINK_STATE_UNSET;
+    if (nic->source)
+        g_clear_pointer(&nic->source->bridge, g_free);
+    vireo_list_append(&one->interfaces, nic);
+    return vireo_domain_devices_format(one, 0);
+}
+
+static gboolean update_live(LxcDomain *dom, const VireoDomain *now, VireoDomain *then, const void *opaque, GError **error)
+{
+    const Plug *plug = opaque;
+    g_autofree char *before = fixed_part(now, plug->given), *after = fixed_part(then, plug->given);
+
+    if (!g_str_equal(before, after))
+        return refuse(error, "of an interface of a running container only the link state and the bridge change");
+    return lxc_net_update(dom, then->devices->interfaces.items[find(then, plug->given)], error);
 }
 
 static int change(void *handle, vireo_call *call, const vireo_domain_ref *ref, const char *xml, guint flags, LxcChange edit,
@@ -211,6 +297,8 @@ static int change(void *handle, vireo_call *call, const vireo_domain_ref *ref, c
     g_autoptr(LxcDomainJob) dom = lxc_domain_begin(conn, call, ref);
     if (!dom)
         return VIREO_FAIL;
+    if (edit == attach && given->interfaces.n) /* the same in all definitions */
+        lxc_doc_complete_mac(given->interfaces.items[0]);
     return lxc_domain_change(dom, flags, edit, apply, &plug, &error) ? VIREO_OK : lxc_fail(conn->driver, call, error);
 }
 
@@ -222,4 +310,9 @@ int lxc_domain_attach_device_flags(void *handle, vireo_call *call, const vireo_d
 int lxc_domain_detach_device_flags(void *handle, vireo_call *call, const vireo_domain_detach_device_flags_args *args)
 {
     return change(handle, call, &args->dom, args->xml, args->flags, detach, detach_live);
+}
+
+int lxc_domain_update_device_flags(void *handle, vireo_call *call, const vireo_domain_update_device_flags_args *args)
+{
+    return change(handle, call, &args->dom, args->xml, args->flags, update, update_live);
 }

@@ -197,6 +197,8 @@ static void lxc_fini(void *self)
       VIREO_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, 0, 0)                                            \
     X(domain_attach_device_flags, lxc_domain_attach_device_flags, AFFECT, 0, LIVE, 0)              \
     X(domain_detach_device_flags, lxc_domain_detach_device_flags, AFFECT, 0, LIVE, 0)              \
+    X(domain_update_device_flags, lxc_domain_update_device_flags, AFFECT,                          \
+      VIREO_DOMAIN_DEVICE_MODIFY_FORCE, LIVE, 0)                                                   \
     X(domain_set_memory_flags, lxc_domain_set_memory_flags, AFFECT | VIREO_DOMAIN_MEM_MAXIMUM, 0,  \
       LIVE, 0)                                                                                     \
     X(domain_set_memory_parameters, lxc_domain_set_memory_parameters, AFFECT, 0, LIVE, 0)          \

@@ -314,15 +314,11 @@ static void add_interface(Native *native, guint number, const VireoDomainInterfa
             net(native, number, "link", "%s", nic->source->bridge);
         net(native, number, "veth.pair", "%s", nic->target->dev);
     }
-    if (nic->guest && nic->guest->dev)
-        net(native, number, "name", "%s", nic->guest->dev);
-    else
-        net(native, number, "name", "eth%u", number);
+    net(native, number, "name", "%s", nic->guest->dev);
     net(native, number, "hwaddr", "%s", nic->mac->address);
     if (nic->has_mtu)
         net(native, number, "mtu", "%u", nic->mtu);
-    if (nic->link != VIREO_DOMAIN_LINK_STATE_DOWN)
-        net(native, number, "flags", "up");
+    net(native, number, "flags", "up");
     add_addresses(native, number, nic);
 }
 

@@ -35,6 +35,7 @@ vireo_domain_get_metadata_fn lxc_domain_get_metadata;
 /* hotplug.c */
 vireo_domain_attach_device_flags_fn lxc_domain_attach_device_flags;
 vireo_domain_detach_device_flags_fn lxc_domain_detach_device_flags;
+vireo_domain_update_device_flags_fn lxc_domain_update_device_flags;
 
 /* lifecycle.c */
 vireo_domain_create_with_flags_fn lxc_domain_create_with_flags;

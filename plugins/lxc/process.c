@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "kit/json.h"
 #include "kit/process.h"
 #include "native.h"
+#include "net.h"
 
 #define START_S 60
 #define GONE_MS 20000
@@ -59,8 +59,7 @@ static gboolean await(struct vireo_child *child, int timeout_s, int *status)
     return ended;
 }
 
-/* given: the command and what follows the container's name. */
-static gboolean run(LxcDomain *dom, int timeout_s, char **out, GPtrArray *given, GError **error)
+gboolean lxc_helper_run(LxcDomain *dom, int timeout_s, char **out, GPtrArray *given, GError **error)
 {
     LxcDriver *driver = dom->space->driver;
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
@@ -116,7 +115,7 @@ gboolean lxc_helper(LxcDomain *dom, int timeout_s, char **out, GError **error, c
     for (const char *arg; (arg = va_arg(args, const char *));)
         g_ptr_array_add(argv, (char *)arg);
     va_end(args);
-    return run(dom, timeout_s, out, argv, error);
+    return lxc_helper_run(dom, timeout_s, out, argv, error);
 }
 
 /* ---- saved state --------------------------------------------------------------- */
@@ -370,34 +369,6 @@ gboolean lxc_process_kill(LxcDomain *dom, int reason, GError **error)
 
 /* ---- the beginning ------------------------------------------------------------- */
 
-/* Names of host interfaces, and aliases; what a running container has besides its definition. */
-static void name_devices(LxcDriver *driver, VireoDomain *doc)
-{
-    static gint next;
-    VireoDomainDevices *devices = doc->devices;
-
-    VEC_EACH(devices->interfaces, i)
-    {
-        VireoDomainInterface *nic = devices->interfaces.items[i];
-
-        if (!nic->alias)
-            nic->alias = g_strdup_printf("net%u", i);
-        if (nic->type == VIREO_DOMAIN_INTERFACE_TYPE_DIRECT)
-            continue;
-        if (!nic->target)
-            nic->target = g_new0(VireoDomainInterfaceTarget, 1);
-        while (!nic->target->dev) {
-            g_autofree char *name = g_strdup_printf("vnet%d", g_atomic_int_add(&next, 1));
-
-            if (!if_nametoindex(name))
-                nic->target->dev = g_steal_pointer(&name);
-        }
-    }
-    VEC_EACH(devices->consoles, i)
-    if (!devices->consoles.items[i]->alias)
-        devices->consoles.items[i]->alias = g_strdup_printf("console%u", i);
-}
-
 /* True reasons for what liblxc would not say so well. */
 static gboolean check_root(const VireoDomain *doc, GError **error)
 {
@@ -418,21 +389,6 @@ static gboolean check_root(const VireoDomain *doc, GError **error)
     lxc_error(error, VIREO_ERR_OPERATION_FAILED, "the root of the container, %s, is no %s", path,
               wanted == S_IFREG ? "file" : wanted == S_IFBLK ? "block device" : "directory");
     return FALSE;
-}
-
-static gboolean check_network(const VireoDomain *doc, GError **error)
-{
-    VEC_EACH(doc->devices->interfaces, i)
-    {
-        const VireoDomainInterface *nic = doc->devices->interfaces.items[i];
-        const char *name = !nic->source ? NULL : nic->source->bridge ? nic->source->bridge : nic->source->dev;
-
-        if (!name || if_nametoindex(name))
-            continue;
-        lxc_error(error, VIREO_ERR_OPERATION_FAILED, "this host has no interface '%s'", name);
-        return FALSE;
-    }
-    return TRUE;
 }
 
 static gboolean write_config(LxcDomain *dom, const VireoDomain *doc, GError **error)
@@ -503,7 +459,6 @@ static GPtrArray *way_to_start(const VireoDomain *doc)
 
 gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **error)
 {
-    LxcDriver *driver = dom->space->driver;
     g_autoptr(VireoDomain) doc = vireo_domain_copy(def->doc);
     g_autofree char *out = NULL, *native = lxc_native_cgroup(dom, doc);
     LxcProcess init = { .fd = -1 }, monitor = { .fd = -1 };
@@ -512,16 +467,19 @@ gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **err
         lxc_error(error, VIREO_ERR_OPERATION_INVALID, "domain '%s' is already running", dom->name);
         return FALSE;
     }
-    name_devices(driver, doc);
+    lxc_net_name(doc);
+    VEC_EACH(doc->devices->consoles, i)
+    if (!doc->devices->consoles.items[i]->alias)
+        doc->devices->consoles.items[i]->alias = g_strdup_printf("console%u", i);
     set_cgroup(dom, g_strconcat("/", native, NULL));
     lxc_cgroup_remove(dom->cgroup);
-    if (!check_root(doc, error) || !check_network(doc, error) || !write_config(dom, doc, error)) {
+    if (!check_root(doc, error) || !lxc_net_check(doc, error) || !write_config(dom, doc, error)) {
         remove_run_dir(dom);
         return FALSE;
     }
     save(dom, doc, FALSE);
     g_autoptr(GPtrArray) argv = way_to_start(doc);
-    if (!run(dom, START_S, &out, argv, error)) {
+    if (!lxc_helper_run(dom, START_S, &out, argv, error)) {
         lxc_cgroup_remove(dom->cgroup);
         remove_run_dir(dom);
         drop(dom);
@@ -536,6 +494,11 @@ gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **err
     }
     now_runs(dom, lxc_def_new(g_steal_pointer(&doc)), init, monitor, reason);
     lxc_live_save(dom);
+    g_autoptr(LxcDef) live = lxc_domain_live(dom);
+    if (live && !lxc_net_started(dom, live->doc, error)) {
+        lxc_process_kill(dom, VIREO_DOMAIN_SHUTOFF_FAILED, NULL);
+        return FALSE;
+    }
     lxc_domain_publish(dom);
     watch(dom);
     return TRUE;

@@ -10,6 +10,8 @@ void lxc_process_close(LxcProcess *process);
  * not wanted) is what it said. */
 gboolean lxc_helper(LxcDomain *dom, int timeout_s, char **out, GError **error, const char *command, ...)
     G_GNUC_NULL_TERMINATED;
+/* The same; given: the command, and what follows the container's name. */
+gboolean lxc_helper_run(LxcDomain *dom, int timeout_s, char **out, GPtrArray *given, GError **error);
 
 /* With its job. def: what is to run. */
 gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **error);

@@ -309,26 +309,36 @@ int lxc_domain_block_stats_flags(void *handle, vireo_call *call, const vireo_dom
 
 /* ---- interfaces ---------------------------------------------------------------- */
 
-/* Of a host interface; what it sends the container receives. */
-static gboolean interface_counters(const char *name, vireo_domain_interface_stats_ret *out)
+/* A line of the file: what it received and what it sent, each bytes, packets, errors and drops. */
+static gboolean counters_of(const char *file, const char *name, long long rx[4], long long tx[4])
 {
     g_autofree char *text = NULL, *wanted = g_strconcat(name, ":", NULL);
 
-    if (!g_file_get_contents("/proc/thread-self/net/dev", &text, NULL, NULL))
+    if (!g_file_get_contents(file, &text, NULL, NULL))
         return FALSE;
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     for (guint i = 0; lines[i]; i++) {
         const char *line = g_strstrip(lines[i]);
-        long long rx[8], tx[8];
 
-        if (!g_str_has_prefix(line, wanted) ||
-            sscanf(line + strlen(wanted), "%lld %lld %lld %lld %*d %*d %*d %*d %lld %lld %lld %lld", &rx[0], &rx[1],
-                   &rx[2], &rx[3], &tx[0], &tx[1], &tx[2], &tx[3]) != 8)
-            continue;
-        *out = (vireo_domain_interface_stats_ret){ tx[0], tx[1], tx[2], tx[3], rx[0], rx[1], rx[2], rx[3] };
-        return TRUE;
+        if (g_str_has_prefix(line, wanted))
+            return sscanf(line + strlen(wanted), "%lld %lld %lld %lld %*d %*d %*d %*d %lld %lld %lld %lld", &rx[0], &rx[1],
+                          &rx[2], &rx[3], &tx[0], &tx[1], &tx[2], &tx[3]) == 8;
     }
     return FALSE;
+}
+
+/* What the host's end sends the container receives; one without such an end is counted in the container. */
+static gboolean interface_counters(LxcDomain *dom, const VireoDomainInterface *nic, vireo_domain_interface_stats_ret *out)
+{
+    g_autofree char *inside = g_strdup_printf("/proc/%d/net/dev", dom->id);
+    gboolean direct = nic->type == VIREO_DOMAIN_INTERFACE_TYPE_DIRECT;
+    long long rx[4], tx[4];
+
+    if (direct ? !nic->guest || !counters_of(inside, nic->guest->dev, rx, tx)
+               : !nic->target || !counters_of("/proc/thread-self/net/dev", nic->target->dev, tx, rx))
+        return FALSE;
+    *out = (vireo_domain_interface_stats_ret){ rx[0], rx[1], rx[2], rx[3], tx[0], tx[1], tx[2], tx[3] };
+    return TRUE;
 }
 
 int lxc_domain_interface_stats(void *handle, vireo_call *call, const vireo_domain_interface_stats_args *args,
@@ -347,8 +357,8 @@ int lxc_domain_interface_stats(void *handle, vireo_call *call, const vireo_domai
         const VireoDomainInterface *nic = live->doc->devices->interfaces.items[i];
         const char *name = nic->target ? nic->target->dev : NULL;
 
-        if (name && (!g_strcmp0(name, args->device) || !g_ascii_strcasecmp(nic->mac->address, args->device)) &&
-            interface_counters(name, ret))
+        if ((!g_strcmp0(name, args->device) || !g_ascii_strcasecmp(nic->mac->address, args->device)) &&
+            interface_counters(dom, nic, ret))
             return VIREO_OK;
     }
     return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "domain '%s' has no interface '%s'", dom->name,
@@ -411,7 +421,7 @@ int lxc_domain_interface_addresses(void *handle, vireo_call *call, const vireo_d
     (VIREO_DOMAIN_STATS_STATE | VIREO_DOMAIN_STATS_CPU_TOTAL | VIREO_DOMAIN_STATS_BALLOON |        \
      VIREO_DOMAIN_STATS_VCPU | VIREO_DOMAIN_STATS_INTERFACE | VIREO_DOMAIN_STATS_BLOCK)
 
-static void add_interfaces(VireoParams *params, const VireoDomain *doc)
+static void add_interfaces(VireoParams *params, LxcDomain *dom, const VireoDomain *doc)
 {
     static const char *const keys[] = { "rx.bytes", "rx.pkts", "rx.errs", "rx.drop",
                                         "tx.bytes", "tx.pkts", "tx.errs", "tx.drop" };
@@ -423,11 +433,11 @@ static void add_interfaces(VireoParams *params, const VireoDomain *doc)
         vireo_domain_interface_stats_ret stats;
         g_autofree char *name = g_strdup_printf("net.%u.name", n);
 
-        if (!nic->target || !nic->target->dev || !interface_counters(nic->target->dev, &stats))
+        if (!interface_counters(dom, nic, &stats))
             continue;
         const gint64 values[] = { stats.rx_bytes, stats.rx_packets, stats.rx_errs, stats.rx_drop,
                                   stats.tx_bytes, stats.tx_packets, stats.tx_errs, stats.tx_drop };
-        vireo_param_string(params, name, nic->target->dev);
+        vireo_param_string(params, name, nic->target && nic->target->dev ? nic->target->dev : nic->guest->dev);
         for (guint k = 0; k < G_N_ELEMENTS(keys); k++) {
             g_autofree char *key = g_strdup_printf("net.%u.%s", n, keys[k]);
 
@@ -493,7 +503,7 @@ static void add_record(LxcConn *conn, vireo_call *call, LxcDomain *dom, guint gr
         vireo_param_uint(&params, "vcpu.maximum", def->doc->vcpu->text);
     }
     if (def && cgroup && (groups & VIREO_DOMAIN_STATS_INTERFACE))
-        add_interfaces(&params, def->doc);
+        add_interfaces(&params, dom, def->doc);
     if (def && cgroup && (groups & VIREO_DOMAIN_STATS_BLOCK))
         add_disks(&params, def->doc, cgroup);
     record->params.val = vireo_params_take(&params, &record->params.len);

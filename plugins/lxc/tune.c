@@ -9,7 +9,7 @@
 
 #define UNLIMITED G_GUINT64_CONSTANT(9007199254740991)
 
-static gboolean apply(LxcDomain *dom, const VireoDomain *now, const VireoDomain *then, const void *opaque, GError **error)
+static gboolean apply(LxcDomain *dom, const VireoDomain *now, VireoDomain *then, const void *opaque, GError **error)
 {
     return lxc_cgroup_apply(dom->cgroup, now, then, error);
 }

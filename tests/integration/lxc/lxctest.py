@@ -4,6 +4,7 @@
 A file runs in namespaces of its own: no network but a loopback, and when it ends, however it does, the kernel ends
 every process it has started, containers too.
 """
+import json
 import os
 import shutil
 import signal
@@ -65,6 +66,13 @@ def groups(uuid):
     found = subprocess.run(["find", CGROUPS, "-name", f"vireo-lxc-{uuid}*", "-prune"], stdout=subprocess.PIPE, text=True,
                            check=True).stdout
     return sorted(found.split())
+
+
+def link(name):
+    """What the host says of an interface; None: it has none of that name."""
+    done = subprocess.run(["ip", "-json", "link", "show", name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                          check=False)
+    return json.loads(done.stdout)[0] if done.returncode == 0 else None
 
 
 def loop_device(case, text):
