@@ -401,14 +401,6 @@ static void add_idmap(Native *native)
     }
 }
 
-#define CAPABILITIES(X)                                                                            \
-    X(audit_control) X(audit_write) X(block_suspend) X(chown) X(dac_override) X(dac_read_search)   \
-    X(fowner) X(fsetid) X(ipc_lock) X(ipc_owner) X(kill) X(lease) X(linux_immutable) X(mac_admin)  \
-    X(mac_override) X(mknod) X(net_admin) X(net_bind_service) X(net_broadcast) X(net_raw)          \
-    X(setgid) X(setfcap) X(setpcap) X(setuid) X(sys_admin) X(sys_boot) X(sys_chroot)               \
-    X(sys_module) X(sys_nice) X(sys_pacct) X(sys_ptrace) X(sys_rawio) X(sys_resource) X(sys_time)  \
-    X(sys_tty_config) X(syslog) X(wake_alarm)
-
 static void add_capabilities(Native *native)
 {
     static const VireoDomainCapabilities none;
@@ -420,7 +412,7 @@ static void add_capabilities(Native *native)
         VireoTristate state;
     } rows[] = {
 #define ROW(name) { #name, caps->name },
-        CAPABILITIES(ROW)
+        LXC_CAPABILITIES(ROW)
 #undef ROW
     };
     gboolean keep = caps->policy == VIREO_DOMAIN_CAPABILITIES_POLICY_DENY;

@@ -37,6 +37,9 @@ vireo_domain_attach_device_flags_fn lxc_domain_attach_device_flags;
 vireo_domain_detach_device_flags_fn lxc_domain_detach_device_flags;
 vireo_domain_update_device_flags_fn lxc_domain_update_device_flags;
 
+/* import.c */
+vireo_connect_domain_xml_from_native_fn lxc_connect_domain_xml_from_native;
+
 /* lifecycle.c */
 vireo_domain_create_with_flags_fn lxc_domain_create_with_flags;
 vireo_domain_create_xml_fn lxc_domain_create_xml;
