@@ -31,7 +31,7 @@ struct LxcDriver {
 
 struct LxcSpace {
     LxcDriver *driver;
-    char *uri, *key; /* key: of saved state, letters and digits */
+    char *uri;
     char *config_dir, *state_dir, *run_dir, *log_dir;
     vireo_space *published;
     GMutex lock;

@@ -21,6 +21,7 @@
 #define START_S 60
 #define GONE_MS 20000
 #define OUTPUT_MAX 8192
+#define LIVE_MAX (16u * 1024 * 1024)
 
 void lxc_process_close(LxcProcess *process)
 {
@@ -120,15 +121,15 @@ gboolean lxc_helper(LxcDomain *dom, int timeout_s, char **out, GError **error, c
 
 /* ---- saved state --------------------------------------------------------------- */
 
-static char *live_key(LxcDomain *dom)
-{
-    return g_strdup_printf("live/%s/%s", dom->space->key, dom->uuid_text);
-}
+/* In the run directory, and not durable: what it is about does not outlive the host, so nobody waits for the disk. */
+#define LIVE_FILE "/live"
 
 static void save(LxcDomain *dom, const VireoDomain *doc, gboolean started)
 {
     LxcDriver *driver = dom->space->driver;
-    g_autofree char *key = live_key(dom), *xml = vireo_domain_format(doc, VIREO_MODEL_FORMAT_SECURE);
+    g_autofree char *path = lxc_domain_path(dom, dom->space->run_dir, LIVE_FILE), *fresh = g_strconcat(path, ".new", NULL);
+    g_autofree char *xml = vireo_domain_format(doc, VIREO_MODEL_FORMAT_SECURE);
+    g_autoptr(GError) error = NULL;
 
     g_mutex_lock(&dom->lock);
     g_autoptr(JsonObject) saved = vireo_json_new(
@@ -138,9 +139,9 @@ static void save(LxcDomain *dom, const VireoDomain *doc, gboolean started)
         "cgroup", dom->cgroup, 'b', "autodestroy", dom->autodestroy, 's', "xml", xml, 0);
     g_mutex_unlock(&dom->lock);
     g_autofree char *text = vireo_json_text(saved);
-    if (driver->host->state_save(driver->core, key, text, strlen(text)) != 0)
-        driver->host->log(driver->core, VIREO_LOG_ERROR, dom->space->uri,
-                          "the state of domain '%s' cannot be saved: %s", dom->name, g_strerror(errno));
+    if (!g_file_set_contents_full(fresh, text, -1, G_FILE_SET_CONTENTS_NONE, 0600, &error) || rename(fresh, path) < 0)
+        driver->host->log(driver->core, VIREO_LOG_ERROR, dom->space->uri, "the state of domain '%s' cannot be saved: %s",
+                          dom->name, error ? error->message : g_strerror(errno));
 }
 
 void lxc_live_save(LxcDomain *dom)
@@ -149,13 +150,6 @@ void lxc_live_save(LxcDomain *dom)
 
     if (live)
         save(dom, live->doc, TRUE);
-}
-
-static void drop(LxcDomain *dom)
-{
-    g_autofree char *key = live_key(dom);
-
-    dom->space->driver->host->state_drop(dom->space->driver->core, key);
 }
 
 /* ---- watching ------------------------------------------------------------------ */
@@ -221,7 +215,7 @@ void lxc_live_let_go(LxcDomain *dom)
 
 static void remove_run_dir(LxcDomain *dom)
 {
-    static const char *const files[] = { "/config", "/log", "" };
+    static const char *const files[] = { LIVE_FILE, LIVE_FILE ".new", "/config", "/log", "" };
 
     for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
         g_autofree char *path = lxc_domain_path(dom, dom->space->run_dir, files[i]);
@@ -237,7 +231,6 @@ static void finish(LxcDomain *dom, int reason)
     lxc_live_let_go(dom);
     lxc_cgroup_remove(dom->cgroup);
     remove_run_dir(dom);
-    drop(dom);
     g_mutex_lock(&dom->lock);
     int why = dom->end_reason ? dom->end_reason : reason;
     gboolean transient = !dom->config;
@@ -482,14 +475,13 @@ gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **err
     if (!lxc_helper_run(dom, START_S, &out, argv, error)) {
         lxc_cgroup_remove(dom->cgroup);
         remove_run_dir(dom);
-        drop(dom);
         return FALSE;
     }
     if (!take_processes(out, &init, &monitor)) {
         lxc_error(error, VIREO_ERR_OPERATION_FAILED, "the init of domain '%s' ended at once", dom->name);
         lxc_process_close(&init);
         lxc_process_close(&monitor);
-        drop(dom);
+        remove_run_dir(dom);
         return FALSE;
     }
     now_runs(dom, lxc_def_new(g_steal_pointer(&doc)), init, monitor, reason);
@@ -530,11 +522,10 @@ static char *processes_of(LxcDomain *dom, JsonObject *saved)
     return lxc_helper(dom, START_S, &out, NULL, "find", NULL) ? out : NULL;
 }
 
-static void reattach(const char *key, const void *data, size_t len, void *opaque)
+static void reattach(LxcSpace *space, const char *path, const char *text)
 {
-    LxcSpace *space = opaque;
     LxcDriver *driver = space->driver;
-    g_autoptr(JsonObject) saved = vireo_json_parse(data, (gssize)len, NULL);
+    g_autoptr(JsonObject) saved = vireo_json_parse(text, -1, NULL);
     const char *xml = vireo_json_string(saved, "xml");
     g_autoptr(GError) error = NULL;
     g_autoptr(LxcDef) def = xml ? lxc_def_parse(driver, xml, LXC_DEF_TRUSTED | LXC_DEF_LIVE, &error) : NULL;
@@ -542,13 +533,13 @@ static void reattach(const char *key, const void *data, size_t len, void *opaque
     LxcProcess init = { .fd = -1 }, monitor = { .fd = -1 };
 
     if (!dom) {
-        driver->host->log(driver->core, VIREO_LOG_ERROR, space->uri, "%s: %s", key,
+        driver->host->log(driver->core, VIREO_LOG_ERROR, space->uri, "%s: %s", path,
                           error ? error->message : "it cannot be read");
         return;
     }
-    g_autofree char *text = processes_of(dom, saved);
-    if (text)
-        take_processes(text, &init, &monitor);
+    g_autofree char *numbers = processes_of(dom, saved);
+    if (numbers)
+        take_processes(numbers, &init, &monitor);
     guint64 start = (guint64)vireo_json_int(saved, "start", 0);
     if (start && start != init.start)
         lxc_process_close(&init); /* a stranger with its number */
@@ -580,27 +571,15 @@ static void reattach(const char *key, const void *data, size_t len, void *opaque
     driver->host->defer(driver->core, ended_work, ended);
 }
 
-typedef struct {
-    LxcSpace *space;
-    GPtrArray *keys, *texts;
-} Found;
-
-static void collect(const char *key, const void *data, size_t len, void *opaque)
-{
-    Found *found = opaque;
-
-    g_ptr_array_add(found->keys, g_strdup(key));
-    g_ptr_array_add(found->texts, g_strndup(data, len));
-}
-
 void lxc_live_reattach(LxcSpace *space)
 {
-    g_autoptr(GPtrArray) keys = g_ptr_array_new_with_free_func(g_free), texts = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *prefix = g_strdup_printf("live/%s/", space->key);
-    Found found = { space, keys, texts };
+    g_autoptr(GDir) dir = g_dir_open(space->run_dir, 0, NULL);
+    const char *name;
 
-    /* Entries may go while each is looked at. */
-    space->driver->host->state_each(space->driver->core, prefix, collect, &found);
-    for (guint i = 0; i < keys->len; i++)
-        reattach(keys->pdata[i], texts->pdata[i], strlen(texts->pdata[i]), space);
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_strconcat(space->run_dir, "/", name, LIVE_FILE, NULL), *text = NULL;
+
+        if (vireo_file_read(path, LIVE_MAX, &text, NULL, NULL))
+            reattach(space, path, text);
+    }
 }

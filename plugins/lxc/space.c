@@ -18,7 +18,6 @@ void lxc_space_free(gpointer opaque)
     g_hash_table_unref(space->by_uuid);
     g_mutex_clear(&space->lock);
     g_free(space->uri);
-    g_free(space->key);
     g_free(space->config_dir);
     g_free(space->state_dir);
     g_free(space->run_dir);
@@ -103,11 +102,9 @@ static void space_load(LxcSpace *space)
 static LxcSpace *space_new(LxcDriver *driver, const char *uri, const char *name, const char *root, GError **error)
 {
     LxcSpace *space = g_new0(LxcSpace, 1);
-    g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, uri, -1);
 
     space->driver = driver;
     space->uri = g_strdup(uri);
-    space->key = root ? g_strdup_printf("embed-%.16s", digest) : g_strdup(name);
     space->by_uuid = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)lxc_domain_unref);
     space->by_name = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_mutex_init(&space->lock);
