@@ -235,6 +235,44 @@ void lxc_cgroup_remove(const char *cgroup)
     }
 }
 
+/* ---- disks --------------------------------------------------------------------- */
+
+char *lxc_cgroup_disk(const char *path)
+{
+    struct stat info;
+
+    if (stat(path, &info) < 0 || !S_ISBLK(info.st_mode))
+        return NULL;
+    g_autofree char *number = g_strdup_printf("%u:%u", major(info.st_rdev), minor(info.st_rdev));
+    g_autofree char *partition = g_strdup_printf("/sys/dev/block/%s/partition", number);
+    g_autofree char *whole = g_strdup_printf("/sys/dev/block/%s/../dev", number), *text = NULL;
+    if (g_file_test(partition, G_FILE_TEST_EXISTS) && g_file_get_contents(whole, &text, NULL, NULL))
+        return g_strdup(g_strstrip(text));
+    return g_steal_pointer(&number);
+}
+
+void lxc_cgroup_count(const char *cgroup, const VireoDomain *doc)
+{
+    static const LxcItem item = { "blkio", "blkio.throttle.read_bps_device", NULL };
+
+    if (lxc_cgroup_version("blkio") != 1)
+        return;
+    VEC_EACH(doc->devices->disks, i)
+    {
+        g_autofree char *disk = lxc_cgroup_disk(doc->devices->disks.items[i]->source->dev);
+        g_autofree char *none = g_strconcat(disk ? disk : "", " 0", NULL);
+        gboolean limited = FALSE;
+
+        for (guint t = 0; doc->blkiotune && t < doc->blkiotune->devices.n; t++) {
+            g_autofree char *other = lxc_cgroup_disk(doc->blkiotune->devices.items[t]->path);
+
+            limited |= !g_strcmp0(disk, other);
+        }
+        if (disk && !limited)
+            lxc_cgroup_write(cgroup, &item, none, NULL);
+    }
+}
+
 /* ---- freezing ------------------------------------------------------------------ */
 
 static const LxcItem freezer = { "freezer", "freezer.state", "cgroup.freeze" };
@@ -246,6 +284,11 @@ gboolean lxc_cgroup_frozen(const char *cgroup)
 
     return lxc_cgroup_read(cgroup, &freezer_events, &text, NULL) &&
            (lxc_cgroup_version("freezer") == 1 ? g_str_has_prefix(text, "FROZEN") : strstr(text, "frozen 1") != NULL);
+}
+
+void lxc_cgroup_thaw(const char *cgroup)
+{
+    lxc_cgroup_write(cgroup, &freezer, lxc_cgroup_version("freezer") == 1 ? "THAWED" : "0", NULL);
 }
 
 gboolean lxc_cgroup_freeze(const char *cgroup, gboolean freeze, GError **error)
@@ -261,7 +304,7 @@ gboolean lxc_cgroup_freeze(const char *cgroup, gboolean freeze, GError **error)
             return TRUE;
         g_usleep(1000);
     }
-    lxc_cgroup_write(cgroup, &freezer, v1 ? "THAWED" : "0", NULL);
+    lxc_cgroup_thaw(cgroup);
     lxc_error(error, VIREO_ERR_OPERATION_TIMEOUT, "processes of the container do not stop within %d s",
               FREEZE_MS / 1000);
     return FALSE;

@@ -21,8 +21,17 @@ gboolean lxc_cgroup_number(const char *cgroup, const LxcItem *item, const char *
 /* Removes what a container left behind; nothing when it runs. */
 void lxc_cgroup_remove(const char *cgroup);
 
+/* "MAJOR:MINOR" by which the work of a block device is counted: a partition's is its disk's. NULL: it is gone. Caller
+ * frees. */
+char *lxc_cgroup_disk(const char *path);
+/* Kernels since 6.11 count with version 1 only what somebody has set a limit for: each disk gets one that limits
+ * nothing, unless it has one. */
+void lxc_cgroup_count(const char *cgroup, const VireoDomain *doc);
+
 /* Stops all processes of a container where they are, or lets them go on, and waits until that is so. */
 gboolean lxc_cgroup_freeze(const char *cgroup, gboolean freeze, GError **error);
+/* Lets them go on, and does not wait. */
+void lxc_cgroup_thaw(const char *cgroup);
 gboolean lxc_cgroup_frozen(const char *cgroup);
 
 /* A limit as one file wants it. */

@@ -25,6 +25,7 @@ static const char *const paths[] = {
     "domain.devices.filesystem.source.units", "domain.devices.filesystem.target.*",
     "domain.devices.filesystem.readonly", "domain.devices.filesystem.alias.*", "domain.devices.interface.type",
     "domain.devices.interface.mac.*", "domain.devices.interface.source.bridge",
+    "domain.devices.interface.source.network",
     "domain.devices.interface.source.dev", "domain.devices.interface.source.mode",
     "domain.devices.interface.target.dev", "domain.devices.interface.guest.dev", "domain.devices.interface.link.*",
     "domain.devices.interface.mtu.*", "domain.devices.interface.ip.family", "domain.devices.interface.ip.address",

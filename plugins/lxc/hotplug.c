@@ -205,8 +205,10 @@ static gboolean attach_node(LxcDomain *dom, const VireoDomain *doc, const VireoD
     g_autofree char *device = lxc_native_device(node.source, error);
     if (!device || !allow(dom, &node, device, TRUE, error))
         return FALSE;
-    if (make_node(dom, "add-node", &node, device, error))
+    if (make_node(dom, "add-node", &node, device, error)) {
+        lxc_cgroup_count(dom->cgroup, doc);
         return TRUE;
+    }
     allow(dom, &node, device, FALSE, NULL);
     return FALSE;
 }

@@ -20,6 +20,7 @@
 
 #define START_S 60
 #define GONE_MS 20000
+#define THAW_MS 50
 #define OUTPUT_MAX 8192
 #define LIVE_MAX (16u * 1024 * 1024)
 
@@ -333,6 +334,18 @@ void lxc_process_settle(LxcDomain *dom, guint generation)
     g_mutex_unlock(&dom->ending);
 }
 
+/* What is frozen does not die in version 1 of control groups, and somebody may be about to freeze it. */
+static gboolean await_end(int pidfd, const char *cgroup)
+{
+    gboolean gone = vireo_process_wait(pidfd, 5);
+
+    for (int waited = 0; !gone && waited < GONE_MS; waited += THAW_MS) {
+        lxc_cgroup_thaw(cgroup);
+        gone = vireo_process_wait(pidfd, THAW_MS);
+    }
+    return gone;
+}
+
 gboolean lxc_process_kill(LxcDomain *dom, int reason, GError **error)
 {
     LxcProcess init;
@@ -342,14 +355,11 @@ gboolean lxc_process_kill(LxcDomain *dom, int reason, GError **error)
     g_mutex_lock(&dom->lock);
     guint generation = dom->generation;
     g_autofree char *cgroup = g_strdup(dom->cgroup);
-    gboolean paused = dom->state == VIREO_DOMAIN_PAUSED;
     dom->end_reason = reason;
     g_mutex_unlock(&dom->lock);
     if (lxc_domain_init(dom, &init, NULL)) {
         vireo_process_signal(init.fd, SIGKILL);
-        if (paused)
-            lxc_cgroup_freeze(cgroup, FALSE, NULL); /* what is frozen does not die in version 1 */
-        gboolean gone = vireo_process_wait(init.fd, GONE_MS);
+        gboolean gone = await_end(init.fd, cgroup);
         close(init.fd);
         if (!gone) {
             lxc_error(error, VIREO_ERR_OPERATION_TIMEOUT, "the init of domain '%s' does not end", dom->name);
@@ -487,6 +497,8 @@ gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **err
     now_runs(dom, lxc_def_new(g_steal_pointer(&doc)), init, monitor, reason);
     lxc_live_save(dom);
     g_autoptr(LxcDef) live = lxc_domain_live(dom);
+    if (live)
+        lxc_cgroup_count(dom->cgroup, live->doc);
     if (live && !lxc_net_started(dom, live->doc, error)) {
         lxc_process_kill(dom, VIREO_DOMAIN_SHUTOFF_FAILED, NULL);
         return FALSE;
@@ -554,6 +566,7 @@ static void reattach(LxcSpace *space, const char *path, const char *text)
     if (monitor.fd < 0) {
         if (init.fd >= 0) /* nobody is left who could tidy up after it */
             vireo_process_signal(init.fd, SIGKILL);
+        lxc_cgroup_thaw(dom->cgroup);
         finish(dom, VIREO_DOMAIN_SHUTOFF_UNKNOWN);
         return;
     }
@@ -561,6 +574,7 @@ static void reattach(LxcSpace *space, const char *path, const char *text)
     if (dom->autodestroy) { /* whom it belonged to is gone */
         dom->end_reason = VIREO_DOMAIN_SHUTOFF_DESTROYED;
         vireo_process_signal(init.fd, SIGKILL);
+        lxc_cgroup_thaw(dom->cgroup); /* what is frozen does not die in version 1 */
     }
     if (init.fd >= 0) {
         watch(dom);

@@ -5,8 +5,6 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -195,21 +193,6 @@ typedef struct {
     guint64 rd_ops, rd_bytes, wr_ops, wr_bytes;
 } DiskFigures;
 
-/* "MAJOR:MINOR" by which its work is counted: a partition's is its disk's. NULL: it is gone. Caller frees. */
-static char *counted_as(const char *path)
-{
-    struct stat info;
-
-    if (stat(path, &info) < 0 || !S_ISBLK(info.st_mode))
-        return NULL;
-    g_autofree char *number = g_strdup_printf("%u:%u", major(info.st_rdev), minor(info.st_rdev));
-    g_autofree char *partition = g_strdup_printf("/sys/dev/block/%s/partition", number);
-    g_autofree char *whole = g_strdup_printf("/sys/dev/block/%s/../dev", number), *text = NULL;
-    if (g_file_test(partition, G_FILE_TEST_EXISTS) && g_file_get_contents(whole, &text, NULL, NULL))
-        return g_strdup(g_strstrip(text));
-    return g_steal_pointer(&number);
-}
-
 /* Lines of version 1: "8:0 Read 4096". device NULL: the sum of all. */
 static void add_v1(const char *cgroup, const char *file, const char *device, guint64 *rd, guint64 *wr)
 {
@@ -291,7 +274,7 @@ int lxc_domain_block_stats_flags(void *handle, vireo_call *call, const vireo_dom
         const VireoDomainDisk *disk = live->doc->devices->disks.items[i];
 
         if (!device && (g_str_equal(disk->target->dev, args->path) || g_str_equal(disk->source->dev, args->path)))
-            device = counted_as(disk->source->dev);
+            device = lxc_cgroup_disk(disk->source->dev);
     }
     if (*args->path && !device)
         return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "domain '%s' has no disk '%s'", dom->name,
@@ -454,7 +437,7 @@ static void add_disks(VireoParams *params, const VireoDomain *doc, const char *c
     {
         const VireoDomainDisk *disk = doc->devices->disks.items[i];
         g_autofree char *name = g_strdup_printf("block.%u.name", i), *path = g_strdup_printf("block.%u.path", i);
-        g_autofree char *device = counted_as(disk->source->dev);
+        g_autofree char *device = lxc_cgroup_disk(disk->source->dev);
         DiskFigures figures;
 
         vireo_param_string(params, name, disk->target->dev);
