@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <lxc/lxccontainer.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -21,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define EXEC_WAIT_MS 10000
@@ -109,8 +111,25 @@ static int started(struct lxc_container *c, const char *dir, const char *name, c
     return 0;
 }
 
+/* Version 2 has no processes in a group that hands controllers on to those below it: where it is the only one, the
+ * daemon's group is left before liblxc begins. */
+static void leave_group(void)
+{
+    struct statfs info;
+    int fd = statfs("/sys/fs/cgroup", &info) == 0 && info.f_type == CGROUP2_SUPER_MAGIC
+                 ? open("/sys/fs/cgroup/cgroup.procs", O_WRONLY | O_CLOEXEC)
+                 : -1;
+
+    /* Where that may not be, liblxc says what it misses. */
+    if (fd >= 0 && write(fd, "0", 1) < 0)
+        errno = 0;
+    if (fd >= 0)
+        close(fd);
+}
+
 static int do_start(struct lxc_container *c, const char *dir, const char *name, char **init)
 {
+    leave_group();
     if (!c->want_daemonize(c, true) || !c->want_close_all_fds(c, true) || !c->start(c, 0, init))
         return fail_logged(dir, name, "the container does not start");
     return started(c, dir, name, "the container's init does not start");

@@ -4,6 +4,7 @@
 A file runs in namespaces of its own: no network but a loopback, and when it ends, however it does, the kernel ends
 every process it has started, containers too.
 """
+import contextlib
 import json
 import os
 import shutil
@@ -20,9 +21,10 @@ import vireotest  # noqa: E402
 
 INSIDE = "VIREO_TEST_LXC_INSIDE"
 BUSYBOX = "/bin/busybox"
-APPLETS = ("sh ps mount ip cat sleep ls echo hostname id grep dd head kill env stat wc mkdir rm touch sync pwd true "
+APPLETS = ("sh cp ps mount ip cat sleep ls echo hostname id grep dd head kill env stat wc mkdir rm touch sync pwd true "
            "false trap test").split()
 CGROUPS = "/sys/fs/cgroup"
+UNIFIED = False  # whether the host is to have version 2 of control groups and nothing else
 
 wait_until = vireotest.wait_until
 vireotest.SCHEME = "lxc"
@@ -137,13 +139,47 @@ class Case(vireotest.VirshCase):
         self.daemon.start_vireod()
 
 
-def main():
+def end_all(group):
+    """Ends what runs in this file's namespaces, and removes its control groups. With version 1, what is frozen does not
+    die, and the namespaces would wait for it."""
+    found = subprocess.run(["find", CGROUPS, "-depth", "-path", f"*/{group}*", "-type", "d"], stdout=subprocess.PIPE, text=True,
+                           check=True).stdout.split()
+    for path in found:
+        state = os.path.join(path, "freezer.state")
+        if os.path.exists(state):
+            with open(state, "w", encoding="ascii") as stream:
+                stream.write("THAWED")
+    if os.getpid() == 1:  # of the namespace
+        os.kill(-1, signal.SIGKILL)
+    for path in found:
+        wait_until(lambda: not os.path.exists(path) or remove(path), 5, f"{path} is empty")
+
+
+def remove(folder):
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+        return True
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+    return False
+
+
+def settle():
+    """The namespaces as a host has them."""
     # /sys shows the interfaces of whoever mounted it.
-    subprocess.run(["sh", "-ec", f"ip link set lo up; mkdir -p /tmp/.lxc-groups; mount --rbind {CGROUPS} /tmp/.lxc-groups; "
-                    f"mount -t sysfs none /sys; mount --rbind /tmp/.lxc-groups {CGROUPS}; umount -l /tmp/.lxc-groups"],
-                   check=True)
+    script = "ip link set lo up; "
+    if UNIFIED:
+        script += "umount -lR /sys; mount -t sysfs none /sys; mount -t cgroup2 none {0}"
+    else:
+        script += ("mkdir -p /tmp/.lxc-groups; mount --rbind {0} /tmp/.lxc-groups; mount -t sysfs none /sys; "
+                   "mount --rbind /tmp/.lxc-groups {0}; umount -l /tmp/.lxc-groups")
+    subprocess.run(["sh", "-ec", script.format(CGROUPS)], check=True)
     # Process 1 of its namespace: what is left to it has no other parent.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
+def main():
+    settle()
     unittest.main(module="__main__", verbosity=2 if os.environ.get("VERBOSE") else 1)
 
 
