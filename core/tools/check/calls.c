@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Every operation of the table, called as the core would: on an object that does not exist, on one that
- * is stopped and on one that runs. The walk is the same for several checks; each looks at one thing only.
+ * is stopped and on one that runs. One walk, of which several checks have a look each.
  */
 #include <string.h>
 
@@ -16,9 +16,63 @@ typedef struct {
     const VireoOp *op;
     CheckAbout about;
     CheckOutcome outcome;
+    guint n; /* calls */
 } Walk;
 
-typedef void (*Judge)(const Walk *walk);
+/* ---- what is looked at ---- */
+
+static void judge_bogus(const Walk *walk)
+{
+    if (walk->about == ABOUT_BOGUS && check_has_objects(walk->op) && walk->outcome.status == VIREO_OK)
+        check_fail_of("bogus", "%s answered OK for an object that does not exist", walk->op->name);
+}
+
+static void judge_error(const Walk *walk)
+{
+    const CheckOutcome *outcome = &walk->outcome;
+    const char *name = walk->op->name;
+
+    if (outcome->status == VIREO_FAIL && !outcome->message)
+        check_fail_of("errors", "%s failed without an error: VIREO_FAIL goes with host->fail", name);
+    else if (outcome->status == VIREO_FAIL && (!*outcome->message || outcome->code <= 0))
+        check_fail_of("errors", "%s failed with number %d and the text '%s'", name, outcome->code, outcome->message);
+    else if (outcome->status == VIREO_OK && outcome->message)
+        check_fail_of("errors", "%s answered OK after host->fail said '%s'", name, outcome->message);
+    else if (outcome->status != VIREO_OK && outcome->status != VIREO_FAIL && outcome->status != CHECK_HANGS)
+        check_fail_of("errors", "%s ended with %d, which is no enum vireo_status", name, outcome->status);
+}
+
+static void judge_result(const Walk *walk)
+{
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_autoptr(GError) error = NULL;
+
+    if (walk->outcome.status == VIREO_OK && walk->op->ret && walk->op->program != VIREO_PROGRAM_DRIVER &&
+        !vireo_wire_encode(walk->op->ret, walk->outcome.ret, bytes, &error))
+        check_fail_of("results", "%s answered OK with a result that cannot be sent: %s", walk->op->name, error->message);
+}
+
+static void judge(const Walk *walk)
+{
+    if (walk->outcome.status == CHECK_HANGS)
+        check_fail("%s returned VIREO_PENDING and was not completed within %u seconds", walk->op->name,
+                   walk->session->task->seconds);
+    judge_bogus(walk);
+    judge_error(walk);
+    judge_result(walk);
+}
+
+/* When what comes after a call's end has come. */
+static void judge_the_end(Session *session)
+{
+    GPtrArray *late = check_host_late(session->host, FALSE);
+    GPtrArray *complaints = check_host_complaints(session->host);
+
+    for (guint i = 0; i < late->len; i++)
+        check_fail_of("completion", "%s was completed once more, after its end", (char *)late->pdata[i]);
+    for (guint i = 0; i < complaints->len; i++)
+        check_fail_of("publish", "%s", (char *)complaints->pdata[i]);
+}
 
 /* ---- the walk ---- */
 
@@ -37,140 +91,56 @@ static gboolean is_walked(const VireoOp *op, CheckAbout about)
     return about == ABOUT_BOGUS || check_is_about_domain(op);
 }
 
-static guint walk_row(Walk *walk, const struct vireo_op *row, Judge judge)
+static void walk_row(Walk *walk, const struct vireo_op *row)
 {
     vireo_call *call;
 
     if (walk->about != ABOUT_BOGUS && !session_prepare(walk->session, CHECK_DOMAIN, walk->about == ABOUT_RUNNING))
-        return 0;
+        return;
     call = check_call_new(walk->session->host, walk->op);
     check_fill(walk->session, call, walk->op, walk->about);
     check_call_run(call, row, walk->session->conn, walk->session->task->seconds * 1000, &walk->outcome);
+    walk->n++;
     judge(walk);
     check_call_free(call);
-    return 1;
 }
 
-static void walk_all(const CheckTask *task, Judge judge, Session *session)
+/* The row of that step. All calls on one that is stopped come after each other: for some, starting a domain takes long. */
+static const struct vireo_op *step_row(Walk *walk, guint step)
 {
-    Walk walk = { .session = session };
-    gboolean define = session->space && session->task->define && session_prepare(session, CHECK_DOMAIN, FALSE);
-    guint n = 0;
+    const VireoNote *note = walk->session->task->note;
 
-    for (guint step = check_first_step(); step < session->driver->n_ops * ABOUT_N; step++) {
-        guint32 id = session->task->note->ops[step / ABOUT_N].id;
+    walk->op = vireo_op_by_id(note->ops[step % note->n_ops].id);
+    walk->about = step / note->n_ops;
+    return is_walked(walk->op, walk->about) ? session_row(walk->session, walk->op->id) : NULL;
+}
+
+static void walk_all(Walk *walk)
+{
+    Session *session = walk->session;
+    gboolean define = session->space && session->task->define && session_prepare(session, CHECK_DOMAIN, FALSE);
+
+    for (guint step = check_first_step(); step < session->task->note->n_ops * ABOUT_N; step++) {
+        const struct vireo_op *row = step_row(walk, step);
 
         check_step(step);
-        walk.op = vireo_op_by_id(id);
-        walk.about = step % ABOUT_N;
-        if (is_walked(walk.op, walk.about) && (define || walk.about == ABOUT_BOGUS))
-            n += walk_row(&walk, session_row(session, id), judge);
+        if (row && (define || walk->about == ABOUT_BOGUS))
+            walk_row(walk, row);
     }
-    check_note("%u calls, %s", n,
+    check_note("%u calls, %s", walk->n,
                define ? "on objects that are there and on some that are not" : "all on objects that are not there");
-}
-
-static void walk(const CheckTask *task, const char *name, Judge judge)
-{
-    g_autoptr(Session) session = session_new(task, name);
-
-    if (!session_begin(session))
-        return;
-    walk_all(task, judge, session);
-    session_close(session);
-    session_stop(session);
-}
-
-/* ---- what is looked at ---- */
-
-static void judge_return(const Walk *walk)
-{
-    if (walk->outcome.status == CHECK_HANGS)
-        check_fail("%s returned VIREO_PENDING and was not completed within %u seconds", walk->op->name,
-                   walk->session->task->seconds);
 }
 
 void check_calls(const CheckTask *task)
 {
-    walk(task, "calls", judge_return);
-}
-
-static void judge_bogus(const Walk *walk)
-{
-    if (walk->about == ABOUT_BOGUS && check_has_objects(walk->op) && walk->outcome.status == VIREO_OK)
-        check_fail("%s answered OK for an object that does not exist", walk->op->name);
-}
-
-void check_bogus(const CheckTask *task)
-{
-    walk(task, "bogus", judge_bogus);
-}
-
-static void judge_error(const Walk *walk)
-{
-    const CheckOutcome *outcome = &walk->outcome;
-
-    if (outcome->status == VIREO_FAIL && !outcome->message)
-        check_fail("%s failed without an error: VIREO_FAIL goes with host->fail", walk->op->name);
-    else if (outcome->status == VIREO_FAIL && (!*outcome->message || outcome->code <= 0))
-        check_fail("%s failed with number %d and the text '%s'", walk->op->name, outcome->code, outcome->message);
-    else if (outcome->status == VIREO_OK && outcome->message)
-        check_fail("%s answered OK after host->fail said '%s'", walk->op->name, outcome->message);
-    else if (outcome->status != VIREO_OK && outcome->status != VIREO_FAIL && outcome->status != CHECK_HANGS)
-        check_fail("%s ended with %d, which is no enum vireo_status", walk->op->name, outcome->status);
-}
-
-void check_errors(const CheckTask *task)
-{
-    walk(task, "errors", judge_error);
-}
-
-static void judge_result(const Walk *walk)
-{
-    g_autoptr(GByteArray) bytes = g_byte_array_new();
-    g_autoptr(GError) error = NULL;
-
-    if (walk->outcome.status == VIREO_OK && walk->op->ret && walk->op->program != VIREO_PROGRAM_DRIVER &&
-        !vireo_wire_encode(walk->op->ret, walk->outcome.ret, bytes, &error))
-        check_fail("%s answered OK with a result that cannot be sent: %s", walk->op->name, error->message);
-}
-
-void check_results(const CheckTask *task)
-{
-    walk(task, "results", judge_result);
-}
-
-static void judge_nothing(const Walk *walk)
-{
-}
-
-void check_completion(const CheckTask *task)
-{
-    g_autoptr(Session) session = session_new(task, "completion");
-    GPtrArray *late;
+    g_autoptr(Session) session = session_new(task, "calls");
+    Walk walk = { .session = session };
 
     if (!session_begin(session))
         return;
-    walk_all(task, judge_nothing, session);
+    walk_all(&walk);
     g_usleep(SETTLE * 1000);
-    late = check_host_late(session->host, FALSE);
-    for (guint i = 0; i < late->len; i++)
-        check_fail("%s was completed once more, after its end", (char *)late->pdata[i]);
-    session_close(session);
-    session_stop(session);
-}
-
-void check_publish(const CheckTask *task)
-{
-    g_autoptr(Session) session = session_new(task, "publish");
-    GPtrArray *complaints;
-
-    if (!session_begin(session))
-        return;
-    walk_all(task, judge_nothing, session);
-    complaints = check_host_complaints(session->host);
-    for (guint i = 0; i < complaints->len; i++)
-        check_fail("%s", (char *)complaints->pdata[i]);
+    judge_the_end(session);
     session_close(session);
     session_stop(session);
 }
@@ -239,27 +209,24 @@ void check_cancel(const CheckTask *task)
     g_autoptr(Session) session = session_new(task, "cancel");
     Walk walk = { .session = session };
     GPtrArray *late = check_host_late(session->host, TRUE);
-    guint n = 0;
 
     if (!session_begin(session) || !session_can_define(session))
         return;
-    for (guint i = 0; i < task->note->n_ops * 4; i++) {
-        const struct vireo_op *row = session_row(session, task->note->ops[i / 4].id);
+    for (guint i = task->note->n_ops * ABOUT_STOPPED * 2; i < task->note->n_ops * ABOUT_N * 2; i++) {
+        const struct vireo_op *row = step_row(&walk, i / 2);
 
-        walk.op = vireo_op_by_id(row->id);
-        walk.about = i & 2 ? ABOUT_RUNNING : ABOUT_STOPPED;
-        if (!is_walked(walk.op, walk.about) || !session_prepare(session, CHECK_DOMAIN, walk.about == ABOUT_RUNNING))
+        if (!row || !session_prepare(session, CHECK_DOMAIN, walk.about == ABOUT_RUNNING))
             continue;
-        n++;
+        walk.n++;
         if (!cancel_one(&walk, row, i & 1)) {
-            check_note("%u calls cancelled, the rest not tried", n);
+            check_note("%u calls cancelled, the rest not tried", walk.n);
             check_child_abandon();
         }
     }
     g_usleep(SETTLE * 1000);
     for (guint i = 0; i < late->len; i++)
         check_fail("%s was completed once more, after its end", (char *)late->pdata[i]);
-    check_note("%u calls cancelled, before they began or in flight", n);
+    check_note("%u calls cancelled, before they began or in flight", walk.n);
     session_close(session);
     session_stop(session);
 }
@@ -402,14 +369,10 @@ void check_trivial(const CheckTask *task)
     if (!session_begin(session) || !session_can_define(session))
         return;
     for (guint step = check_first_step(); step < task->note->n_ops * ABOUT_N; step++) {
-        const struct vireo_op *row = session_row(session, task->note->ops[step / ABOUT_N].id);
+        const struct vireo_op *row = step_row(&walk, step);
 
         check_step(step);
-        walk.op = vireo_op_by_id(row->id);
-        walk.about = step % ABOUT_N;
-        if (!is_walked(walk.op, walk.about))
-            continue;
-        for (const VireoFlag *flag = walk.op->flags; flag && flag->name; flag++)
+        for (const VireoFlag *flag = row ? walk.op->flags : NULL; flag && flag->name; flag++)
             if (row->trivial & flag->bit & ~walk.op->trivial_completes) {
                 compare_flag(&walk, row, flag);
                 n++;

@@ -26,6 +26,8 @@ typedef struct Check Check;
 
 /* Something is wrong: one sentence, which names the operation where there is one. */
 void check_fail(const char *format, ...) G_GNUC_PRINTF(1, 2);
+/* The same for another check, one that this one's run is for too. */
+void check_fail_of(const char *check, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* The check could not be made, or not in full. */
 void check_skip(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* What was done, for the report: "12 operations, 40 calls". */
@@ -54,7 +56,7 @@ typedef void (*CheckRun)(const CheckTask *task);
 struct Check {
     const char *name;
     const char *about;
-    CheckRun run;
+    CheckRun run;       /* NULL: what it finds is seen while the one that it needs runs */
     const char *needs;  /* the check without which this one makes no sense, or NULL */
     gboolean in_steps;  /* goes on with the next step when the child dies */
     gboolean uses_glib; /* runs threads of GLib, which ThreadSanitizer cannot follow */
@@ -84,12 +86,9 @@ void check_open(const CheckTask *task);
 /* router.c: the real router with spies in place of the driver's functions */
 void check_undeclared(const CheckTask *task);
 void check_stripped(const CheckTask *task);
-/* calls.c: every operation, on objects that are there and on some that are not */
+/* calls.c: every operation, on objects that are there and on some that are not; also for bogus, errors, results,
+ * completion and publish */
 void check_calls(const CheckTask *task);
-void check_bogus(const CheckTask *task);
-void check_errors(const CheckTask *task);
-void check_results(const CheckTask *task);
-void check_completion(const CheckTask *task);
 void check_cancel(const CheckTask *task);
 void check_documents(const CheckTask *task);
 void check_trivial(const CheckTask *task);
@@ -97,6 +96,5 @@ void check_trivial(const CheckTask *task);
 void check_threads(const CheckTask *task);
 /* state.c */
 void check_events(const CheckTask *task);
-void check_publish(const CheckTask *task);
 void check_services(const CheckTask *task);
 void check_kill(const CheckTask *task);

@@ -25,14 +25,29 @@ gint64 check_now(void)
     return (gint64)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
-static void say(char kind, const char *format, va_list args)
+static void say_of(char kind, const char *before, const char *format, va_list args)
 {
     g_autofree char *text = g_strdup_vprintf(format, args);
     g_autofree char *line = NULL;
 
-    line = g_strdup_printf("%c%s\n", kind, g_strdelimit(text, "\n\r", ' '));
+    line = g_strdup_printf("%c%s%s\n", kind, before, g_strdelimit(text, "\n\r", ' '));
     if (write(report, line, strlen(line)) < 0)
         _exit(125); /* nobody listens */
+}
+
+static void say(char kind, const char *format, va_list args)
+{
+    say_of(kind, "", format, args);
+}
+
+void check_fail_of(const char *check, const char *format, ...)
+{
+    g_autofree char *before = g_strconcat(check, " ", NULL);
+    va_list args;
+
+    va_start(args, format);
+    say_of(CHECK_SAYS_FAIL_OF, before, format, args);
+    va_end(args);
 }
 
 void check_fail(const char *format, ...)

@@ -18,7 +18,14 @@ typedef struct {
     guint step, first_step;
 } CheckShared;
 
-enum { CHECK_SAYS_FAIL = 'F', CHECK_SAYS_SKIP = 'S', CHECK_SAYS_NOTE = 'N', CHECK_SAYS_DONE = 'D' };
+/* FAIL_OF: a check's name, a blank, and the finding. */
+enum {
+    CHECK_SAYS_FAIL = 'F',
+    CHECK_SAYS_FAIL_OF = 'O',
+    CHECK_SAYS_SKIP = 'S',
+    CHECK_SAYS_NOTE = 'N',
+    CHECK_SAYS_DONE = 'D',
+};
 
 gint64 check_now(void); /* monotonic milliseconds */
 /* In the child: before and after the check. catch_signals: not where a sanitizer does. */

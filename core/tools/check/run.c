@@ -114,6 +114,14 @@ static void start(Batch *batch, Run *run)
 
 /* ---- what became of it ---- */
 
+static Run *run_named(const Batch *batch, const char *name)
+{
+    for (guint i = 0; i < n_checks; i++)
+        if (strcmp(checks[i].name, name) == 0)
+            return &batch->runs[i];
+    g_error("there is no check '%s'", name);
+}
+
 static void add(Run *run, char *finding)
 {
     for (guint i = 0; i < run->result.findings->len; i++)
@@ -124,12 +132,21 @@ static void add(Run *run, char *finding)
     g_ptr_array_add(run->result.findings, finding);
 }
 
-static void take_line(Run *run, const char *line)
+static void add_of(const Batch *batch, const char *text)
+{
+    g_auto(GStrv) parts = g_strsplit(text, " ", 2);
+
+    add(run_named(batch, parts[0]), g_strdup(parts[1]));
+}
+
+static void take_line(const Batch *batch, Run *run, const char *line)
 {
     const char *text = line + 1;
 
     if (*line == CHECK_SAYS_FAIL)
         add(run, g_strdup(text));
+    else if (*line == CHECK_SAYS_FAIL_OF)
+        add_of(batch, text);
     else if (*line == CHECK_SAYS_SKIP && !run->result.reason)
         run->result.reason = g_strdup(text);
     else if (*line == CHECK_SAYS_NOTE) {
@@ -139,7 +156,7 @@ static void take_line(Run *run, const char *line)
         run->done = TRUE;
 }
 
-static void hear(Run *run)
+static void hear(const Batch *batch, Run *run)
 {
     char bytes[4096];
     char *end;
@@ -149,7 +166,7 @@ static void hear(Run *run)
         g_string_append_len(run->said, bytes, n);
     while ((end = strchr(run->said->str, '\n'))) {
         *end = 0;
-        take_line(run, run->said->str);
+        take_line(batch, run, run->said->str);
         g_string_erase(run->said, 0, end - run->said->str + 1);
     }
 }
@@ -260,18 +277,23 @@ static void read_sanitizer(Run *run)
     }
 }
 
+static void conclude(Run *run)
+{
+    run->result.verdict = run->result.findings->len ? CHECK_FAILED : run->result.reason ? CHECK_SKIPPED : CHECK_OK;
+    run->ended = TRUE;
+}
+
 static void finish(Run *run)
 {
     run->result.output = read_output(run->output);
     read_sanitizer(run);
     run->result.milliseconds = check_now() - run->began;
-    run->result.verdict = run->result.findings->len ? CHECK_FAILED : run->result.reason ? CHECK_SKIPPED : CHECK_OK;
+    conclude(run);
     nftw(run->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     munmap(run->shared, sizeof *run->shared);
     close(run->output);
     g_string_free(run->said, TRUE);
     g_clear_pointer(&run->dir, g_free);
-    run->ended = TRUE;
 }
 
 /* After a death: the child's steps behind the one it died in may be fine. */
@@ -288,13 +310,13 @@ static void look_at(Batch *batch, Run *run)
     gboolean overdue = is_overdue(batch, run);
     int status;
 
-    hear(run);
+    hear(batch, run);
     if (overdue)
         kill(run->pid, SIGKILL);
     if (waitpid(run->pid, &status, overdue ? 0 : WNOHANG) != run->pid)
         return;
     kill(-run->pid, SIGKILL);
-    hear(run);
+    hear(batch, run);
     close(run->pipe);
     run->pid = 0;
     end_orphans(batch);
@@ -308,19 +330,10 @@ static void look_at(Batch *batch, Run *run)
 
 /* ---- all of them ---- */
 
-static Run *run_named(Batch *batch, const char *name)
-{
-    for (guint i = 0; i < n_checks; i++)
-        if (strcmp(checks[i].name, name) == 0)
-            return &batch->runs[i];
-    g_error("there is no check '%s'", name);
-}
-
 static void skip(Run *run, char *reason)
 {
     run->result.reason = reason;
-    run->result.verdict = CHECK_SKIPPED;
-    run->ended = TRUE;
+    conclude(run);
 }
 
 /* Whether it may start now; one that can not be made ends here. */
@@ -367,6 +380,11 @@ static guint start_ready(Batch *batch, guint running, guint jobs)
 
         if (run->ended || run->pid || !is_ready(batch, run))
             continue;
+        if (!run->result.check->run) { /* what there was to find is known by now */
+            run->result.remark = g_strdup(run_named(batch, run->result.check->needs)->result.remark);
+            conclude(run);
+            continue;
+        }
         start(batch, run);
         running++;
     }

@@ -300,6 +300,16 @@ void session_sweep(Session *session, const char *name)
         session_undefine(session, name, NULL);
 }
 
+static gboolean is_paused(Session *session, const char *name)
+{
+    CheckObject object = { 0 };
+    gboolean paused =
+        check_object_find(session->space, VIREO_CLASS_DOMAIN, name, &object) && object.state == VIREO_DOMAIN_PAUSED;
+
+    check_object_clear(&object);
+    return paused;
+}
+
 gboolean session_prepare(Session *session, const char *name, gboolean running)
 {
     vireo_domain_ref dom;
@@ -307,9 +317,9 @@ gboolean session_prepare(Session *session, const char *name, gboolean running)
     for (guint i = 0; i < 3; i++) {
         if (!session_domain(session, name, &dom))
             session_define(session, name, NULL);
-        else if (running == (dom.id != -1))
+        else if (running == (dom.id != -1) && !is_paused(session, name))
             return TRUE;
-        else if (running)
+        else if (dom.id == -1)
             session_start_domain(session, name, NULL);
         else
             session_destroy_domain(session, name, NULL);
