@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kit/shared.h"
 
+#include <vireo/driver.h>
+
 #include "kit/password.h"
 
 struct VireoShares {
     VireoShareOptions options;
+    const struct vireo_host *host;
+    struct vireo_core *core;
     GMutex lock;
     GCond changed;
     GHashTable *open; /* key -> thing: those that can be joined */
@@ -12,11 +16,13 @@ struct VireoShares {
     guint closing;    /* things that are being let go */
 };
 
-VireoShares *vireo_shares_new(const VireoShareOptions *options)
+VireoShares *vireo_shares_new(const VireoShareOptions *options, const struct vireo_host *host, struct vireo_core *core)
 {
     VireoShares *shares = g_new0(VireoShares, 1);
 
     shares->options = *options;
+    shares->host = host;
+    shares->core = core;
     g_mutex_init(&shares->lock);
     g_cond_init(&shares->changed);
     shares->open = g_hash_table_new(g_str_hash, g_str_equal);
@@ -55,7 +61,8 @@ static void close_thing(void *opaque)
 
 /* ---- opening ------------------------------------------------------------------------- */
 
-VireoShared *vireo_shares_join(VireoShares *shares, const char *key, const char *secret, VireoShared *fresh)
+/* One that is open. NULL: there is none, and fresh, which takes secret, stands for the key from now on. */
+static VireoShared *join(VireoShares *shares, const char *key, char *secret, VireoShared *fresh)
 {
     g_mutex_lock(&shares->lock);
     VireoShared *thing = g_hash_table_lookup(shares->open, key);
@@ -73,7 +80,7 @@ VireoShared *vireo_shares_join(VireoShares *shares, const char *key, const char 
     }
     fresh->shares = shares;
     fresh->key = g_strdup(key);
-    fresh->secret = g_strdup(secret);
+    fresh->secret = secret;
     fresh->users = 1;
     if (!g_hash_table_contains(shares->open, key))
         g_hash_table_insert(shares->open, fresh->key, fresh);
@@ -82,7 +89,7 @@ VireoShared *vireo_shares_join(VireoShares *shares, const char *key, const char 
     return NULL;
 }
 
-void vireo_shared_opened(VireoShared *thing, gboolean good)
+static void opened(VireoShared *thing, gboolean good)
 {
     VireoShares *shares = thing->shares;
 
@@ -97,6 +104,21 @@ void vireo_shared_opened(VireoShared *thing, gboolean good)
     g_mutex_unlock(&shares->lock);
     if (!good)
         vireo_shared_unref(thing);
+}
+
+VireoShared *vireo_shares_open(VireoShares *shares, const char *key, char *secret, VireoShared *fresh,
+                               gconstpointer opaque, GError **error)
+{
+    VireoShared *thing = join(shares, key, secret, fresh);
+
+    if (thing) {
+        vireo_password_free(secret);
+        shares->options.free(fresh);
+        return thing;
+    }
+    gboolean good = shares->options.open(fresh, opaque, error);
+    opened(fresh, good);
+    return good ? fresh : NULL;
 }
 
 gboolean vireo_shared_has_twin(VireoShared *thing)
@@ -123,32 +145,30 @@ static void on_idle(void *opaque)
 {
     VireoShared *thing = opaque;
     VireoShares *shares = thing->shares;
-    const VireoShareOptions *options = &shares->options;
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&shares->lock);
-    gint64 rest = thing->idle_since / 1000 + options->linger_ms - g_get_monotonic_time() / 1000;
+    gint64 rest = thing->idle_since / 1000 + shares->options.linger_ms - g_get_monotonic_time() / 1000;
 
     thing->timer = 0;
     if (thing->users)
         return;
     if (rest > 0) {
-        thing->timer = options->timer(options->core, (uint32_t)rest, on_idle, thing);
+        thing->timer = shares->host->timer(shares->core, (uint32_t)rest, on_idle, thing);
         return;
     }
     take_out(shares, thing);
-    options->defer(options->core, close_thing, thing);
+    shares->host->defer(shares->core, close_thing, thing);
 }
 
 void vireo_shared_unref(VireoShared *thing)
 {
     VireoShares *shares = thing->shares;
-    const VireoShareOptions *options = &shares->options;
 
     g_mutex_lock(&shares->lock);
     gboolean last = --thing->users == 0;
     if (last)
         thing->idle_since = g_get_monotonic_time();
     if (last && thing->ready && !thing->timer)
-        thing->timer = options->timer(options->core, options->linger_ms, on_idle, thing);
+        thing->timer = shares->host->timer(shares->core, shares->options.linger_ms, on_idle, thing);
     gboolean now = last && !thing->timer;
     if (now)
         take_out(shares, thing);
@@ -188,7 +208,7 @@ void vireo_shares_free(VireoShares *shares)
         return;
     for (VireoShared *thing; (thing = any_left(shares, &timer));) {
         if (timer)
-            shares->options.unwatch(shares->options.core, timer);
+            shares->host->unwatch(shares->core, timer);
         if (take_out_now(shares, thing))
             close_thing(thing);
     }

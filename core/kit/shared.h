@@ -7,6 +7,7 @@
 G_BEGIN_DECLS
 
 struct vireo_core;
+struct vireo_host;
 
 /* Things that are opened by their first user, shared with all who mean the same, and let go some time after the last:
  * a driver's connections to its servers. Two are the same when key and secret are.
@@ -28,24 +29,23 @@ struct VireoShared {
 
 typedef struct {
     guint linger_ms; /* how long an unused one is kept: commands come one after the other */
-    /* Closes and frees the thing, but not what is in its VireoShared. Blocks; no lock is held. */
+    /* Opens it; opaque: of vireo_shares_open(). Blocks; no lock is held. */
+    gboolean (*open)(VireoShared *thing, gconstpointer opaque, GError **error);
+    /* Closes and frees the thing, also one that was never opened, but not what is in its VireoShared. Blocks; no lock is
+     * held. */
     void (*free)(VireoShared *thing);
-    /* The daemon's services of these names, and what they are asked with. */
-    uint64_t (*timer)(struct vireo_core *core, uint32_t milliseconds, void (*func)(void *opaque), void *opaque);
-    void (*unwatch)(struct vireo_core *core, uint64_t timer);
-    void (*defer)(struct vireo_core *core, void (*func)(void *opaque), void *opaque);
-    struct vireo_core *core;
 } VireoShareOptions;
 
-VireoShares *vireo_shares_new(const VireoShareOptions *options);
+/* Of the daemon's services, timer, unwatch and defer are used. */
+VireoShares *vireo_shares_new(const VireoShareOptions *options, const struct vireo_host *host, struct vireo_core *core);
 /* Lets all go that nobody uses, waits until that is done, and frees. NULL is fine. */
 void vireo_shares_free(VireoShares *shares);
 
-/* One that is open, or that somebody is about to open: then this waits. NULL: there is none, and `fresh` (with nothing
- * set in its VireoShared) stands for the key from now on: open it, and say how that ended. secret: may be NULL. */
-VireoShared *vireo_shares_join(VireoShares *shares, const char *key, const char *secret, VireoShared *fresh);
-/* After a NULL. FALSE: it is gone with this. */
-void vireo_shared_opened(VireoShared *thing, gboolean good);
+/* One more user of the thing that is open, or that somebody is about to open: then this waits. When there is none, `fresh`
+ * (with nothing set in its VireoShared) is opened and stands for the key from now on. Takes secret, which may be NULL,
+ * and fresh, in any case. NULL: it could not be opened. */
+VireoShared *vireo_shares_open(VireoShares *shares, const char *key, char *secret, VireoShared *fresh,
+                               gconstpointer opaque, GError **error);
 void vireo_shared_unref(VireoShared *thing);
 /* Whether another is open with the same key and a different secret. */
 gboolean vireo_shared_has_twin(VireoShared *thing);

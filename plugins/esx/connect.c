@@ -37,7 +37,7 @@ int esx_conn_close(void *handle, vireo_call *call)
     EsxConn *conn = handle;
 
     (void)call;
-    esx_server_unref(conn->server);
+    vireo_shared_unref(&conn->server->shared);
     g_free(conn);
     return VIREO_OK;
 }

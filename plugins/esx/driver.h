@@ -163,8 +163,6 @@ gboolean esx_autostart_read(EsxServer *server, const VireoHttpWait *wait, GError
 
 /* The server of that URI, shared by all who mean it. Takes uri. Blocks. */
 EsxServer *esx_server_open(EsxDriver *driver, EsxUri *uri, const VireoHttpWait *wait, GError **error);
-/* Kept for a while: commands come one after the other. */
-void esx_server_unref(EsxServer *server);
 VireoShares *esx_servers_new(EsxDriver *driver);
 
 /* ---- property.c ---------------------------------------------------------------------- */

@@ -107,8 +107,10 @@ static gboolean ask_what_it_is(EsxServer *server, const VireoHttpWait *wait, GEr
     return FALSE;
 }
 
-static gboolean bring_up(EsxServer *server, const VireoHttpWait *wait, GError **error)
+static gboolean bring_up(VireoShared *shared, gconstpointer opaque, GError **error)
 {
+    EsxServer *server = (EsxServer *)shared;
+    const VireoHttpWait *wait = opaque;
     const EsxUri *uri = server->uri;
     g_autofree char *url = vireo_place_url(uri->http ? "http" : "https", uri->host, uri->port);
     VireoSoapOptions options = { .service = &vim_service, .path = "/sdk", .session = &session, .opaque = server, .tries = 2,
@@ -116,9 +118,12 @@ static gboolean bring_up(EsxServer *server, const VireoHttpWait *wait, GError **
                                            .proxy = uri->proxy, .user_agent = "vireo-esx" } };
 
     server->soap = vireo_soap_new(&options, error);
-    return server->soap && ask_what_it_is(server, wait, error) && vireo_soap_login(server->soap, wait, error) &&
-           esx_place_find(server, wait, error) && esx_autostart_find(server, wait, error) &&
-           esx_watch_begin(server, TRUE, wait, error) && esx_things_read(server, TRUE, wait, error);
+    if (!server->soap || !ask_what_it_is(server, wait, error) || !vireo_soap_login(server->soap, wait, error) ||
+        !esx_place_find(server, wait, error) || !esx_autostart_find(server, wait, error) ||
+        !esx_watch_begin(server, TRUE, wait, error) || !esx_things_read(server, TRUE, wait, error))
+        return FALSE;
+    esx_watch_start(server);
+    return TRUE;
 }
 
 EsxServer *esx_server_open(EsxDriver *driver, EsxUri *given, const VireoHttpWait *wait, GError **error)
@@ -130,29 +135,12 @@ EsxServer *esx_server_open(EsxDriver *driver, EsxUri *given, const VireoHttpWait
     if (!password)
         return NULL;
     EsxServer *fresh = server_new(driver, g_steal_pointer(&uri), key);
-    EsxServer *server = (EsxServer *)vireo_shares_join(driver->servers, key, password, &fresh->shared);
-    vireo_password_free(password);
-    if (server) {
-        server_free(&fresh->shared);
-        return server;
-    }
-    gboolean good = bring_up(fresh, wait, error);
-    if (good)
-        esx_watch_start(fresh);
-    vireo_shared_opened(&fresh->shared, good);
-    return good ? fresh : NULL;
-}
-
-void esx_server_unref(EsxServer *server)
-{
-    vireo_shared_unref(&server->shared);
+    return (EsxServer *)vireo_shares_open(driver->servers, key, password, &fresh->shared, wait, error);
 }
 
 VireoShares *esx_servers_new(EsxDriver *driver)
 {
-    const struct vireo_host *host = driver->host;
-    VireoShareOptions options = { .linger_ms = LINGER_MS, .free = server_free, .timer = host->timer,
-                                  .unwatch = host->unwatch, .defer = host->defer, .core = driver->core };
+    VireoShareOptions options = { .linger_ms = LINGER_MS, .open = bring_up, .free = server_free };
 
-    return vireo_shares_new(&options);
+    return vireo_shares_new(&options, driver->host, driver->core);
 }

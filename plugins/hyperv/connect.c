@@ -50,7 +50,7 @@ int hyperv_conn_close(void *handle, vireo_call *call)
     HypervConn *conn = handle;
 
     (void)call;
-    hyperv_server_unref(conn->server);
+    vireo_shared_unref(&conn->server->shared);
     g_free(conn);
     return VIREO_OK;
 }

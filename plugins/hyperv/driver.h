@@ -93,7 +93,6 @@ struct HypervServer {
 
 /* The server of that URI, shared by all who mean it. Takes uri. Blocks. */
 HypervServer *hyperv_server_open(HypervDriver *driver, HypervUri *uri, const VireoHttpWait *wait, GError **error);
-void hyperv_server_unref(HypervServer *server);
 VireoShares *hyperv_servers_new(HypervDriver *driver);
 
 /* ---- talk.c: a sequence of requests ---------------------------------------------------- */

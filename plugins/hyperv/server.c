@@ -41,8 +41,10 @@ static HypervServer *server_new(HypervDriver *driver, HypervUri *uri)
     return server;
 }
 
-static gboolean bring_up(HypervServer *server, const VireoHttpWait *wait, GError **error)
+static gboolean bring_up(VireoShared *shared, gconstpointer opaque, GError **error)
 {
+    HypervServer *server = (HypervServer *)shared;
+    const VireoHttpWait *wait = opaque;
     const HypervUri *uri = server->uri;
     g_autofree char *url = vireo_place_url(uri->https ? "https" : "http", uri->host, uri->port);
     VireoWsmanOptions options = {.auth = uri->auth,
@@ -65,6 +67,7 @@ static gboolean bring_up(HypervServer *server, const VireoHttpWait *wait, GError
     if (!hyperv_talk_end(&talk, error))
         return FALSE;
     hyperv_volume_publish(server);
+    hyperv_watch_start(server);
     return TRUE;
 }
 
@@ -76,33 +79,12 @@ HypervServer *hyperv_server_open(HypervDriver *driver, HypervUri *given, const V
     if (!password)
         return NULL;
     HypervServer *fresh = server_new(driver, g_steal_pointer(&uri));
-    HypervServer *server = (HypervServer *)vireo_shares_join(driver->servers, fresh->uri->text, password, &fresh->shared);
-    vireo_password_free(password);
-    if (server) {
-        server_free(&fresh->shared);
-        return server;
-    }
-    gboolean good = bring_up(fresh, wait, error);
-    if (good)
-        hyperv_watch_start(fresh);
-    vireo_shared_opened(&fresh->shared, good);
-    return good ? fresh : NULL;
-}
-
-void hyperv_server_unref(HypervServer *server)
-{
-    vireo_shared_unref(&server->shared);
+    return (HypervServer *)vireo_shares_open(driver->servers, fresh->uri->text, password, &fresh->shared, wait, error);
 }
 
 VireoShares *hyperv_servers_new(HypervDriver *driver)
 {
-    const struct vireo_host *host = driver->host;
-    VireoShareOptions options = {.linger_ms = LINGER_MS,
-                                 .free = server_free,
-                                 .timer = host->timer,
-                                 .unwatch = host->unwatch,
-                                 .defer = host->defer,
-                                 .core = driver->core};
+    VireoShareOptions options = {.linger_ms = LINGER_MS, .open = bring_up, .free = server_free};
 
-    return vireo_shares_new(&options);
+    return vireo_shares_new(&options, driver->host, driver->core);
 }

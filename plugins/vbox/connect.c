@@ -44,7 +44,7 @@ int vbox_conn_close(void *handle, vireo_call *call)
     VboxConn *conn = handle;
 
     (void)call;
-    vbox_server_unref(conn->server);
+    vireo_shared_unref(&conn->server->shared);
     g_free(conn);
     return VIREO_OK;
 }

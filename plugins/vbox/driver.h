@@ -89,7 +89,6 @@ struct VboxServer {
 
 /* The server of that URI, shared by all who mean it. Takes uri. Blocks. */
 VboxServer *vbox_server_open(VboxDriver *driver, VboxUri *uri, const VireoHttpWait *wait, GError **error);
-void vbox_server_unref(VboxServer *server);
 VireoShares *vbox_servers_new(VboxDriver *driver);
 /* Another session in place of that one, unless somebody has made it already. */
 gboolean vbox_server_renew(VboxServer *server, const char *ended, const VireoHttpWait *wait, GError **error);

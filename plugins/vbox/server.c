@@ -106,8 +106,10 @@ static VboxServer *server_new(VboxDriver *driver, VboxUri *uri)
     return server;
 }
 
-static gboolean bring_up(VboxServer *server, const VireoHttpWait *wait, GError **error)
+static gboolean bring_up(VireoShared *shared, gconstpointer opaque, GError **error)
 {
+    VboxServer *server = (VboxServer *)shared;
+    const VireoHttpWait *wait = opaque;
     const VboxUri *uri = server->uri;
     g_autofree char *url = vireo_place_url(uri->https ? "https" : "http", uri->host, uri->port);
     VireoSoapOptions options = {.service = &vw_service,
@@ -134,6 +136,7 @@ static gboolean bring_up(VboxServer *server, const VireoHttpWait *wait, GError *
     if (!vbox_talk_end(&talk, error))
         return FALSE;
     vbox_storage_publish(server);
+    vbox_watch_start(server);
     return TRUE;
 }
 
@@ -145,33 +148,12 @@ VboxServer *vbox_server_open(VboxDriver *driver, VboxUri *given, const VireoHttp
     if (!password)
         return NULL;
     VboxServer *fresh = server_new(driver, g_steal_pointer(&uri));
-    VboxServer *server = (VboxServer *)vireo_shares_join(driver->servers, fresh->uri->text, password, &fresh->shared);
-    vireo_password_free(password);
-    if (server) {
-        server_free(&fresh->shared);
-        return server;
-    }
-    gboolean good = bring_up(fresh, wait, error);
-    if (good)
-        vbox_watch_start(fresh);
-    vireo_shared_opened(&fresh->shared, good);
-    return good ? fresh : NULL;
-}
-
-void vbox_server_unref(VboxServer *server)
-{
-    vireo_shared_unref(&server->shared);
+    return (VboxServer *)vireo_shares_open(driver->servers, fresh->uri->text, password, &fresh->shared, wait, error);
 }
 
 VireoShares *vbox_servers_new(VboxDriver *driver)
 {
-    const struct vireo_host *host = driver->host;
-    VireoShareOptions options = {.linger_ms = LINGER_MS,
-                                 .free = server_free,
-                                 .timer = host->timer,
-                                 .unwatch = host->unwatch,
-                                 .defer = host->defer,
-                                 .core = driver->core};
+    VireoShareOptions options = {.linger_ms = LINGER_MS, .open = bring_up, .free = server_free};
 
-    return vireo_shares_new(&options);
+    return vireo_shares_new(&options, driver->host, driver->core);
 }

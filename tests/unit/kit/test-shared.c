@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kit/shared.h"
 
+#include <vireo/driver.h>
+
 /* The daemon's services, in one thread: what they are to do is done when the test lets time pass. */
 typedef void Func(void *opaque);
 static struct {
@@ -8,6 +10,16 @@ static struct {
     void *opaque;
 } timer, deferred;
 static guint freed;
+
+static const char *fails; /* why things cannot be opened; NULL: they can */
+
+static gboolean on_open(VireoShared *thing, gconstpointer opaque, GError **error)
+{
+    g_assert_cmpstr(opaque, ==, "how");
+    if (fails)
+        g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, fails);
+    return !fails;
+}
 
 static uint64_t on_timer(struct vireo_core *core, uint32_t milliseconds, Func *func, void *opaque)
 {
@@ -48,23 +60,19 @@ static void time_passes(void)
 
 static VireoShares *shares_new(void)
 {
-    VireoShareOptions options = { .linger_ms = 30, .free = on_free, .timer = on_timer, .unwatch = on_unwatch,
-                                  .defer = on_defer };
+    static const struct vireo_host host = { .timer = on_timer, .unwatch = on_unwatch, .defer = on_defer };
+    VireoShareOptions options = { .linger_ms = 30, .open = on_open, .free = on_free };
 
     freed = 0;
-    return vireo_shares_new(&options);
+    return vireo_shares_new(&options, &host, NULL);
 }
 
 static VireoShared *open_one(VireoShares *shares, const char *key, const char *secret)
 {
-    VireoShared *fresh = g_new0(VireoShared, 1), *there = vireo_shares_join(shares, key, secret, fresh);
+    VireoShared *thing = vireo_shares_open(shares, key, g_strdup(secret), g_new0(VireoShared, 1), "how", NULL);
 
-    if (there) {
-        g_free(fresh);
-        return there;
-    }
-    vireo_shared_opened(fresh, TRUE);
-    return fresh;
+    g_assert_true(!thing || thing->ready);
+    return thing;
 }
 
 /* One for all who mean the same; closed when it was idle for a while, and not before. */
@@ -74,19 +82,20 @@ static void test_idle(void)
     VireoShared *one = open_one(shares, "lab", "pw");
 
     g_assert_true(open_one(shares, "lab", "pw") == one);
+    g_assert_cmpuint(freed, ==, 1); /* the one that was not needed */
     vireo_shared_unref(one);
     time_passes();
-    g_assert_cmpuint(freed, ==, 0); /* somebody still uses it */
+    g_assert_cmpuint(freed, ==, 1); /* somebody still uses it */
     vireo_shared_unref(one);
     g_assert_true(open_one(shares, "lab", "pw") == one); /* it is kept for the next */
     time_passes();
-    g_assert_cmpuint(freed, ==, 0);
+    g_assert_cmpuint(freed, ==, 2);
     vireo_shared_unref(one);
     time_passes();
-    g_assert_cmpuint(freed, ==, 1);
+    g_assert_cmpuint(freed, ==, 3);
     g_assert_false(open_one(shares, "lab", "pw")->users != 1);
     vireo_shares_free(shares);
-    g_assert_cmpuint(freed, ==, 2);
+    g_assert_cmpuint(freed, ==, 4);
 }
 
 /* Who has another password does not get what somebody else has opened. */
@@ -98,18 +107,21 @@ static void test_secret(void)
     g_assert_true(old != fresh);
     g_assert_true(vireo_shared_has_twin(old));
     g_assert_true(open_one(shares, "lab", "new") == fresh);
+    g_assert_cmpuint(freed, ==, 1);
     vireo_shares_free(shares);
-    g_assert_cmpuint(freed, ==, 2);
+    g_assert_cmpuint(freed, ==, 3);
 }
 
 static void test_failed(void)
 {
     VireoShares *shares = shares_new();
-    VireoShared *fresh = g_new0(VireoShared, 1);
+    g_autoptr(GError) error = NULL;
 
-    g_assert_null(vireo_shares_join(shares, "lab", NULL, fresh));
-    vireo_shared_opened(fresh, FALSE);
+    fails = "nobody at home";
+    g_assert_null(vireo_shares_open(shares, "lab", NULL, g_new0(VireoShared, 1), "how", &error));
+    g_assert_cmpstr(error->message, ==, fails);
     g_assert_cmpuint(freed, ==, 1);
+    fails = NULL;
     g_assert_nonnull(open_one(shares, "lab", NULL)); /* the next may have better luck */
     vireo_shares_free(shares);
     g_assert_cmpuint(freed, ==, 2);
