@@ -133,7 +133,7 @@ static gboolean make(EsxConn *conn, vireo_call *call, const VireoDomain *domain,
 
     if (good && known)
         good = reconfigure(conn, call, known, domain, &spec, error);
-    else if (good && esx_machine_has_name(conn->server, domain->name)) {
+    else if (good && vireo_machines_has_name(conn->server->machines, domain->name)) {
         g_set_error(error, VIREO_ERROR, VIREO_ERR_DOM_EXIST, "there is a domain '%s' already, with another UUID",
                     domain->name);
         good = FALSE;
@@ -198,7 +198,7 @@ int esx_domain_rename(void *handle, vireo_call *call, const vireo_domain_rename_
         return VIREO_FAIL;
     if (!name || !*name)
         return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "a machine needs a name");
-    if (esx_machine_has_name(conn->server, args->new_name))
+    if (vireo_machines_has_name(conn->server->machines, args->new_name))
         return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "there is a domain '%s' already", args->new_name);
     ret->retcode = 0;
     return esx_task_run(conn, call, machine, &vim_rename_task_operation, &rename);

@@ -4,6 +4,7 @@
 /* What the files of the esx driver share. */
 #include <vireo/driver.h>
 
+#include "kit/machines.h"
 #include "kit/model.h"
 #include "kit/password.h"
 #include "kit/shared.h"
@@ -65,13 +66,11 @@ typedef struct {
     guint8 uuid[16];
     int id; /* the number in ref */
     VimVirtualMachinePowerState power;
-    int reason;   /* of the state that power means */
-    int expected; /* reason of being off, when somebody here turns it off; 0: nobody does */
+    int reason; /* of the state that power means */
     guint vcpus;
     guint64 max_memory, memory; /* KiB */
     gboolean autostart;
-    GPtrArray *snapshots;       /* EsxSnapshot, parents before their children; replaced, never changed */
-    guint64 seen;               /* number of the request this came from */
+    GPtrArray *snapshots;       /* EsxSnapshot, parents before their children */
 } EsxMachine;
 
 /* things.c: what there is besides machines. Counted, and never changed. */
@@ -97,12 +96,11 @@ struct EsxServer {
     EsxRef *datacenter, *vm_folder, *compute, *pool, *host;
     EsxRef *starter; /* the host's HostAutoStartManager; NULL: there is none */
     char *datacenter_path;
+    VireoMachines *machines; /* EsxMachine. An expected reason is that of being off, when somebody here turns it off */
     GMutex lock; /* of what follows */
-    GHashTable *machines; /* ref's value -> EsxMachine */
     GHashTable *gone;     /* values of references: see esx_inventory_gone */
-    guint64 requests;     /* numbers given to them */
     GPtrArray *things[ESX_THINGS]; /* of EsxThing; replaced, never changed */
-    guint64 things_seen;  /* number of the request they came from */
+    guint64 things_seen;  /* number of the reading they came from */
     guint transfers;      /* threads of transfer.c */
     GCond transferred;
     GHashTable *autostart; /* values of references to the machines that start with the host */
@@ -119,15 +117,12 @@ gboolean esx_inventory_read(EsxServer *server, EsxRef *const *refs, guint n, con
 /* What a list of all machines says; others are gone. quiet: raises no events. */
 void esx_inventory_set_all(EsxServer *server, guint64 number, VimObjectContent *const *objects, guint n,
                            gboolean quiet);
-/* The reason to show when that machine is off the next time. */
-void esx_inventory_expect(EsxServer *server, const guint8 uuid[16], int reason);
 /* Those of the references start with the host; takes them. */
 void esx_inventory_set_autostart(EsxServer *server, GHashTable *values);
 /* We have removed it: what was asked before that does not bring it back, until the server says that it left. */
 void esx_inventory_gone(EsxServer *server, const char *value);
 void esx_inventory_left(EsxServer *server, const char *value);
-/* All leave the space. */
-void esx_inventory_clear(EsxServer *server);
+VireoMachines *esx_inventory_new(EsxServer *server);
 /* The paths to ask for. */
 extern const char *const esx_inventory_paths[];
 extern const guint esx_inventory_n_paths;
@@ -256,14 +251,11 @@ VireoDomain *esx_describe(EsxServer *server, const EsxMachine *machine, const Vi
 char *esx_describe_target(const VimVirtualHardware *hardware, VimVirtualDevice *device);
 extern const char *const esx_describe_paths[];
 extern const guint esx_describe_n_paths;
-/* A copy of what is known of a machine; NULL: there is none. Free with esx_machine_free(). */
+/* A reference to what is known of a machine, given back with esx_machine_free(); NULL: there is none. */
 EsxMachine *esx_machine_find(EsxServer *server, const guint8 uuid[16]);
 void esx_machine_free(gpointer machine);
-/* Copies of all, sorted by name. */
-GPtrArray *esx_machine_all(EsxServer *server);
 /* VIREO_DOMAIN_... */
 int esx_machine_state(const EsxMachine *machine);
-gboolean esx_machine_has_name(EsxServer *server, const char *name);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EsxUri, esx_uri_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EsxThing, esx_thing_unref)

@@ -84,17 +84,39 @@ static GPtrArray *snapshots_of(const VimObjectContent *object)
     return all;
 }
 
-void esx_machine_free(gpointer opaque)
+static void machine_clear(gpointer opaque)
 {
     EsxMachine *machine = opaque;
 
     esx_ref_free(machine->ref);
     g_free(machine->name);
     g_clear_pointer(&machine->snapshots, g_ptr_array_unref);
-    g_free(machine);
 }
 
-/* ---- publishing, with EsxServer.lock held: it is cheap and calls nothing back ---------- */
+void esx_machine_free(gpointer machine)
+{
+    if (machine)
+        g_atomic_rc_box_release_full(machine, machine_clear);
+}
+
+static void names_of(gconstpointer opaque, VireoMachineNames *names)
+{
+    const EsxMachine *machine = opaque;
+
+    *names = (VireoMachineNames){ .key = machine->ref->value, .name = machine->name, .uuid = machine->uuid };
+}
+
+EsxMachine *esx_machine_find(EsxServer *server, const guint8 uuid[16])
+{
+    return vireo_machines_find(server->machines, uuid);
+}
+
+int esx_machine_state(const EsxMachine *machine)
+{
+    return state_of(machine->power);
+}
+
+/* ---- publishing: it is cheap and calls nothing back ------------------------------------ */
 
 static void publish_tree(EsxServer *server, const EsxMachine *machine)
 {
@@ -117,7 +139,7 @@ static void publish_tree(EsxServer *server, const EsxMachine *machine)
 }
 
 /* Why a machine is in its new state; nobody knows of one that is seen for the first time. */
-static int reason_of(const EsxMachine *machine, VimVirtualMachinePowerState before)
+static int reason_of(const EsxMachine *machine, VimVirtualMachinePowerState before, int expected)
 {
     switch (machine->power) {
     case VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_ON:
@@ -127,12 +149,14 @@ static int reason_of(const EsxMachine *machine, VimVirtualMachinePowerState befo
     case VIM_VIRTUAL_MACHINE_POWER_STATE_SUSPENDED:
         return before ? VIREO_DOMAIN_PAUSED_USER : VIREO_DOMAIN_PAUSED_UNKNOWN;
     default:
-        return machine->expected ? machine->expected : before ? VIREO_DOMAIN_SHUTOFF_SHUTDOWN : VIREO_DOMAIN_SHUTOFF_UNKNOWN;
+        return expected ? expected : before ? VIREO_DOMAIN_SHUTOFF_SHUTDOWN : VIREO_DOMAIN_SHUTOFF_UNKNOWN;
     }
 }
 
-static void publish(EsxServer *server, const EsxMachine *machine, gboolean quiet)
+static void publish(gconstpointer opaque, gboolean quiet, void *of)
 {
+    const EsxMachine *machine = opaque;
+    EsxServer *server = of;
     struct vireo_object object = {
         .size = sizeof object,
         .klass = VIREO_CLASS_DOMAIN,
@@ -155,103 +179,50 @@ static void publish(EsxServer *server, const EsxMachine *machine, gboolean quiet
     publish_tree(server, machine);
 }
 
-static void drop(EsxServer *server, EsxMachine *machine)
+static void withdraw(gconstpointer opaque, void *of)
 {
+    const EsxMachine *machine = opaque;
+    EsxServer *server = of;
+
     server->driver->host->withdraw(server->space, VIREO_CLASS_DOMAIN, machine->name, machine->uuid);
-    g_hash_table_remove(server->machines, machine->ref->value);
 }
 
 /* ---- taking in what the server says ---------------------------------------------------- */
 
-static const EsxMachine *other_with(EsxServer *server, const char *value, const char *name, const guint8 *uuid)
+static void settle(gpointer opaque, gconstpointer before, gboolean is_twin, int *expected, void *of)
 {
-    GHashTableIter iter;
-    gpointer item;
+    EsxMachine *machine = opaque;
+    const EsxMachine *known = before;
 
-    g_hash_table_iter_init(&iter, server->machines);
-    while (g_hash_table_iter_next(&iter, NULL, &item)) {
-        const EsxMachine *machine = item;
-
-        if (!g_str_equal(machine->ref->value, value) &&
-            ((name && g_str_equal(machine->name, name)) || (uuid && memcmp(machine->uuid, uuid, 16) == 0)))
-            return machine;
+    (void)of;
+    if (is_twin) {
+        char *other = g_strdup_printf("%s (%s)", machine->name, machine->ref->value);
+        g_free(machine->name);
+        machine->name = other;
     }
-    return NULL;
+    machine->reason = known ? known->reason : 0;
+    if (known && known->power == machine->power)
+        return;
+    machine->reason = reason_of(machine, known ? known->power : 0, *expected);
+    *expected = 0;
 }
 
-static EsxMachine *machine_copy(const EsxMachine *known)
+VireoMachines *esx_inventory_new(EsxServer *server)
 {
-    EsxMachine *copy = g_memdup2(known, sizeof *known);
+    VireoMachinesOptions options = { .names = names_of, .settle = settle, .publish = publish, .withdraw = withdraw,
+                                     .unref = esx_machine_free, .opaque = server };
 
-    copy->ref = esx_ref_copy(known->ref);
-    copy->name = g_strdup(known->name);
-    copy->snapshots = g_ptr_array_ref(known->snapshots);
-    return copy;
+    return vireo_machines_new(&options);
 }
 
-EsxMachine *esx_machine_find(EsxServer *server, const guint8 uuid[16])
+/* The number in the reference. */
+static int id_of(const EsxRef *ref)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    const EsxMachine *known = other_with(server, "", NULL, uuid);
-
-    return known ? machine_copy(known) : NULL;
-}
-
-static gint by_name(gconstpointer a, gconstpointer b)
-{
-    return strcmp((*(EsxMachine *const *)a)->name, (*(EsxMachine *const *)b)->name);
-}
-
-GPtrArray *esx_machine_all(EsxServer *server)
-{
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    GPtrArray *all = g_ptr_array_new_with_free_func(esx_machine_free);
-    GHashTableIter iter;
-    gpointer machine;
-
-    g_hash_table_iter_init(&iter, server->machines);
-    while (g_hash_table_iter_next(&iter, NULL, &machine))
-        g_ptr_array_add(all, machine_copy(machine));
-    g_ptr_array_sort(all, by_name);
-    return all;
-}
-
-int esx_machine_state(const EsxMachine *machine)
-{
-    return state_of(machine->power);
-}
-
-gboolean esx_machine_has_name(EsxServer *server, const char *name)
-{
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-
-    return other_with(server, "", name, NULL) != NULL;
-}
-
-static EsxMachine *machine_for(EsxServer *server, const EsxRef *ref)
-{
-    EsxMachine *machine = g_hash_table_lookup(server->machines, ref->value);
     const char *digits = ref->value + strlen(ref->value);
 
-    if (machine)
-        return machine;
-    machine = g_new0(EsxMachine, 1);
-    machine->ref = esx_ref_copy(ref);
     while (digits > ref->value && g_ascii_isdigit(digits[-1]))
         digits--;
-    machine->id = (int)strtol(digits, NULL, 10);
-    machine->snapshots = g_ptr_array_new_with_free_func(esx_snapshot_free);
-    g_hash_table_insert(server->machines, (char *)machine->ref->value, machine);
-    return machine;
-}
-
-static char *unique_name(EsxServer *server, const VimObjectContent *object)
-{
-    g_autofree char *name = esx_plain_name(vireo_soap_value_text(esx_property(object, "name")));
-
-    if (!other_with(server, object->obj->value, name, NULL))
-        return g_steal_pointer(&name);
-    return g_strdup_printf("%s (%s)", name, object->obj->value);
+    return (int)strtol(digits, NULL, 10);
 }
 
 static guint64 memory_of(const VimObjectContent *object, guint64 most)
@@ -261,26 +232,22 @@ static guint64 memory_of(const VimObjectContent *object, guint64 most)
     return limit < 0 ? most : MIN((guint64)limit * 1024, most);
 }
 
-static void fill(EsxServer *server, EsxMachine *machine, const VimObjectContent *object, const guint8 uuid[16])
+static EsxMachine *read_machine(EsxServer *server, const VimObjectContent *object, const guint8 uuid[16])
 {
-    char *name = unique_name(server, object);
-    VimVirtualMachinePowerState before = machine->power;
+    EsxMachine *machine = g_atomic_rc_box_new0(EsxMachine);
 
-    g_free(machine->name);
-    machine->name = name;
+    machine->ref = esx_ref_copy(object->obj);
+    machine->id = id_of(machine->ref);
+    machine->name = esx_plain_name(vireo_soap_value_text(esx_property(object, "name")));
     memcpy(machine->uuid, uuid, 16);
     machine->power = (VimVirtualMachinePowerState)vireo_soap_value_enum(esx_property(object, "runtime.powerState"),
                                                                         &vim_virtual_machine_power_state_names);
-    if (machine->power != before) {
-        machine->reason = reason_of(machine, before);
-        machine->expected = 0;
-    }
     machine->vcpus = (guint)vireo_soap_value_int(esx_property(object, "config.hardware.numCPU"), 1);
     machine->max_memory = (guint64)vireo_soap_value_int(esx_property(object, "config.hardware.memoryMB"), 0) * 1024;
     machine->memory = memory_of(object, machine->max_memory);
     machine->autostart = server->autostart && g_hash_table_contains(server->autostart, object->obj->value);
-    g_ptr_array_unref(machine->snapshots);
     machine->snapshots = snapshots_of(object);
+    return machine;
 }
 
 /* A machine that is being made has no configuration yet; one that is somewhere else is not shown here. */
@@ -293,31 +260,23 @@ static gboolean is_ours(EsxServer *server, const VimObjectContent *object, guint
            vireo_soap_value_text(esx_property(object, "name")) && text && vireo_model_uuid_parse(text, uuid);
 }
 
+/* With the lock held, so that what has been removed stays away. */
 static void take(EsxServer *server, guint64 number, const VimObjectContent *object, gboolean quiet)
 {
-    EsxMachine *known = g_hash_table_lookup(server->machines, object->obj->value);
     guint8 uuid[16];
+    gpointer other;
 
-    if ((known && known->seen > number) || g_hash_table_contains(server->gone, object->obj->value))
-        return; /* something newer has been taken in already */
+    if (g_hash_table_contains(server->gone, object->obj->value))
+        return;
     if (!is_ours(server, object, uuid)) {
-        if (known)
-            drop(server, known);
+        vireo_machines_drop(server->machines, number, object->obj->value);
         return;
     }
-    const EsxMachine *twin = other_with(server, object->obj->value, NULL, uuid);
-    if (twin) {
+    if (!vireo_machines_take(server->machines, number, read_machine(server, object, uuid), quiet, &other) && other)
         server->driver->host->log(server->driver->core, VIREO_LOG_WARNING, server->uri->text,
                                   "machine %s has the UUID of '%s' and is not shown: give it another one",
-                                  object->obj->value, twin->name);
-        return;
-    }
-    if (known && memcmp(known->uuid, uuid, 16) != 0)
-        drop(server, known);
-    EsxMachine *machine = machine_for(server, object->obj);
-    fill(server, machine, object, uuid);
-    machine->seen = number;
-    publish(server, machine, quiet);
+                                  object->obj->value, ((EsxMachine *)other)->name);
+    esx_machine_free(other);
 }
 
 static gboolean among(VimObjectContent *const *objects, guint n, const char *value)
@@ -328,32 +287,21 @@ static gboolean among(VimObjectContent *const *objects, guint n, const char *val
     return FALSE;
 }
 
-/* Those of refs that the answer does not know any more. */
-static void drop_missing(EsxServer *server, EsxRef *const *refs, guint n, const VimRetrievePropertiesRet *ret)
-{
-    for (guint i = 0; i < n; i++) {
-        EsxMachine *machine = g_hash_table_lookup(server->machines, refs[i]->value);
-
-        if (machine && !among(ret->returnval.items, ret->returnval.n, refs[i]->value))
-            drop(server, machine);
-    }
-}
-
 gboolean esx_inventory_read(EsxServer *server, EsxRef *const *refs, guint n, const VireoHttpWait *wait, GError **error)
 {
     g_autoptr(VireoArena) arena = vireo_arena_new();
-
-    g_mutex_lock(&server->lock);
-    guint64 number = ++server->requests;
-    g_mutex_unlock(&server->lock);
+    guint64 number = vireo_machines_number(server->machines);
     VimRetrievePropertiesRet *ret = esx_properties(server, "VirtualMachine", refs, n, esx_inventory_paths,
                                                    esx_inventory_n_paths, wait, arena, error);
+
     if (!ret)
         return FALSE;
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
     for (guint i = 0; i < ret->returnval.n; i++)
         take(server, number, ret->returnval.items[i], FALSE);
-    drop_missing(server, refs, n, ret);
+    for (guint i = 0; i < n; i++)
+        if (!among(ret->returnval.items, ret->returnval.n, refs[i]->value))
+            vireo_machines_drop(server->machines, number, refs[i]->value);
     return TRUE;
 }
 
@@ -361,53 +309,42 @@ void esx_inventory_set_all(EsxServer *server, guint64 number, VimObjectContent *
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
     g_autoptr(GHashTable) there = g_hash_table_new(g_str_hash, g_str_equal);
-    g_autoptr(GList) known = g_hash_table_get_values(server->machines);
 
     g_hash_table_remove_all(server->gone);
     for (guint i = 0; i < n; i++)
         g_hash_table_add(there, (char *)objects[i]->obj->value);
-    for (GList *item = known; item; item = item->next)
-        if (!g_hash_table_contains(there, ((EsxMachine *)item->data)->ref->value))
-            drop(server, item->data);
+    vireo_machines_keep(server->machines, number, there);
     for (guint i = 0; i < n; i++)
         take(server, number, objects[i], quiet);
 }
 
-void esx_inventory_expect(EsxServer *server, const guint8 uuid[16], int reason)
+static EsxMachine *copy_of(const EsxMachine *known)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    EsxMachine *machine = (EsxMachine *)other_with(server, "", NULL, uuid);
+    EsxMachine *copy = g_atomic_rc_box_dup(sizeof *known, (EsxMachine *)known);
 
-    if (machine)
-        machine->expected = reason;
+    copy->ref = esx_ref_copy(known->ref);
+    copy->name = g_strdup(known->name);
+    copy->snapshots = g_ptr_array_ref(known->snapshots);
+    return copy;
 }
 
 void esx_inventory_set_autostart(EsxServer *server, GHashTable *values)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    GHashTableIter iter;
-    gpointer item;
+    g_autoptr(GPtrArray) all = vireo_machines_all(server->machines);
 
     g_clear_pointer(&server->autostart, g_hash_table_unref);
     server->autostart = values;
-    g_hash_table_iter_init(&iter, server->machines);
-    while (g_hash_table_iter_next(&iter, NULL, &item)) {
-        EsxMachine *machine = item;
+    for (guint i = 0; i < all->len; i++) {
+        const EsxMachine *machine = all->pdata[i];
         gboolean starts = g_hash_table_contains(values, machine->ref->value);
 
         if (machine->autostart == starts)
             continue;
-        machine->autostart = starts;
-        publish(server, machine, FALSE);
+        EsxMachine *changed = copy_of(machine);
+        changed->autostart = starts;
+        vireo_machines_take(server->machines, 0, changed, FALSE, NULL);
     }
-}
-
-static void drop_value(EsxServer *server, const char *value)
-{
-    EsxMachine *machine = g_hash_table_lookup(server->machines, value);
-
-    if (machine)
-        drop(server, machine);
 }
 
 void esx_inventory_gone(EsxServer *server, const char *value)
@@ -415,7 +352,7 @@ void esx_inventory_gone(EsxServer *server, const char *value)
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
 
     g_hash_table_add(server->gone, g_strdup(value));
-    drop_value(server, value);
+    vireo_machines_drop(server->machines, G_MAXUINT64, value);
 }
 
 void esx_inventory_left(EsxServer *server, const char *value)
@@ -423,10 +360,5 @@ void esx_inventory_left(EsxServer *server, const char *value)
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
 
     g_hash_table_remove(server->gone, value);
-    drop_value(server, value);
-}
-
-void esx_inventory_clear(EsxServer *server)
-{
-    esx_inventory_set_all(server, 0, NULL, 0, TRUE);
+    vireo_machines_drop(server->machines, G_MAXUINT64, value);
 }

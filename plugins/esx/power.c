@@ -56,10 +56,10 @@ static int power_off(EsxConn *conn, vireo_call *call, const vireo_domain_ref *do
 
     if (!machine)
         return VIREO_FAIL;
-    esx_inventory_expect(conn->server, dom->uuid, VIREO_DOMAIN_SHUTOFF_DESTROYED);
+    vireo_machines_expect(conn->server->machines, dom->uuid, VIREO_DOMAIN_SHUTOFF_DESTROYED);
     int status = esx_task_run(conn, call, machine, &vim_power_off_vm_task_operation, &off);
     if (status != VIREO_OK)
-        esx_inventory_expect(conn->server, dom->uuid, 0);
+        vireo_machines_expect(conn->server->machines, dom->uuid, 0);
     return status;
 }
 

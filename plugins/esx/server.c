@@ -52,14 +52,14 @@ static void server_free(VireoShared *shared)
     if (shared->ready)
         log_out(server);
     if (!vireo_shared_has_twin(shared)) { /* what is published is that one's as well */
-        esx_inventory_clear(server);
+        vireo_machines_keep(server->machines, G_MAXUINT64, NULL);
         esx_things_clear(server);
     }
     esx_things_free(server);
     vireo_soap_free(server->soap);
     vireo_arena_free(server->arena);
     g_clear_pointer(&server->watch_arena, vireo_arena_free);
-    g_hash_table_unref(server->machines);
+    vireo_machines_free(server->machines);
     g_hash_table_unref(server->gone);
     g_clear_object(&server->stop);
     g_clear_pointer(&server->autostart, g_hash_table_unref);
@@ -82,7 +82,7 @@ static EsxServer *server_new(EsxDriver *driver, EsxUri *uri, const char *key)
     server->stop = g_cancellable_new();
     g_mutex_init(&server->lock);
     g_cond_init(&server->transferred);
-    server->machines = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, esx_machine_free);
+    server->machines = esx_inventory_new(server);
     server->gone = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return server;
 }

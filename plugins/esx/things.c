@@ -199,10 +199,7 @@ gboolean esx_things_read(EsxServer *server, gboolean quiet, const VireoHttpWait 
     static const char *const paths[] = { "datastore", "config.network.vswitch", "config.network.pnic" };
     static const char *const store_paths[] = { "summary", "host", "info" };
     g_autoptr(VireoArena) arena = vireo_arena_new();
-
-    g_mutex_lock(&server->lock);
-    guint64 number = ++server->requests;
-    g_mutex_unlock(&server->lock);
+    guint64 number = vireo_machines_number(server->machines);
     VimObjectContent *host = esx_properties_of(server, server->host, paths, G_N_ELEMENTS(paths), wait, arena, error);
     VimRetrievePropertiesRet *stores =
         host ? esx_datastore_properties(server, host, store_paths, G_N_ELEMENTS(store_paths), wait, arena, error) : NULL;

@@ -106,10 +106,8 @@ static char *take_all(EsxServer *server, EsxRef *collector, gboolean quiet, cons
     g_autoptr(GPtrArray) objects = g_ptr_array_new();
     VimUpdateSet *set = NULL;
     const char *version = "";
+    guint64 number = vireo_machines_number(server->machines);
 
-    g_mutex_lock(&server->lock);
-    guint64 number = ++server->requests;
-    g_mutex_unlock(&server->lock);
     do {
         if (!ask(server, collector, version, wait, arena, &set, error))
             return NULL;

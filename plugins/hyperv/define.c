@@ -182,7 +182,7 @@ static char *make(HypervTalk *talk, const VireoDomain *domain)
     hyperv_inventory_read(talk, NULL, FALSE);
     g_autoptr(HypervMachine) known = domain->has_uuid ? hyperv_machine_find(talk->server, domain->uuid) : NULL;
 
-    if (!(known && g_str_equal(known->name, domain->name)) && hyperv_machine_has_name(talk->server, domain->name))
+    if (!(known && g_str_equal(known->name, domain->name)) && vireo_machines_has_name(talk->server->machines, domain->name))
         hyperv_talk_refuse(talk, VIREO_ERR_DOM_EXIST, "there is a domain '%s' already%s", domain->name,
                            domain->has_uuid ? ", with another UUID" : ": a definition that changes it has its UUID");
     else if (domain->has_uuid && !known)
@@ -294,7 +294,7 @@ int hyperv_domain_rename(void *handle, vireo_call *call, const vireo_domain_rena
 
     if (!args->new_name || !*args->new_name)
         return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "a machine needs a name");
-    if (hyperv_machine_has_name(conn->server, args->new_name))
+    if (vireo_machines_has_name(conn->server->machines, args->new_name))
         return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "there is a domain '%s' already",
                                         args->new_name);
     g_autoptr(HypervMachine) machine = hyperv_begin(&talk, conn, call, &args->dom);

@@ -4,6 +4,7 @@
 /* What the files of the hyperv driver share. */
 #include <vireo/driver.h>
 
+#include "kit/machines.h"
 #include "kit/model.h"
 #include "kit/password.h"
 #include "kit/shared.h"
@@ -64,12 +65,10 @@ typedef struct {
     int id;
     guint state; /* EnabledState */
     int reason;
-    int expected; /* reason of being off, when somebody here turns it off; 0: nobody does */
     guint vcpus;
     guint64 memory; /* KiB */
     gboolean autostart;
-    GPtrArray *snapshots; /* HypervSnapshot, parents before their children; replaced, never changed */
-    guint64 seen;         /* number of the reading this came from */
+    GPtrArray *snapshots; /* HypervSnapshot, parents before their children */
 } HypervMachine;
 
 struct HypervServer {
@@ -78,10 +77,9 @@ struct HypervServer {
     HypervUri *uri;
     vireo_space *space;
     VireoWsman *wsman;
-    GMutex lock;          /* of what follows */
-    GHashTable *machines; /* guid -> HypervMachine */
-    GHashTable *networks; /* guid -> name */
-    guint64 readings;
+    VireoMachines *machines; /* HypervMachine. An expected reason is that of being off, when somebody here turns it off */
+    GMutex lock;             /* of what follows */
+    GHashTable *networks;    /* guid -> name */
     GThread *watcher; /* whose alone the next two are */
     char *digest;            /* of the last summary */
     guint64 digest_readings; /* how many readings there were when it held */
@@ -171,16 +169,10 @@ HypervMachine *hyperv_begin(HypervTalk *talk, HypervConn *conn, vireo_call *call
 /* Reads that machine, or all (NULL), and publishes what they are now. quiet: raises no events. Also after a failure: it
  * may say what has changed all the same. */
 void hyperv_inventory_read(HypervTalk *talk, const char *guid, gboolean quiet);
-/* The reason to show when that machine is off the next time. */
-void hyperv_inventory_expect(HypervServer *server, const char *guid, int reason);
-/* All leave the space. */
-void hyperv_inventory_clear(HypervServer *server);
-/* A copy of what is known of a machine; NULL: there is none. Free with hyperv_machine_free(). */
+VireoMachines *hyperv_inventory_new(HypervServer *server);
+/* A reference to what is known of a machine; NULL: there is none. */
 HypervMachine *hyperv_machine_find(HypervServer *server, const guint8 uuid[16]);
-void hyperv_machine_free(gpointer machine);
-gboolean hyperv_machine_has_name(HypervServer *server, const char *name);
-/* Copies of all, sorted by name. */
-GPtrArray *hyperv_machine_all(HypervServer *server);
+void hyperv_machine_unref(gpointer machine);
 gboolean hyperv_is_guid(const char *text);
 /* Whose "Microsoft:GUID\..." is, a machine's or a snapshot's: its GUID. Caller frees. */
 char *hyperv_owner_of(const char *instance_id);
@@ -209,4 +201,4 @@ VireoModelPathSet *hyperv_volume_paths(GError **error);
 VireoModelPathSet *hyperv_honoured_paths(GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HypervUri, hyperv_uri_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(HypervMachine, hyperv_machine_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HypervMachine, hyperv_machine_unref)

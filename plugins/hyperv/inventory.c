@@ -50,7 +50,7 @@ gboolean hyperv_state_is_active(guint state)
     return here != VIREO_DOMAIN_SHUTOFF && here != VIREO_DOMAIN_NOSTATE;
 }
 
-static int reason_of(const HypervMachine *machine, guint before)
+static int reason_of(const HypervMachine *machine, guint before, int expected)
 {
     switch (hyperv_state_of(machine->state)) {
     case VIREO_DOMAIN_RUNNING:
@@ -62,7 +62,7 @@ static int reason_of(const HypervMachine *machine, guint before)
         return machine->state >= 32781 ? VIREO_DOMAIN_PAUSED_IOERROR : VIREO_DOMAIN_PAUSED_USER;
     case VIREO_DOMAIN_SHUTOFF:
         return is_saved(machine->state) ? VIREO_DOMAIN_SHUTOFF_SAVED
-               : machine->expected      ? machine->expected
+               : expected               ? expected
                : before                 ? VIREO_DOMAIN_SHUTOFF_SHUTDOWN
                                         : VIREO_DOMAIN_SHUTOFF_UNKNOWN;
     default:
@@ -90,77 +90,31 @@ static void snapshot_free(gpointer opaque)
     g_free(snapshot);
 }
 
-void hyperv_machine_free(gpointer opaque)
+static void machine_clear(gpointer opaque)
 {
     HypervMachine *machine = opaque;
 
-    if (!machine)
-        return;
     g_free(machine->name);
     g_free(machine->guid);
     g_clear_pointer(&machine->snapshots, g_ptr_array_unref);
-    g_free(machine);
 }
 
-static HypervMachine *machine_copy(const HypervMachine *known)
+void hyperv_machine_unref(gpointer machine)
 {
-    HypervMachine *copy = g_memdup2(known, sizeof *known);
+    if (machine)
+        g_atomic_rc_box_release_full(machine, machine_clear);
+}
 
-    copy->name = g_strdup(known->name);
-    copy->guid = g_strdup(known->guid);
-    copy->snapshots = g_ptr_array_ref(known->snapshots);
-    return copy;
+static void names_of(gconstpointer opaque, VireoMachineNames *names)
+{
+    const HypervMachine *machine = opaque;
+
+    *names = (VireoMachineNames){.key = machine->guid, .name = machine->name, .uuid = machine->uuid};
 }
 
 HypervMachine *hyperv_machine_find(HypervServer *server, const guint8 uuid[16])
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    GHashTableIter iter;
-    gpointer machine;
-
-    g_hash_table_iter_init(&iter, server->machines);
-    while (g_hash_table_iter_next(&iter, NULL, &machine))
-        if (memcmp(((HypervMachine *)machine)->uuid, uuid, 16) == 0)
-            return machine_copy(machine);
-    return NULL;
-}
-
-static const HypervMachine *machine_named(HypervServer *server, const char *name)
-{
-    GHashTableIter iter;
-    gpointer machine;
-
-    g_hash_table_iter_init(&iter, server->machines);
-    while (g_hash_table_iter_next(&iter, NULL, &machine))
-        if (g_str_equal(((HypervMachine *)machine)->name, name))
-            return machine;
-    return NULL;
-}
-
-gboolean hyperv_machine_has_name(HypervServer *server, const char *name)
-{
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-
-    return machine_named(server, name) != NULL;
-}
-
-static gint by_name(gconstpointer a, gconstpointer b)
-{
-    return strcmp((*(HypervMachine *const *)a)->name, (*(HypervMachine *const *)b)->name);
-}
-
-GPtrArray *hyperv_machine_all(HypervServer *server)
-{
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    GPtrArray *all = g_ptr_array_new_with_free_func(hyperv_machine_free);
-    GHashTableIter iter;
-    gpointer machine;
-
-    g_hash_table_iter_init(&iter, server->machines);
-    while (g_hash_table_iter_next(&iter, NULL, &machine))
-        g_ptr_array_add(all, machine_copy(machine));
-    g_ptr_array_sort(all, by_name);
-    return all;
+    return vireo_machines_find(server->machines, uuid);
 }
 
 vireo_domain_ref hyperv_machine_dom(HypervConn *conn, vireo_call *call, const vireo_domain_ref *dom)
@@ -196,7 +150,7 @@ const HypervSnapshot *hyperv_snapshot_with(const HypervMachine *machine, const c
     return snapshot_in(machine->snapshots, NULL, id);
 }
 
-/* ---- publishing, with HypervServer.lock held: it is cheap and calls nothing back ------------ */
+/* ---- publishing: it is cheap and calls nothing back ------------------------------------------ */
 
 static void publish_tree(HypervServer *server, const HypervMachine *machine)
 {
@@ -219,8 +173,10 @@ static void publish_tree(HypervServer *server, const HypervMachine *machine)
     server->driver->host->publish_tree(server->space, VIREO_CLASS_DOMAIN_SNAPSHOT, machine->uuid, n, nodes);
 }
 
-static void publish(HypervServer *server, const HypervMachine *machine, gboolean quiet)
+static void publish(gconstpointer opaque, gboolean quiet, void *of)
 {
+    const HypervMachine *machine = opaque;
+    HypervServer *server = of;
     struct vireo_object object = {
         .size = sizeof object,
         .klass = VIREO_CLASS_DOMAIN,
@@ -243,36 +199,43 @@ static void publish(HypervServer *server, const HypervMachine *machine, gboolean
     publish_tree(server, machine);
 }
 
-static void drop(HypervServer *server, const HypervMachine *machine)
+static void withdraw(gconstpointer opaque, void *of)
 {
+    const HypervMachine *machine = opaque;
+    HypervServer *server = of;
+
     server->driver->host->withdraw(server->space, VIREO_CLASS_DOMAIN, machine->name, machine->uuid);
-    g_hash_table_remove(server->machines, machine->guid);
 }
 
-/* Two of them may have one name there. Takes machine. */
-static void take(HypervServer *server, guint64 number, HypervMachine *machine, gboolean quiet)
+/* Two of them may have one name there. */
+static void settle(gpointer opaque, gconstpointer before, gboolean is_twin, int *expected, void *of)
 {
-    const HypervMachine *known = g_hash_table_lookup(server->machines, machine->guid);
-    const HypervMachine *twin = machine_named(server, machine->name);
+    HypervMachine *machine = opaque;
+    const HypervMachine *known = before;
 
-    if (known && known->seen > number) {
-        hyperv_machine_free(machine);
-        return; /* something newer has been taken in already */
-    }
-    if (twin && twin != known) {
+    (void)of;
+    if (is_twin) {
         char *other = g_strdup_printf("%s (%s)", machine->name, machine->guid);
         g_free(machine->name);
         machine->name = other;
     }
-    machine->seen = number;
-    machine->expected = known ? known->expected : 0;
     machine->reason = known ? known->reason : 0;
     if (!known || known->state != machine->state)
-        machine->reason = reason_of(machine, known ? known->state : 0);
+        machine->reason = reason_of(machine, known ? known->state : 0, *expected);
     if (known && known->state != machine->state && hyperv_state_of(machine->state) == VIREO_DOMAIN_SHUTOFF)
-        machine->expected = 0;
-    publish(server, machine, quiet);
-    g_hash_table_replace(server->machines, g_strdup(machine->guid), machine);
+        *expected = 0;
+}
+
+VireoMachines *hyperv_inventory_new(HypervServer *server)
+{
+    VireoMachinesOptions options = {.names = names_of,
+                                    .settle = settle,
+                                    .publish = publish,
+                                    .withdraw = withdraw,
+                                    .unref = hyperv_machine_unref,
+                                    .opaque = server};
+
+    return vireo_machines_new(&options);
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -286,7 +249,7 @@ char *hyperv_owner_of(const char *instance_id)
 
 static HypervMachine *read_machine(const VireoCim *system)
 {
-    HypervMachine *machine = g_new0(HypervMachine, 1);
+    HypervMachine *machine = g_atomic_rc_box_new0(HypervMachine);
 
     machine->name = g_strdup(vireo_cim_string(system, "ElementName"));
     machine->guid = g_ascii_strup(vireo_cim_string(system, "Name"), -1);
@@ -408,7 +371,7 @@ static gboolean has_snapshots(GHashTable *there)
 
 static GHashTable *read_machines(HypervTalk *talk, const char *guid)
 {
-    GHashTable *there = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, hyperv_machine_free);
+    GHashTable *there = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, hyperv_machine_unref);
     g_autofree char *name = guid ? g_strdup_printf(" where Name='%s'", guid) : g_strdup("");
     g_autofree char *owner = guid ? g_strdup_printf(" where VirtualSystemIdentifier='%s'", guid) : g_strdup("");
     const GPtrArray *systems = hyperv_query(
@@ -439,52 +402,28 @@ static GHashTable *read_machines(HypervTalk *talk, const char *guid)
 
 void hyperv_inventory_read(HypervTalk *talk, const char *guid, gboolean quiet)
 {
-    HypervServer *server = talk->server;
+    VireoMachines *machines = talk->server->machines;
     GError *before = g_steal_pointer(&talk->error);
+    guint64 number = vireo_machines_number(machines);
+    g_autoptr(GHashTable) there = read_machines(talk, guid);
+    gboolean good = !talk->error;
     GHashTableIter iter;
     gpointer machine;
 
-    g_mutex_lock(&server->lock);
-    guint64 number = ++server->readings;
-    g_mutex_unlock(&server->lock);
-    g_autoptr(GHashTable) there = read_machines(talk, guid);
-    gboolean good = !talk->error;
     if (before) {
         g_clear_error(&talk->error);
         talk->error = before;
     }
     if (!good)
         return;
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    g_autoptr(GList) known = g_hash_table_get_values(server->machines);
-    for (GList *item = known; item; item = item->next) {
-        const HypervMachine *one = item->data;
-
-        if ((!guid || g_str_equal(one->guid, guid)) && !g_hash_table_contains(there, one->guid) && one->seen <= number)
-            drop(server, one);
-    }
+    if (!guid)
+        vireo_machines_keep(machines, number, there);
+    else if (!g_hash_table_contains(there, guid))
+        vireo_machines_drop(machines, number, guid);
     g_hash_table_iter_init(&iter, there);
     while (g_hash_table_iter_next(&iter, NULL, &machine)) {
         g_hash_table_iter_steal(&iter);
         sort_snapshots(machine);
-        take(server, number, machine, quiet);
+        vireo_machines_take(machines, number, machine, quiet, NULL);
     }
-}
-
-void hyperv_inventory_expect(HypervServer *server, const char *guid, int reason)
-{
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    HypervMachine *machine = g_hash_table_lookup(server->machines, guid);
-
-    if (machine)
-        machine->expected = reason;
-}
-
-void hyperv_inventory_clear(HypervServer *server)
-{
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    g_autoptr(GList) known = g_hash_table_get_values(server->machines);
-
-    for (GList *item = known; item; item = item->next)
-        drop(server, item->data);
 }

@@ -91,7 +91,7 @@ int hyperv_domain_migrate_finish(void *handle, vireo_call *call, const vireo_dom
         return VIREO_FAIL;
     hyperv_talk_begin(&talk, conn->server, call, &wait);
     hyperv_inventory_read(&talk, NULL, FALSE);
-    g_autoptr(GPtrArray) machines = hyperv_machine_all(conn->server);
+    g_autoptr(GPtrArray) machines = vireo_machines_all(conn->server->machines);
     const HypervMachine *come = NULL;
     for (guint i = 0; i < machines->len; i++)
         if (g_str_equal(((HypervMachine *)machines->pdata[i])->name, args->dname))

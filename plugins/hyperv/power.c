@@ -49,10 +49,10 @@ static int run(void *handle, vireo_call *call, const vireo_domain_ref *dom, guin
         return VIREO_FAIL;
     need(&talk, machine, states, otherwise, &state);
     if (reason)
-        hyperv_inventory_expect(conn->server, machine->guid, reason);
+        vireo_machines_expect(conn->server->machines, machine->uuid, reason);
     hyperv_machine_request(&talk, machine->guid, wanted);
     if (talk.error)
-        hyperv_inventory_expect(conn->server, machine->guid, 0);
+        vireo_machines_expect(conn->server->machines, machine->uuid, 0);
     hyperv_inventory_read(&talk, machine->guid, FALSE);
     return hyperv_talk_finish(&talk, call);
 }

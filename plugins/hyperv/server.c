@@ -12,13 +12,13 @@ static void server_free(VireoShared *shared)
 
     hyperv_watch_stop(server);
     if (!vireo_shared_has_twin(shared)) { /* what is published is that one's as well */
-        hyperv_inventory_clear(server);
+        vireo_machines_keep(server->machines, G_MAXUINT64, NULL);
         hyperv_network_clear(server);
         if (shared->ready)
             hyperv_volume_clear(server);
     }
     vireo_wsman_free(server->wsman);
-    g_hash_table_unref(server->machines);
+    vireo_machines_free(server->machines);
     g_hash_table_unref(server->networks);
     g_clear_object(&server->stop);
     g_mutex_clear(&server->lock);
@@ -36,7 +36,7 @@ static HypervServer *server_new(HypervDriver *driver, HypervUri *uri)
     server->space = driver->host->space(driver->core, uri->text);
     server->stop = g_cancellable_new();
     g_mutex_init(&server->lock);
-    server->machines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, hyperv_machine_free);
+    server->machines = hyperv_inventory_new(server);
     server->networks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     return server;
 }

@@ -199,7 +199,7 @@ int hyperv_domain_revert_to_snapshot(void *handle, vireo_call *call, const vireo
     if (!machine)
         return VIREO_FAIL;
     if (!talk.error && hyperv_state_is_active(machine->state)) {
-        hyperv_inventory_expect(conn->server, machine->guid, VIREO_DOMAIN_SHUTOFF_FROM_SNAPSHOT);
+        vireo_machines_expect(conn->server->machines, machine->uuid, VIREO_DOMAIN_SHUTOFF_FROM_SNAPSHOT);
         hyperv_machine_request(&talk, machine->guid, 3);
     }
     if (!talk.error)

@@ -168,7 +168,7 @@ int hyperv_connect_get_all_domain_stats(void *handle, vireo_call *call,
     if ((args->flags & VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS) && (args->stats & ~(guint)SERVED))
         return host->fail(call, VIREO_ERR_ARGUMENT_UNSUPPORTED, "statistics groups 0x%x are not served",
                           args->stats & ~(guint)SERVED);
-    g_autoptr(GPtrArray) machines = hyperv_machine_all(conn->server);
+    g_autoptr(GPtrArray) machines = vireo_machines_all(conn->server->machines);
     ret->retStats.val = host->alloc(call, sizeof *ret->retStats.val * (machines->len + 1));
     hyperv_talk_begin(&talk, conn->server, call, &wait);
     g_auto(Figures) figures = read_figures(&talk, groups);

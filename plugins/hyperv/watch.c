@@ -35,13 +35,6 @@ static char *digest_of(const VireoCim *answer)
     return g_strdup(g_checksum_get_string(sum));
 }
 
-static guint64 readings_of(HypervServer *server)
-{
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-
-    return server->readings;
-}
-
 /* readings: how many there were before. When calls have read machines since the last summary was looked at, it says
  * nothing about what is published now. */
 static gboolean changed(HypervTalk *talk, guint64 readings)
@@ -67,7 +60,7 @@ static gboolean changed(HypervTalk *talk, guint64 readings)
 static gboolean watch_once(HypervServer *server, gboolean sure, GError **error)
 {
     VireoHttpWait wait = {.cancellable = server->stop};
-    guint64 readings = readings_of(server);
+    guint64 readings = vireo_machines_last(server->machines);
     HypervTalk talk;
 
     hyperv_talk_begin(&talk, server, NULL, &wait);

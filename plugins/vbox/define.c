@@ -95,9 +95,9 @@ static void make(VboxTalk *talk, const VireoDomain *domain)
     g_autoptr(VboxMachine) known = vbox_machine_find(talk->server, domain->uuid);
 
     gboolean keeps = known && g_str_equal(known->name, domain->name);
-    if (!keeps && vbox_machine_has_name(talk->server, domain->name))
+    if (!keeps && vireo_machines_has_name(talk->server->machines, domain->name))
         vbox_inventory_read_all(talk, FALSE); /* others may have taken it away just now */
-    if (!keeps && vbox_machine_has_name(talk->server, domain->name))
+    if (!keeps && vireo_machines_has_name(talk->server->machines, domain->name))
         vbox_talk_refuse(talk, VIREO_ERR_DOM_EXIST, "there is a domain '%s' already, with another UUID", domain->name);
     if (known)
         change_machine(talk, known, domain);
@@ -241,7 +241,7 @@ int vbox_domain_rename(void *handle, vireo_call *call, const vireo_domain_rename
 
     if (!args->new_name || !*args->new_name)
         return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "a machine needs a name");
-    if (vbox_machine_has_name(conn->server, args->new_name))
+    if (vireo_machines_has_name(conn->server->machines, args->new_name))
         return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "there is a domain '%s' already",
                                         args->new_name);
     ret->retcode = 0;

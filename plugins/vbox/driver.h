@@ -4,6 +4,7 @@
 /* What the files of the vbox driver share. */
 #include <vireo/driver.h>
 
+#include "kit/machines.h"
 #include "kit/model.h"
 #include "kit/password.h"
 #include "kit/shared.h"
@@ -55,15 +56,14 @@ typedef struct {
     char *ref;
     char *name; /* unique */
     guint8 uuid[16];
+    char key[37]; /* the same as text */
     int id;
     VwMachineState state;
-    int reason;   /* of what that means here */
-    int expected; /* reason of being off, when somebody here turns it off; 0: nobody does */
+    int reason; /* of what that means here */
     guint vcpus;
     guint64 memory; /* KiB */
     gboolean autostart;
-    GPtrArray *snapshots; /* VboxSnapshot, parents before their children; replaced, never changed */
-    guint64 seen;         /* number of the reading this came from */
+    GPtrArray *snapshots; /* VboxSnapshot, parents before their children */
 } VboxMachine;
 
 struct VboxServer {
@@ -72,13 +72,13 @@ struct VboxServer {
     VboxUri *uri;
     vireo_space *space;
     VireoSoap *soap;
-    char *version;        /* "7.2.22_Debian"; never changes */
-    GMutex lock;          /* of what follows */
-    char *web;            /* the object that stands for the session; all others are in it */
-    GHashTable *machines; /* uuid as text -> VboxMachine */
-    GHashTable *networks; /* name -> what network.c knows of it */
-    guint64 readings, networks_seen;
-    int last_id;
+    char *version;           /* "7.2.22_Debian"; never changes */
+    VireoMachines *machines; /* VboxMachine. An expected reason is that of being off, when somebody here turns it off */
+    int last_id;             /* of a machine */
+    GMutex lock;             /* of what follows */
+    char *web;               /* the object that stands for the session; all others are in it */
+    GHashTable *networks;    /* name -> what network.c knows of it */
+    guint64 networks_seen;
     guint transfers; /* streams that still move something */
     GCond transferred;
     GThread *watcher;
@@ -173,18 +173,10 @@ void vbox_begin(VboxTalk *talk, VboxConn *conn, vireo_call *call);
 /* Reads that machine, or all, and publishes what they are now. quiet: raises no events. */
 void vbox_inventory_read(VboxTalk *talk, const guint8 uuid[16]);
 void vbox_inventory_read_all(VboxTalk *talk, gboolean quiet);
-/* Of two readings the one that began later holds. */
-guint64 vbox_inventory_number(VboxServer *server);
-/* The reason to show when that machine is off the next time. */
-void vbox_inventory_expect(VboxServer *server, const guint8 uuid[16], int reason);
-/* All leave the space. */
-void vbox_inventory_clear(VboxServer *server);
-/* A copy of what is known of a machine; NULL: there is none. Free with vbox_machine_free(). */
+VireoMachines *vbox_inventory_new(VboxServer *server);
+/* A reference to what is known of a machine; NULL: there is none. */
 VboxMachine *vbox_machine_find(VboxServer *server, const guint8 uuid[16]);
-void vbox_machine_free(gpointer machine);
-gboolean vbox_machine_has_name(VboxServer *server, const char *name);
-/* Copies of all, sorted by name. */
-GPtrArray *vbox_machine_all(VboxServer *server);
+void vbox_machine_unref(gpointer machine);
 /* VIREO_DOMAIN_... */
 int vbox_state_of(VwMachineState state);
 gboolean vbox_state_is_active(VwMachineState state);
@@ -224,4 +216,4 @@ char *vbox_spell_mac(const char *digits);
 VireoModelPathSet *vbox_honoured_paths(GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VboxUri, vbox_uri_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(VboxMachine, vbox_machine_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VboxMachine, vbox_machine_unref)

@@ -53,7 +53,7 @@ gboolean vbox_state_is_active(VwMachineState state)
     return shown != VIREO_DOMAIN_SHUTOFF && shown != VIREO_DOMAIN_CRASHED && shown != VIREO_DOMAIN_NOSTATE;
 }
 
-static int reason_of(const VboxMachine *machine, VwMachineState before)
+static int reason_of(const VboxMachine *machine, VwMachineState before, int expected)
 {
     gboolean was_active = before && vbox_state_is_active(before), was_saved = before == VW_MACHINE_STATE_RESTORING;
 
@@ -74,7 +74,7 @@ static int reason_of(const VboxMachine *machine, VwMachineState before)
         return VIREO_DOMAIN_CRASHED_UNKNOWN;
     case VIREO_DOMAIN_SHUTOFF:
         return machine->state == VW_MACHINE_STATE_SAVED ? VIREO_DOMAIN_SHUTOFF_SAVED
-               : machine->expected                      ? machine->expected
+               : expected                               ? expected
                : was_active                             ? VIREO_DOMAIN_SHUTOFF_SHUTDOWN
                                                         : VIREO_DOMAIN_SHUTOFF_UNKNOWN;
     default:
@@ -155,80 +155,31 @@ static GPtrArray *read_snapshots(VboxTalk *talk, const char *machine)
 
 /* ---- machines ------------------------------------------------------------------------ */
 
-void vbox_machine_free(gpointer opaque)
+static void machine_clear(gpointer opaque)
 {
     VboxMachine *machine = opaque;
 
-    if (!machine)
-        return;
     g_free(machine->ref);
     g_free(machine->name);
     g_clear_pointer(&machine->snapshots, g_ptr_array_unref);
-    g_free(machine);
 }
 
-static VboxMachine *machine_copy(const VboxMachine *known)
+void vbox_machine_unref(gpointer machine)
 {
-    VboxMachine *copy = g_memdup2(known, sizeof *known);
-
-    copy->ref = g_strdup(known->ref);
-    copy->name = g_strdup(known->name);
-    copy->snapshots = g_ptr_array_ref(known->snapshots);
-    return copy;
+    if (machine)
+        g_atomic_rc_box_release_full(machine, machine_clear);
 }
 
-static VboxMachine *known_machine(VboxServer *server, const guint8 uuid[16])
+static void names_of(gconstpointer opaque, VireoMachineNames *names)
 {
-    char text[37];
+    const VboxMachine *machine = opaque;
 
-    vireo_model_uuid_format(uuid, text);
-    return g_hash_table_lookup(server->machines, text);
+    *names = (VireoMachineNames){.key = machine->key, .name = machine->name, .uuid = machine->uuid};
 }
 
 VboxMachine *vbox_machine_find(VboxServer *server, const guint8 uuid[16])
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    const VboxMachine *known = known_machine(server, uuid);
-
-    return known ? machine_copy(known) : NULL;
-}
-
-static const VboxMachine *machine_named(VboxServer *server, const char *name)
-{
-    GHashTableIter iter;
-    gpointer machine;
-
-    g_hash_table_iter_init(&iter, server->machines);
-    while (g_hash_table_iter_next(&iter, NULL, &machine))
-        if (g_str_equal(((VboxMachine *)machine)->name, name))
-            return machine;
-    return NULL;
-}
-
-gboolean vbox_machine_has_name(VboxServer *server, const char *name)
-{
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-
-    return machine_named(server, name) != NULL;
-}
-
-static gint by_name(gconstpointer a, gconstpointer b)
-{
-    return strcmp((*(VboxMachine *const *)a)->name, (*(VboxMachine *const *)b)->name);
-}
-
-GPtrArray *vbox_machine_all(VboxServer *server)
-{
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    GPtrArray *all = g_ptr_array_new_with_free_func(vbox_machine_free);
-    GHashTableIter iter;
-    gpointer machine;
-
-    g_hash_table_iter_init(&iter, server->machines);
-    while (g_hash_table_iter_next(&iter, NULL, &machine))
-        g_ptr_array_add(all, machine_copy(machine));
-    g_ptr_array_sort(all, by_name);
-    return all;
+    return vireo_machines_find(server->machines, uuid);
 }
 
 vireo_domain_ref vbox_machine_dom(VboxConn *conn, vireo_call *call, const vireo_domain_ref *dom)
@@ -243,7 +194,7 @@ vireo_domain_ref vbox_machine_dom(VboxConn *conn, vireo_call *call, const vireo_
     return now;
 }
 
-/* ---- publishing, with VboxServer.lock held: it is cheap and calls nothing back --------- */
+/* ---- publishing: it is cheap and calls nothing back ------------------------------------ */
 
 static void publish_tree(VboxServer *server, const VboxMachine *machine)
 {
@@ -265,8 +216,10 @@ static void publish_tree(VboxServer *server, const VboxMachine *machine)
     server->driver->host->publish_tree(server->space, VIREO_CLASS_DOMAIN_SNAPSHOT, machine->uuid, n, nodes);
 }
 
-static void publish(VboxServer *server, const VboxMachine *machine, gboolean quiet)
+static void publish(gconstpointer opaque, gboolean quiet, void *of)
 {
+    const VboxMachine *machine = opaque;
+    VboxServer *server = of;
     struct vireo_object object = {
         .size = sizeof object,
         .klass = VIREO_CLASS_DOMAIN,
@@ -289,13 +242,12 @@ static void publish(VboxServer *server, const VboxMachine *machine, gboolean qui
     publish_tree(server, machine);
 }
 
-static void drop(VboxServer *server, const VboxMachine *machine)
+static void withdraw(gconstpointer opaque, void *of)
 {
-    char text[37];
+    const VboxMachine *machine = opaque;
+    VboxServer *server = of;
 
-    vireo_model_uuid_format(machine->uuid, text);
     server->driver->host->withdraw(server->space, VIREO_CLASS_DOMAIN, machine->name, machine->uuid);
-    g_hash_table_remove(server->machines, text);
 }
 
 /* ---- taking in what the server says ---------------------------------------------------- */
@@ -303,12 +255,13 @@ static void drop(VboxServer *server, const VboxMachine *machine)
 /* What was read; NULL: there is nothing to show of it. */
 static VboxMachine *read_machine(VboxTalk *talk, const char *ref)
 {
-    g_autoptr(VboxMachine) machine = g_new0(VboxMachine, 1);
+    g_autoptr(VboxMachine) machine = g_atomic_rc_box_new0(VboxMachine);
 
     /* Of one whose file cannot be read nothing but the UUID is known. */
     if (!VBOX_GET(talk, i_machine_get_accessible, ref) ||
         !vireo_model_uuid_parse(VBOX_GET(talk, i_machine_get_id, ref), machine->uuid))
         return NULL;
+    vireo_model_uuid_format(machine->uuid, machine->key);
     machine->ref = g_strdup(ref);
     machine->name = g_strdup(VBOX_GET(talk, i_machine_get_name, ref));
     machine->state = VBOX_GET(talk, i_machine_get_state, ref);
@@ -330,60 +283,53 @@ static void take_over_refs(VboxTalk *talk, const VboxMachine *known, const VboxM
     }
 }
 
-/* Takes machine. */
-static void take(VboxTalk *talk, guint64 number, VboxMachine *machine, gboolean quiet)
+static void settle(gpointer opaque, gconstpointer before, gboolean is_twin, int *expected, void *of)
 {
-    VboxServer *server = talk->server;
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    VboxMachine *known = known_machine(server, machine->uuid);
-    char text[37];
+    VboxMachine *machine = opaque;
+    const VboxMachine *known = before;
+    VboxServer *server = of;
 
-    if (known && known->seen > number) {
-        vbox_machine_free(machine);
-        return; /* something newer has been taken in already */
-    }
-    const VboxMachine *twin = machine_named(server, machine->name);
-    vireo_model_uuid_format(machine->uuid, text);
-    if (twin && twin != known) {
-        char *other = g_strdup_printf("%s (%s)", machine->name, text);
+    if (is_twin) {
+        char *other = g_strdup_printf("%s (%s)", machine->name, machine->key);
         g_free(machine->name);
         machine->name = other;
     }
-    machine->seen = number;
     machine->id = known ? known->id : ++server->last_id;
-    machine->expected = known ? known->expected : 0;
     machine->reason = known ? known->reason : 0;
     if (!known || known->state != machine->state)
-        machine->reason = reason_of(machine, known ? known->state : 0);
+        machine->reason = reason_of(machine, known ? known->state : 0, *expected);
     if (vbox_state_of(machine->state) == VIREO_DOMAIN_SHUTOFF && known && known->state != machine->state)
-        machine->expected = 0;
-    if (known)
-        take_over_refs(talk, known, machine);
-    publish(server, machine, quiet);
-    g_hash_table_replace(server->machines, g_strdup(text), machine);
+        *expected = 0;
 }
 
-guint64 vbox_inventory_number(VboxServer *server)
+VireoMachines *vbox_inventory_new(VboxServer *server)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    VireoMachinesOptions options = {.names = names_of,
+                                    .settle = settle,
+                                    .publish = publish,
+                                    .withdraw = withdraw,
+                                    .unref = vbox_machine_unref,
+                                    .opaque = server};
 
-    return ++server->readings;
+    return vireo_machines_new(&options);
 }
 
-static void gone(VboxServer *server, const guint8 uuid[16])
+/* Takes machine. */
+static void take(VboxTalk *talk, guint64 number, VboxMachine *machine, gboolean quiet)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    const VboxMachine *known = known_machine(server, uuid);
+    g_autoptr(VboxMachine) mine = g_atomic_rc_box_acquire(machine);
+    gpointer other;
 
-    if (known)
-        drop(server, known);
+    if (vireo_machines_take(talk->server->machines, number, machine, quiet, &other) && other)
+        take_over_refs(talk, other, mine);
+    vbox_machine_unref(other);
 }
 
 /* Also after a failure: it may say what has changed all the same. */
 void vbox_inventory_read(VboxTalk *talk, const guint8 uuid[16])
 {
     GError *before = g_steal_pointer(&talk->error);
-    guint64 number = vbox_inventory_number(talk->server);
+    guint64 number = vireo_machines_number(talk->server->machines);
     char text[37];
 
     vireo_model_uuid_format(uuid, text);
@@ -393,7 +339,7 @@ void vbox_inventory_read(VboxTalk *talk, const guint8 uuid[16])
         take(talk, number, machine, FALSE);
     else if (!talk->error || vbox_error_result(talk->error) == OBJECT_NOT_FOUND) {
         g_clear_error(&talk->error);
-        gone(talk->server, uuid);
+        vireo_machines_drop(talk->server->machines, number, text);
     }
     if (!before)
         return;
@@ -403,50 +349,21 @@ void vbox_inventory_read(VboxTalk *talk, const guint8 uuid[16])
 
 void vbox_inventory_read_all(VboxTalk *talk, gboolean quiet)
 {
-    VboxServer *server = talk->server;
+    VireoMachines *machines = talk->server->machines;
     g_autoptr(GHashTable) there = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     const vw_i_virtual_box_get_machines_ret *refs = VBOX_CALL(talk, i_virtual_box_get_machines, ._this = talk->web);
-    guint64 number = vbox_inventory_number(server);
+    guint64 number = vireo_machines_number(machines);
 
     for (guint i = 0; !talk->error && i < refs->returnval.n; i++) {
         VboxMachine *machine = read_machine(talk, refs->returnval.items[i]);
-        char text[37];
 
         if (!machine && vbox_error_result(talk->error) == OBJECT_NOT_FOUND)
             g_clear_error(&talk->error); /* it has gone while the others were read */
         if (!machine)
             continue;
-        vireo_model_uuid_format(machine->uuid, text);
-        g_hash_table_add(there, g_strdup(text));
+        g_hash_table_add(there, g_strdup(machine->key));
         take(talk, number, machine, quiet);
     }
-    if (talk->error)
-        return;
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    g_autoptr(GList) known = g_hash_table_get_values(server->machines);
-    for (GList *item = known; item; item = item->next) {
-        char text[37];
-
-        vireo_model_uuid_format(((VboxMachine *)item->data)->uuid, text);
-        if (!g_hash_table_contains(there, text) && ((VboxMachine *)item->data)->seen <= number)
-            drop(server, item->data);
-    }
-}
-
-void vbox_inventory_expect(VboxServer *server, const guint8 uuid[16], int reason)
-{
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    VboxMachine *machine = known_machine(server, uuid);
-
-    if (machine)
-        machine->expected = reason;
-}
-
-void vbox_inventory_clear(VboxServer *server)
-{
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
-    g_autoptr(GList) known = g_hash_table_get_values(server->machines);
-
-    for (GList *item = known; item; item = item->next)
-        drop(server, item->data);
+    if (!talk->error)
+        vireo_machines_keep(machines, number, there);
 }

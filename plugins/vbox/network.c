@@ -131,7 +131,7 @@ static void leave(VboxServer *server, const Network *network)
 void vbox_network_read_all(VboxTalk *talk, gboolean quiet)
 {
     VboxServer *server = talk->server;
-    guint64 number = vbox_inventory_number(server);
+    guint64 number = vireo_machines_number(server->machines);
     const char *host = VBOX_GET(talk, i_virtual_box_get_host, talk->web);
     const vw_i_host_find_host_network_interfaces_of_type_ret *refs =
         VBOX_CALL(talk, i_host_find_host_network_interfaces_of_type, ._this = host,
@@ -562,7 +562,7 @@ int vbox_network_get_xml_desc(void *handle, vireo_call *call, const vireo_networ
 static GPtrArray *cards_on(VboxTalk *talk, const char *name)
 {
     GPtrArray *all = g_ptr_array_new();
-    g_autoptr(GPtrArray) machines = vbox_machine_all(talk->server);
+    g_autoptr(GPtrArray) machines = vireo_machines_all(talk->server->machines);
 
     for (guint i = 0; i < machines->len && !talk->error; i++) {
         const char *machine = vbox_machine_ref(talk, ((VboxMachine *)machines->pdata[i])->uuid);

@@ -135,10 +135,10 @@ int vbox_domain_destroy_flags(void *handle, vireo_call *call, const vireo_domain
 {
     VboxConn *conn = handle;
 
-    vbox_inventory_expect(conn->server, args->dom.uuid, VIREO_DOMAIN_SHUTOFF_DESTROYED);
+    vireo_machines_expect(conn->server->machines, args->dom.uuid, VIREO_DOMAIN_SHUTOFF_DESTROYED);
     int status = run(handle, call, &args->dom, ON, "domain is not running", POWER_DOWN);
     if (status != VIREO_OK)
-        vbox_inventory_expect(conn->server, args->dom.uuid, 0);
+        vireo_machines_expect(conn->server->machines, args->dom.uuid, 0);
     return status;
 }
 

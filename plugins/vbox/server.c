@@ -74,13 +74,13 @@ static void server_free(VireoShared *shared)
     if (shared->ready)
         log_out(server);
     if (!vireo_shared_has_twin(shared)) { /* what is published is that one's as well */
-        vbox_inventory_clear(server);
+        vireo_machines_keep(server->machines, G_MAXUINT64, NULL);
         vbox_network_clear(server);
         if (shared->ready)
             vbox_storage_clear(server);
     }
     vireo_soap_free(server->soap);
-    g_hash_table_unref(server->machines);
+    vireo_machines_free(server->machines);
     g_hash_table_unref(server->networks);
     g_clear_object(&server->stop);
     g_cond_clear(&server->transferred);
@@ -101,7 +101,7 @@ static VboxServer *server_new(VboxDriver *driver, VboxUri *uri)
     server->stop = g_cancellable_new();
     g_mutex_init(&server->lock);
     g_cond_init(&server->transferred);
-    server->machines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, vbox_machine_free);
+    server->machines = vbox_inventory_new(server);
     server->networks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, vbox_network_free);
     return server;
 }

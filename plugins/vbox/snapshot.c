@@ -229,7 +229,7 @@ int vbox_domain_revert_to_snapshot(void *handle, vireo_call *call, const vireo_d
     vbox_begin(&talk, conn, call);
     const char *machine = vbox_machine_ref(&talk, uuid);
     if (vbox_state_is_active(VBOX_GET(&talk, i_machine_get_state, machine))) {
-        vbox_inventory_expect(conn->server, uuid, VIREO_DOMAIN_SHUTOFF_FROM_SNAPSHOT);
+        vireo_machines_expect(conn->server->machines, uuid, VIREO_DOMAIN_SHUTOFF_FROM_SNAPSHOT);
         on_console(&talk, call, machine, TRUE);
     }
     vbox_snapshot_restore(&talk, call, machine, snapshot);

@@ -342,7 +342,7 @@ int vbox_connect_get_all_domain_stats(void *handle, vireo_call *call,
     if ((args->flags & FLAG(ENFORCE_STATS)) && (args->stats & ~(guint)SERVED))
         return host->fail(call, VIREO_ERR_ARGUMENT_UNSUPPORTED, "statistics groups 0x%x are not served",
                           args->stats & ~(guint)SERVED);
-    g_autoptr(GPtrArray) machines = vbox_machine_all(conn->server);
+    g_autoptr(GPtrArray) machines = vireo_machines_all(conn->server->machines);
     ret->retStats.val = host->alloc(call, sizeof *ret->retStats.val * (machines->len + 1));
     vbox_begin(&talk, conn, call);
     for (guint i = 0; i < machines->len && !talk.error; i++) {
