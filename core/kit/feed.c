@@ -147,3 +147,100 @@ void vireo_feed_end(VireoFeed *feed, int code, const char *text)
     g_clear_object(&feed->stop);
     g_free(feed);
 }
+
+/* ---- those of a server ------------------------------------------------------------------ */
+
+struct VireoFeeds {
+    char *name;
+    GCancellable *stop;
+    GMutex lock; /* of what follows */
+    GCond ended;
+    guint n;
+};
+
+typedef struct {
+    VireoFeeds *feeds;
+    VireoFeed *feed;
+    const VireoFeedWork *work;
+    void *opaque;
+} Stream;
+
+VireoFeeds *vireo_feeds_new(const char *name, GCancellable *stop)
+{
+    VireoFeeds *feeds = g_new0(VireoFeeds, 1);
+
+    feeds->name = g_strdup(name);
+    feeds->stop = g_object_ref(stop);
+    g_mutex_init(&feeds->lock);
+    g_cond_init(&feeds->ended);
+    return feeds;
+}
+
+void vireo_feeds_free(VireoFeeds *feeds)
+{
+    if (!feeds)
+        return;
+    g_mutex_lock(&feeds->lock);
+    while (feeds->n)
+        g_cond_wait(&feeds->ended, &feeds->lock);
+    g_mutex_unlock(&feeds->lock);
+    g_cond_clear(&feeds->ended);
+    g_mutex_clear(&feeds->lock);
+    g_object_unref(feeds->stop);
+    g_free(feeds->name);
+    g_free(feeds);
+}
+
+static gpointer run(gpointer opaque)
+{
+    g_autofree Stream *stream = opaque;
+    VireoFeeds *feeds = stream->feeds;
+    g_autofree char *text = NULL;
+    int code = stream->work->move(stream->feed, stream->opaque, &text);
+
+    vireo_feed_end(stream->feed, code, text);
+    stream->work->free(stream->opaque);
+    g_mutex_lock(&feeds->lock);
+    feeds->n--;
+    g_cond_broadcast(&feeds->ended);
+    g_mutex_unlock(&feeds->lock);
+    return NULL;
+}
+
+/* The driver's end; NULL: the call has failed. */
+static VireoFeed *open_feed(VireoFeeds *feeds, const struct vireo_host *host, struct vireo_call *call, int how)
+{
+    g_autoptr(GError) error = NULL;
+    int core;
+
+    if (host->abi_minor < 1) {
+        host->fail(call, VIREO_ERR_NO_SUPPORT, "this daemon is too old for it: its ABI has to be 1.1");
+        return NULL;
+    }
+    VireoFeed *feed = vireo_feed_new(feeds->stop, &core, &error);
+    if (!feed)
+        host->fail(call, VIREO_ERR_SYSTEM_ERROR, "%s", error->message);
+    else if (host->stream(call, core, how | VIREO_STREAM_CONFIRM, 0, 0) != VIREO_OK) {
+        close(core);
+        vireo_feed_end(g_steal_pointer(&feed), 0, NULL);
+    }
+    return feed;
+}
+
+int vireo_feeds_start(VireoFeeds *feeds, const struct vireo_host *host, struct vireo_call *call, int how,
+                      const VireoFeedWork *work, void *opaque)
+{
+    VireoFeed *feed = open_feed(feeds, host, call, how);
+
+    if (!feed) {
+        work->free(opaque);
+        return VIREO_FAIL;
+    }
+    Stream *stream = g_new(Stream, 1);
+    *stream = (Stream){feeds, feed, work, opaque};
+    g_mutex_lock(&feeds->lock);
+    feeds->n++;
+    g_mutex_unlock(&feeds->lock);
+    g_thread_unref(g_thread_new(feeds->name, run, stream));
+    return VIREO_OK;
+}

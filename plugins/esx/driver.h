@@ -4,6 +4,7 @@
 /* What the files of the esx driver share. */
 #include <vireo/driver.h>
 
+#include "kit/feed.h"
 #include "kit/machines.h"
 #include "kit/model.h"
 #include "kit/password.h"
@@ -101,8 +102,7 @@ struct EsxServer {
     GHashTable *gone;     /* values of references: see esx_inventory_gone */
     GPtrArray *things[ESX_THINGS]; /* of EsxThing; replaced, never changed */
     guint64 things_seen;  /* number of the reading they came from */
-    guint transfers;      /* threads of transfer.c */
-    GCond transferred;
+    VireoFeeds *transfers;
     GHashTable *autostart; /* values of references to the machines that start with the host */
     GThread *watcher;
     GCancellable *stop;
@@ -141,11 +141,6 @@ void esx_thing_unref(EsxThing *thing);
 /* All leave the space. */
 void esx_things_clear(EsxServer *server);
 void esx_things_free(EsxServer *server);
-
-/* ---- transfer.c ------------------------------------------------------------------------ */
-
-/* Waits until the last thread has gone; server->stop is cancelled. */
-void esx_transfers_end(EsxServer *server);
 
 /* ---- autostart.c ----------------------------------------------------------------------- */
 

@@ -48,7 +48,7 @@ static void server_free(VireoShared *shared)
     EsxServer *server = (EsxServer *)shared;
 
     esx_watch_stop(server);
-    esx_transfers_end(server);
+    vireo_feeds_free(server->transfers);
     if (shared->ready)
         log_out(server);
     if (!vireo_shared_has_twin(shared)) { /* what is published is that one's as well */
@@ -64,7 +64,6 @@ static void server_free(VireoShared *shared)
     g_clear_object(&server->stop);
     g_clear_pointer(&server->autostart, g_hash_table_unref);
     g_mutex_clear(&server->lock);
-    g_cond_clear(&server->transferred);
     esx_uri_free(server->uri);
     g_free(server->datacenter_path);
     g_free(server->version);
@@ -81,7 +80,7 @@ static EsxServer *server_new(EsxDriver *driver, EsxUri *uri, const char *key)
     server->arena = vireo_arena_new();
     server->stop = g_cancellable_new();
     g_mutex_init(&server->lock);
-    g_cond_init(&server->transferred);
+    server->transfers = vireo_feeds_new("esx-transfer", server->stop);
     server->machines = esx_inventory_new(server);
     server->gone = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     return server;

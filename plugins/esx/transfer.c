@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kit/feed.h"
 #include "volume.h"
 
 #define BLOCK 4096
@@ -124,66 +123,39 @@ static gboolean upload(Transfer *transfer, const VireoHttpWait *wait, GError **e
            (transfer->all || from_client(more, sizeof more, transfer, error) == 0);
 }
 
-static gpointer run(gpointer opaque)
+static int transfer_move(VireoFeed *feed, void *opaque, char **text)
 {
     Transfer *transfer = opaque;
-    EsxServer *server = transfer->server;
-    VireoHttpWait wait = { .cancellable = server->stop, .cancelled = client_has_gone, .opaque = transfer };
+    VireoHttpWait wait = { .cancellable = transfer->server->stop, .cancelled = client_has_gone, .opaque = transfer };
     g_autoptr(GError) error = NULL;
 
+    transfer->feed = feed;
     if (transfer->size ? upload(transfer, &wait, &error) : download(transfer, &wait, &error))
-        vireo_feed_end(transfer->feed, 0, NULL);
-    else {
-        g_autofree char *text = NULL;
-        int code = esx_error_number(error, &text);
+        return 0;
+    return esx_error_number(error, text);
+}
 
-        vireo_feed_end(transfer->feed, code, text);
-    }
+static void transfer_free(void *opaque)
+{
+    Transfer *transfer = opaque;
+
     g_free(transfer->url);
     g_free(transfer);
-    g_mutex_lock(&server->lock);
-    server->transfers--;
-    g_cond_broadcast(&server->transferred);
-    g_mutex_unlock(&server->lock);
-    return NULL;
 }
 
-void esx_transfers_end(EsxServer *server)
-{
-    g_mutex_lock(&server->lock);
-    while (server->transfers)
-        g_cond_wait(&server->transferred, &server->lock);
-    g_mutex_unlock(&server->lock);
-}
+static const VireoFeedWork work = { .move = transfer_move, .free = transfer_free };
 
 /* Takes what of it is the transfer's; size 0: a download. */
 static int start(EsxConn *conn, vireo_call *call, const Transfer *given, GError *error)
 {
-    const struct vireo_host *host = conn->driver->host;
-    g_autofree Transfer *transfer = g_memdup2(given, sizeof *given);
-    int core;
+    Transfer *transfer = g_memdup2(given, sizeof *given);
+    int how = (transfer->sparse ? VIREO_STREAM_SPARSE : 0) | (transfer->size ? VIREO_STREAM_TO_FD : VIREO_STREAM_FROM_FD);
 
     transfer->server = conn->server;
-    if (!error && host->abi_minor < 1)
-        g_set_error(&error, VIREO_ERROR, VIREO_ERR_NO_SUPPORT, "this daemon is too old for it: its ABI has to be 1.1");
-    transfer->feed = error ? NULL : vireo_feed_new(conn->server->stop, &core, &error);
-    if (!transfer->feed) {
-        g_free(transfer->url);
-        return esx_fail(conn->driver, call, error);
-    }
-    int how = VIREO_STREAM_CONFIRM | (transfer->sparse ? VIREO_STREAM_SPARSE : 0) |
-              (transfer->size ? VIREO_STREAM_TO_FD : VIREO_STREAM_FROM_FD);
-    if (host->stream(call, core, how, 0, 0) != VIREO_OK) {
-        close(core);
-        vireo_feed_end(transfer->feed, 0, NULL);
-        g_free(transfer->url);
-        return VIREO_FAIL;
-    }
-    g_mutex_lock(&conn->server->lock);
-    conn->server->transfers++;
-    g_mutex_unlock(&conn->server->lock);
-    g_thread_unref(g_thread_new("esx-transfer", run, g_steal_pointer(&transfer)));
-    return VIREO_OK;
+    if (!error)
+        return vireo_feeds_start(conn->server->transfers, conn->driver->host, call, how, &work, transfer);
+    transfer_free(transfer);
+    return esx_fail(conn->driver, call, error);
 }
 
 /* ---- volumes ------------------------------------------------------------------------- */

@@ -4,9 +4,6 @@
 #include "ops.h"
 
 #include <string.h>
-#include <unistd.h>
-
-#include "kit/feed.h"
 
 #define PIECE (256u << 10) /* more VirtualBox does not read at once */
 
@@ -123,32 +120,34 @@ static gboolean close_disk(VboxServer *server, const char *disk, GError **error)
     return vbox_talk_end(&talk, error);
 }
 
-static gpointer run(gpointer opaque)
+static int transfer_move(VireoFeed *feed, void *opaque, char **text)
 {
     Transfer *transfer = opaque;
-    VboxServer *server = transfer->server;
-    VireoHttpWait wait = {.cancellable = server->stop, .cancelled = client_has_gone, .opaque = transfer};
+    VireoHttpWait wait = {.cancellable = transfer->server->stop, .cancelled = client_has_gone, .opaque = transfer};
     g_autoptr(GError) error = NULL;
-    gboolean good = transfer->writes ? upload(transfer, &wait, &error) : download(transfer, &wait, &error);
 
-    good &= close_disk(server, transfer->disk, good ? &error : NULL);
-    vireo_feed_end(transfer->feed, good ? 0 : vbox_error_number(&error), good ? NULL : error->message);
+    transfer->feed = feed;
+    gboolean good = transfer->writes ? upload(transfer, &wait, &error) : download(transfer, &wait, &error);
+    good &= close_disk(transfer->server, transfer->disk, good ? &error : NULL);
+    g_clear_pointer(&transfer->disk, g_free);
+    if (good)
+        return 0;
+    int code = vbox_error_number(&error);
+    *text = g_strdup(error->message);
+    return code;
+}
+
+static void transfer_free(void *opaque)
+{
+    Transfer *transfer = opaque;
+
+    if (transfer->disk && *transfer->disk)
+        close_disk(transfer->server, transfer->disk, NULL);
     g_free(transfer->disk);
     g_free(transfer);
-    g_mutex_lock(&server->lock);
-    server->transfers--;
-    g_cond_broadcast(&server->transferred);
-    g_mutex_unlock(&server->lock);
-    return NULL;
 }
 
-void vbox_transfers_end(VboxServer *server)
-{
-    g_mutex_lock(&server->lock);
-    while (server->transfers)
-        g_cond_wait(&server->transferred, &server->lock);
-    g_mutex_unlock(&server->lock);
-}
+static const VireoFeedWork work = {.move = transfer_move, .free = transfer_free};
 
 /* ---- the calls ----------------------------------------------------------------------------------- */
 
@@ -167,35 +166,6 @@ static const char *open_disk(VboxTalk *talk, const vireo_storage_vol_ref *vol, g
     return VBOX_CALL(talk, i_medium_open_for_io, ._this = medium, .writable = writable, .password = "")->returnval;
 }
 
-/* Takes transfer, in a talk that has no error. */
-static int start(VboxConn *conn, vireo_call *call, Transfer *transfer)
-{
-    const struct vireo_host *host = conn->driver->host;
-    GError *error = NULL;
-    int core, status = VIREO_FAIL;
-    int how = VIREO_STREAM_CONFIRM | (transfer->sparse ? VIREO_STREAM_SPARSE : 0) |
-              (transfer->writes ? VIREO_STREAM_TO_FD : VIREO_STREAM_FROM_FD);
-
-    transfer->feed = vireo_feed_new(conn->server->stop, &core, &error);
-    if (!transfer->feed)
-        vbox_fail(conn->driver, call, error);
-    else if ((status = host->stream(call, core, how, 0, 0)) != VIREO_OK) {
-        close(core);
-        vireo_feed_end(transfer->feed, 0, NULL);
-    }
-    if (status != VIREO_OK) {
-        close_disk(conn->server, transfer->disk, NULL);
-        g_free(transfer->disk);
-        g_free(transfer);
-        return status;
-    }
-    g_mutex_lock(&conn->server->lock);
-    conn->server->transfers++;
-    g_mutex_unlock(&conn->server->lock);
-    g_thread_unref(g_thread_new("vbox-transfer", run, transfer));
-    return VIREO_OK;
-}
-
 /* length 0: to the end. */
 static int begin(VboxConn *conn, vireo_call *call, const vireo_storage_vol_ref *vol, guint64 offset, guint64 length,
                  gboolean writes, gboolean sparse)
@@ -203,24 +173,22 @@ static int begin(VboxConn *conn, vireo_call *call, const vireo_storage_vol_ref *
     guint64 size = 0;
     VboxTalk talk;
 
-    if (conn->driver->host->abi_minor < 1)
-        return conn->driver->host->fail(call, VIREO_ERR_NO_SUPPORT, "this daemon is too old for it: its ABI has to be 1.1");
     vbox_begin(&talk, conn, call);
     const char *disk = open_disk(&talk, vol, writes, &size);
     if (!talk.error && (offset > size || length > size - offset))
         vbox_talk_refuse(&talk, VIREO_ERR_INVALID_ARG, "volume '%s' has %" G_GUINT64_FORMAT " bytes", vol->name, size);
-    Transfer transfer = {.server = conn->server,
-                         .disk = g_strdup(disk),
-                         .at = offset,
-                         .end = length ? offset + length : size,
-                         .writes = writes,
-                         .sparse = sparse};
+    Transfer *transfer = g_new(Transfer, 1);
+    *transfer = (Transfer){.server = conn->server,
+                           .disk = g_strdup(disk),
+                           .at = offset,
+                           .end = length ? offset + length : size,
+                           .writes = writes,
+                           .sparse = sparse};
+    int how = (sparse ? VIREO_STREAM_SPARSE : 0) | (writes ? VIREO_STREAM_TO_FD : VIREO_STREAM_FROM_FD);
     int status = vbox_talk_finish(&talk, call);
     if (status == VIREO_OK)
-        return start(conn, call, g_memdup2(&transfer, sizeof transfer));
-    if (*transfer.disk)
-        close_disk(conn->server, transfer.disk, NULL);
-    g_free(transfer.disk);
+        return vireo_feeds_start(conn->server->transfers, conn->driver->host, call, how, &work, transfer);
+    transfer_free(transfer);
     return status;
 }
 

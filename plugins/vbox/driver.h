@@ -4,6 +4,7 @@
 /* What the files of the vbox driver share. */
 #include <vireo/driver.h>
 
+#include "kit/feed.h"
 #include "kit/machines.h"
 #include "kit/model.h"
 #include "kit/password.h"
@@ -79,8 +80,7 @@ struct VboxServer {
     char *web;               /* the object that stands for the session; all others are in it */
     GHashTable *networks;    /* name -> what network.c knows of it */
     guint64 networks_seen;
-    guint transfers; /* streams that still move something */
-    GCond transferred;
+    VireoFeeds *transfers;
     GThread *watcher;
     GCancellable *stop;
 };
@@ -205,8 +205,6 @@ void vbox_storage_clear(VboxServer *server);
 const char *vbox_volume_medium(VboxTalk *talk, const vireo_storage_vol_ref *vol);
 /* What the medium shows its user and what its file takes. */
 void vbox_medium_sizes(VboxTalk *talk, const char *medium, guint64 *capacity, guint64 *allocation);
-/* contents.c: waits for streams; all have been told to stop. */
-void vbox_transfers_end(VboxServer *server);
 /* Tells who listens that there are other volumes. */
 void vbox_storage_changed(VboxServer *server);
 VireoModelPathSet *vbox_storage_paths(GError **error);

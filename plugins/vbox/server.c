@@ -70,7 +70,7 @@ static void server_free(VireoShared *shared)
     VboxServer *server = (VboxServer *)shared;
 
     vbox_watch_stop(server);
-    vbox_transfers_end(server);
+    vireo_feeds_free(server->transfers);
     if (shared->ready)
         log_out(server);
     if (!vireo_shared_has_twin(shared)) { /* what is published is that one's as well */
@@ -83,7 +83,6 @@ static void server_free(VireoShared *shared)
     vireo_machines_free(server->machines);
     g_hash_table_unref(server->networks);
     g_clear_object(&server->stop);
-    g_cond_clear(&server->transferred);
     g_mutex_clear(&server->lock);
     vbox_uri_free(server->uri);
     g_free(server->version);
@@ -100,7 +99,7 @@ static VboxServer *server_new(VboxDriver *driver, VboxUri *uri)
     server->space = driver->host->space(driver->core, uri->text);
     server->stop = g_cancellable_new();
     g_mutex_init(&server->lock);
-    g_cond_init(&server->transferred);
+    server->transfers = vireo_feeds_new("vbox-transfer", server->stop);
     server->machines = vbox_inventory_new(server);
     server->networks = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, vbox_network_free);
     return server;

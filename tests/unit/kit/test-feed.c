@@ -127,6 +127,94 @@ static void test_stop(void)
     }
 }
 
+/* ---- those of a server ---- */
+
+static int given = -1; /* the core's end */
+static int refuses;
+static gint freed;
+
+static int on_stream(struct vireo_call *call, int fd, int how, uint64_t offset, uint64_t length)
+{
+    g_assert_cmpint(how, ==, VIREO_STREAM_CONFIRM | VIREO_STREAM_FROM_FD);
+    given = refuses ? -1 : fd;
+    return refuses ? VIREO_FAIL : VIREO_OK;
+}
+
+static int on_fail(struct vireo_call *call, int code, const char *format, ...)
+{
+    g_assert_cmpint(code, ==, VIREO_ERR_NO_SUPPORT);
+    return VIREO_FAIL;
+}
+
+static int send_some(VireoFeed *feed, void *opaque, char **text)
+{
+    char data[8];
+
+    g_assert_cmpint(g_atomic_int_get(&freed), ==, 0);
+    vireo_feed_send(feed, "abc", 3, NULL);
+    if (!*(const char *)opaque)
+        return 0;
+    if (g_str_equal(opaque, "wait"))
+        vireo_feed_receive(feed, data, sizeof data, NULL);
+    *text = g_strdup(opaque);
+    return 7;
+}
+
+static void on_free(void *opaque)
+{
+    g_atomic_int_inc(&freed);
+}
+
+static const VireoFeedWork work = { .move = send_some, .free = on_free };
+
+static int start_one(VireoFeeds *feeds, int minor, const char *words)
+{
+    const struct vireo_host host = { .abi_minor = (uint32_t)minor, .stream = on_stream, .fail = on_fail };
+
+    g_atomic_int_set(&freed, 0);
+    return vireo_feeds_start(feeds, &host, NULL, VIREO_STREAM_FROM_FD, &work, (gpointer)words);
+}
+
+static void wait_for_its_end(void)
+{
+    while (!g_atomic_int_get(&freed))
+        g_usleep(1000);
+    close(given);
+}
+
+/* Each tells its client how it ended; and nothing is left behind where none could begin. */
+static void test_feeds(void)
+{
+    const guint32 code = 7;
+    guint8 failed[9];
+    g_autoptr(GCancellable) stop = g_cancellable_new();
+    VireoFeeds *feeds = vireo_feeds_new("some", stop);
+
+    g_assert_cmpint(start_one(feeds, 1, ""), ==, VIREO_OK);
+    expect(given, VIREO_STREAM_SAY_DATA, "abc", 3);
+    expect(given, VIREO_STREAM_SAY_DONE, NULL, 0);
+    wait_for_its_end();
+    memcpy(failed, &code, 4);
+    memcpy(failed + 4, "wrong", 5);
+    g_assert_cmpint(start_one(feeds, 1, "wrong"), ==, VIREO_OK);
+    expect(given, VIREO_STREAM_SAY_DATA, "abc", 3);
+    expect(given, VIREO_STREAM_SAY_FAILED, failed, sizeof failed);
+    wait_for_its_end();
+    refuses = 1;
+    g_assert_cmpint(start_one(feeds, 1, ""), ==, VIREO_FAIL);
+    g_assert_cmpint(freed, ==, 1);
+    g_assert_cmpint(start_one(feeds, 0, ""), ==, VIREO_FAIL);
+    g_assert_cmpint(freed, ==, 1);
+    refuses = 0;
+    g_assert_cmpint(start_one(feeds, 1, "wait"), ==, VIREO_OK);
+    GThread *thread = g_thread_new("stop", stop_later, stop);
+    vireo_feeds_free(feeds);
+    g_assert_true(g_cancellable_is_cancelled(stop));
+    g_assert_cmpint(freed, ==, 1);
+    g_thread_join(thread);
+    close(given);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -134,5 +222,6 @@ int main(int argc, char **argv)
     g_test_add_func("/kit/feed/send", test_send);
     g_test_add_func("/kit/feed/client-goes", test_client_goes);
     g_test_add_func("/kit/feed/stop", test_stop);
+    g_test_add_func("/kit/feed/feeds", test_feeds);
     return g_test_run();
 }
