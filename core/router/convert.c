@@ -35,7 +35,7 @@ static void ask_block_stats(const void *outer, void *inner)
     to->nparams = VIREO_LIMIT_DOMAIN_BLOCK_STATS_PARAMETERS_MAX;
 }
 
-static void tell_block_stats(const void *inner, void *outer)
+static void tell_block_stats(const void *inner, void *outer, const void *args, VireoArena *arena)
 {
     const vireo_domain_block_stats_flags_ret *from = inner;
     vireo_domain_block_stats_ret *to = outer;
@@ -54,7 +54,7 @@ static void ask_job_info(const void *outer, void *inner)
     ((vireo_domain_get_job_stats_args *)inner)->dom = ((const vireo_domain_get_job_info_args *)outer)->dom;
 }
 
-static void tell_job_info(const void *inner, void *outer)
+static void tell_job_info(const void *inner, void *outer, const void *args, VireoArena *arena)
 {
     const vireo_domain_get_job_stats_ret *from = inner;
     vireo_domain_get_job_info_ret *to = outer;
@@ -75,15 +75,50 @@ static void tell_job_info(const void *inner, void *outer)
     to->fileRemaining = (guint64)number(at, n, "disk_remaining", 0);
 }
 
+static void ask_num_of_volumes(const void *outer, void *inner)
+{
+    ((vireo_storage_pool_list_all_volumes_args *)inner)->pool =
+        ((const vireo_storage_pool_num_of_volumes_args *)outer)->pool;
+}
+
+static void tell_num_of_volumes(const void *inner, void *outer, const void *args, VireoArena *arena)
+{
+    ((vireo_storage_pool_num_of_volumes_ret *)outer)->num =
+        (int)((const vireo_storage_pool_list_all_volumes_ret *)inner)->ret;
+}
+
+static void ask_list_volumes(const void *outer, void *inner)
+{
+    vireo_storage_pool_list_all_volumes_args *to = inner;
+
+    to->pool = ((const vireo_storage_pool_list_volumes_args *)outer)->pool;
+    to->need_results = 1;
+}
+
+static void tell_list_volumes(const void *inner, void *outer, const void *args, VireoArena *arena)
+{
+    const vireo_storage_pool_list_all_volumes_ret *from = inner;
+    vireo_storage_pool_list_volumes_ret *to = outer;
+    int most = ((const vireo_storage_pool_list_volumes_args *)args)->maxnames;
+
+    to->names.len = MIN(from->vols.len, (guint32)MAX(most, 0));
+    to->names.val = vireo_arena_alloc(arena, sizeof *to->names.val * (to->names.len + 1));
+    for (guint32 i = 0; i < to->names.len; i++)
+        to->names.val[i] = from->vols.val[i].name;
+}
+
 typedef struct {
     guint32 id, source;
     void (*ask)(const void *outer_args, void *inner_args);
-    void (*tell)(const void *inner_ret, void *outer_ret);
+    void (*tell)(const void *inner_ret, void *outer_ret, const void *outer_args, VireoArena *arena);
 } Conversion;
 
 static const Conversion conversions[] = {
     { VIREO_OP_domain_block_stats, VIREO_OP_domain_block_stats_flags, ask_block_stats, tell_block_stats },
     { VIREO_OP_domain_get_job_info, VIREO_OP_domain_get_job_stats, ask_job_info, tell_job_info },
+    { VIREO_OP_storage_pool_num_of_volumes, VIREO_OP_storage_pool_list_all_volumes, ask_num_of_volumes,
+      tell_num_of_volumes },
+    { VIREO_OP_storage_pool_list_volumes, VIREO_OP_storage_pool_list_all_volumes, ask_list_volumes, tell_list_volumes },
 };
 
 static const Conversion *conversion_of(const VireoOp *op)
@@ -110,11 +145,11 @@ gboolean vireo_convert_args(const VireoOp *op, const void *outer, void *inner)
     return conversion != NULL;
 }
 
-gboolean vireo_convert_ret(const VireoOp *op, const void *inner, void *outer)
+gboolean vireo_convert_ret(const VireoOp *op, const void *inner, void *outer, const void *args, VireoArena *arena)
 {
     const Conversion *conversion = conversion_of(op);
 
     if (conversion)
-        conversion->tell(inner, outer);
+        conversion->tell(inner, outer, args, arena);
     return conversion != NULL;
 }

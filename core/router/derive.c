@@ -62,7 +62,7 @@ void vireo_derive_enter(vireo_call *call, VireoOuter *outer)
 
 void vireo_derive_leave(vireo_call *call, const VireoOuter *outer, gboolean ok)
 {
-    if (ok && !vireo_convert_ret(outer->op, call->ret, outer->ret))
+    if (ok && !vireo_convert_ret(outer->op, call->ret, outer->ret, outer->args, call->arena))
         copy_common(call->op->ret, call->ret, outer->op->ret, outer->ret);
     call->op = outer->op;
     call->args = outer->args;

@@ -106,7 +106,7 @@ void vireo_derive_leave(vireo_call *call, const VireoOuter *outer, gboolean ok);
  * answer FALSE when members are to be matched by name. */
 const VireoOp *vireo_source_of(const VireoOp *op);
 gboolean vireo_convert_args(const VireoOp *op, const void *outer, void *inner);
-gboolean vireo_convert_ret(const VireoOp *op, const void *inner, void *outer);
+gboolean vireo_convert_ret(const VireoOp *op, const void *inner, void *outer, const void *args, VireoArena *arena);
 
 /* serve.c: what the core answers from published state. */
 typedef int (*VireoServe)(VireoConn *conn, vireo_call *call, const VireoTarget *target, const VireoServeRow *row);

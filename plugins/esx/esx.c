@@ -131,8 +131,6 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
     X(storage_pool_set_autostart, esx_storage_pool_set_autostart, 0, 0, 0, 0)                      \
     X(storage_pool_lookup_by_volume, esx_storage_pool_lookup_by_volume, 0, 0, 0, 0)                \
     X(storage_pool_lookup_by_target_path, esx_storage_pool_lookup_by_target_path, 0, 0, 0, 0)      \
-    X(storage_pool_num_of_volumes, esx_storage_pool_num_of_volumes, 0, 0, 0, 0)                    \
-    X(storage_pool_list_volumes, esx_storage_pool_list_volumes, 0, 0, 0, 0)                        \
     X(storage_pool_list_all_volumes, esx_storage_pool_list_all_volumes, 0, 0, 0, 0)                \
     X(storage_vol_lookup_by_name, esx_storage_vol_lookup_by_name, 0, 0, 0, 0)                      \
     X(storage_vol_lookup_by_key, esx_storage_vol_lookup_by_key, 0, 0, 0, 0)                        \

@@ -169,34 +169,6 @@ static GPtrArray *list(EsxConn *conn, vireo_call *call, const char *name, VireoA
     return all;
 }
 
-int esx_storage_pool_num_of_volumes(void *handle, vireo_call *call, const vireo_storage_pool_num_of_volumes_args *args,
-                                    vireo_storage_pool_num_of_volumes_ret *ret)
-{
-    g_autoptr(VireoArena) arena = vireo_arena_new();
-    g_autoptr(EsxThing) pool = NULL;
-    g_autoptr(GPtrArray) all = list(handle, call, args->pool.name, arena, &pool);
-
-    ret->num = all ? (int)all->len : 0;
-    return all ? VIREO_OK : VIREO_FAIL;
-}
-
-int esx_storage_pool_list_volumes(void *handle, vireo_call *call, const vireo_storage_pool_list_volumes_args *args,
-                                  vireo_storage_pool_list_volumes_ret *ret)
-{
-    EsxConn *conn = handle;
-    g_autoptr(VireoArena) arena = vireo_arena_new();
-    g_autoptr(EsxThing) pool = NULL;
-    g_autoptr(GPtrArray) all = list(conn, call, args->pool.name, arena, &pool);
-
-    if (!all)
-        return VIREO_FAIL;
-    ret->names.len = MIN(all->len, (guint)MAX(args->maxnames, 0));
-    ret->names.val = conn->driver->host->alloc(call, sizeof *ret->names.val * (ret->names.len + 1));
-    for (guint i = 0; i < ret->names.len; i++)
-        ret->names.val[i] = conn->driver->host->strdup(call, ((EsxVolume *)all->pdata[i])->name);
-    return VIREO_OK;
-}
-
 int esx_storage_pool_list_all_volumes(void *handle, vireo_call *call, const vireo_storage_pool_list_all_volumes_args *args,
                                       vireo_storage_pool_list_all_volumes_ret *ret)
 {

@@ -136,8 +136,6 @@ static int hyperv_init(const struct vireo_host *host, vireo_core *core, void **s
     X(domain_migrate_finish, hyperv_domain_migrate_finish, VIREO_MIGRATE_PAUSED,                                       \
       MOVES | VIREO_MIGRATE_NON_SHARED_DISK, 0, 0)                                                                     \
     X(network_get_xml_desc, hyperv_network_get_xml_desc, 0, VIREO_NETWORK_XML_INACTIVE, 0, 0)                          \
-    X(storage_pool_num_of_volumes, hyperv_storage_pool_num_of_volumes, 0, 0, 0, 0)                                     \
-    X(storage_pool_list_volumes, hyperv_storage_pool_list_volumes, 0, 0, 0, 0)                                         \
     X(storage_pool_list_all_volumes, hyperv_storage_pool_list_all_volumes, 0, 0, 0, 0)                                 \
     X(storage_pool_get_info, hyperv_storage_pool_get_info, 0, 0, 0, 0)                                                 \
     X(storage_pool_refresh, hyperv_storage_pool_refresh, 0, 0, 0, 0)                                                   \

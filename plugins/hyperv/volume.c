@@ -148,35 +148,6 @@ static vireo_storage_vol_ref reference(HypervConn *conn, vireo_call *call, const
 
 /* ---- the pool's calls ------------------------------------------------------------------------ */
 
-int hyperv_storage_pool_num_of_volumes(void *handle, vireo_call *call,
-                                       const vireo_storage_pool_num_of_volumes_args *args,
-                                       vireo_storage_pool_num_of_volumes_ret *ret)
-{
-    HypervTalk talk;
-
-    if (!begin(&talk, handle, call, &args->pool))
-        return VIREO_FAIL;
-    g_autoptr(GPtrArray) files = read_files(&talk);
-    ret->num = (int)files->len;
-    return hyperv_talk_finish(&talk, call);
-}
-
-int hyperv_storage_pool_list_volumes(void *handle, vireo_call *call, const vireo_storage_pool_list_volumes_args *args,
-                                     vireo_storage_pool_list_volumes_ret *ret)
-{
-    HypervConn *conn = handle;
-    HypervTalk talk;
-
-    if (!begin(&talk, conn, call, &args->pool))
-        return VIREO_FAIL;
-    g_autoptr(GPtrArray) files = read_files(&talk);
-    ret->names.len = MIN(files->len, (guint)MAX(args->maxnames, 0));
-    ret->names.val = conn->driver->host->alloc(call, sizeof *ret->names.val * (ret->names.len + 1));
-    for (guint i = 0; i < ret->names.len; i++)
-        ret->names.val[i] = conn->driver->host->strdup(call, name_of(files->pdata[i]));
-    return hyperv_talk_finish(&talk, call);
-}
-
 int hyperv_storage_pool_list_all_volumes(void *handle, vireo_call *call,
                                          const vireo_storage_pool_list_all_volumes_args *args,
                                          vireo_storage_pool_list_all_volumes_ret *ret)

@@ -163,35 +163,6 @@ static GArray *begin_on_media(VboxTalk *talk, VboxConn *conn, vireo_call *call, 
 
 /* ---- the pool's calls ------------------------------------------------------------------------ */
 
-int vbox_storage_pool_num_of_volumes(void *handle, vireo_call *call, const vireo_storage_pool_num_of_volumes_args *args,
-                                     vireo_storage_pool_num_of_volumes_ret *ret)
-{
-    VboxConn *conn = handle;
-    VboxTalk talk;
-    g_autoptr(GArray) media = begin_on_media(&talk, conn, call, &args->pool);
-
-    if (!media)
-        return VIREO_FAIL;
-    ret->num = (int)media->len;
-    return vbox_talk_finish(&talk, call);
-}
-
-int vbox_storage_pool_list_volumes(void *handle, vireo_call *call, const vireo_storage_pool_list_volumes_args *args,
-                                   vireo_storage_pool_list_volumes_ret *ret)
-{
-    VboxConn *conn = handle;
-    VboxTalk talk;
-    g_autoptr(GArray) media = begin_on_media(&talk, conn, call, &args->pool);
-
-    if (!media)
-        return VIREO_FAIL;
-    ret->names.len = MIN(media->len, (guint)MAX(args->maxnames, 0));
-    ret->names.val = conn->driver->host->alloc(call, sizeof *ret->names.val * (ret->names.len + 1));
-    for (guint i = 0; i < ret->names.len; i++)
-        ret->names.val[i] = conn->driver->host->strdup(call, g_array_index(media, Medium, i).name);
-    return vbox_talk_finish(&talk, call);
-}
-
 int vbox_storage_pool_list_all_volumes(void *handle, vireo_call *call,
                                        const vireo_storage_pool_list_all_volumes_args *args,
                                        vireo_storage_pool_list_all_volumes_ret *ret)

@@ -132,8 +132,6 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
     X(network_set_autostart, vbox_network_set_autostart, 0, 0, 0, 0)                                                   \
     X(network_get_bridge_name, vbox_network_get_bridge_name, 0, 0, 0, 0)                                               \
     X(network_get_dhcp_leases, vbox_network_get_dhcp_leases, 0, 0, 0, 0)                                               \
-    X(storage_pool_num_of_volumes, vbox_storage_pool_num_of_volumes, 0, 0, 0, 0)                                       \
-    X(storage_pool_list_volumes, vbox_storage_pool_list_volumes, 0, 0, 0, 0)                                           \
     X(storage_pool_list_all_volumes, vbox_storage_pool_list_all_volumes, 0, 0, 0, 0)                                   \
     X(storage_pool_get_info, vbox_storage_pool_get_info, 0, 0, 0, 0)                                                   \
     X(storage_pool_get_xml_desc, vbox_storage_pool_get_xml_desc, 0, VIREO_STORAGE_XML_INACTIVE, 0, 0)                  \

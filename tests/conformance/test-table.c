@@ -292,6 +292,8 @@ static const VireoOp *source_of(const VireoOp *op)
         return vireo_op_by_id(VIREO_OP_domain_block_stats_flags);
     if (op->id == VIREO_OP_domain_get_job_info)
         return vireo_op_by_id(VIREO_OP_domain_get_job_stats);
+    if (op->id == VIREO_OP_storage_pool_num_of_volumes || op->id == VIREO_OP_storage_pool_list_volumes)
+        return vireo_op_by_id(VIREO_OP_storage_pool_list_all_volumes);
     return op->derive_from;
 }
 
