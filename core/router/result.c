@@ -76,7 +76,8 @@ static void trim_list(vireo_call *call)
     if (!list)
         return;
     if (wanted && count) {
-        *count = (gint32)list->len;
+        if (list->len || *wanted) /* else the driver may have counted without a list */
+            *count = (gint32)list->len;
         if (!*wanted)
             list->len = 0;
     }
