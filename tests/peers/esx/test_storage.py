@@ -81,6 +81,15 @@ class Volumes(Storage):
         self.assertIn(f"{self.second}/disk1.vmdk", self.volumes())
         self.assertFalse([name for name in self.volumes() if name.endswith("-flat.vmdk") or name.endswith(".vmx")])
 
+    def test_old_calls(self):
+        """A count and names."""
+        conn = libvirt.open(self.uri())
+        self.addCleanup(conn.close)
+        pool = conn.storagePoolLookupByName(STORE)
+        names = sorted(volume.name() for volume in pool.listAllVolumes())
+        self.assertEqual((pool.numOfVolumes(), sorted(pool.listVolumes())), (len(names), names))
+        self.assertGreater(len(names), 0)
+
     def test_lookup(self):
         name = f"{self.first}/disk1.vmdk"
         path = f"[{STORE}] {name}"

@@ -40,6 +40,16 @@ class Storage(VboxCase):
         self.assertEqual(xml.findtext("target/path"), "/root/VirtualBox VMs")
         self.assertIn("not supported", self.virsh_fails("pool-destroy", "default-pool"))
 
+    def test_old_calls(self):
+        """A count and names."""
+        self.virsh("vol-create-as", "default-pool", "old.vdi", "1M")
+        conn = libvirt.open(self.uri())
+        self.addCleanup(conn.close)
+        pool = conn.storagePoolLookupByName("default-pool")
+        names = self.vols()
+        self.assertIn("old.vdi", names)
+        self.assertEqual((pool.numOfVolumes(), sorted(pool.listVolumes())), (len(names), names))
+
     def test_create_and_delete(self):
         for form, suffix, shown in (("vdi", "vdi", "VDI"), ("vmdk", "vmdk", "VMDK"), ("vpc", "vhd", "VHD")):
             with self.subTest(form):
