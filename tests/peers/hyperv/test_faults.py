@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """sim: what goes wrong with servers, connections and URIs, and how much is asked; by stock virsh."""
+import random
 import threading
 import time
 
@@ -77,6 +78,24 @@ class Sim(HypervCase):
         self.assertIn("cannot talk to https://127.0.0.1:", self.virsh_fails("nodeinfo", uri=uri))
         self.define("vm")  # others are not concerned
         self.virsh("start", "vm")
+
+    def test_sim_sequence(self):
+        """Whatever goes wrong in whatever order: in the end that is shown which is there."""
+        self.define("vm")
+        troubles = ["close", "die", "garbage", "truncate", "empty", "html", "401", "relates", "fault:32775", "drip:0.1", "sleep:0.1",
+                    "huge:3000000"]
+        chance = random.Random(5)
+        failed = 0
+        for _ in range(5):
+            self.ask(f"service.trouble.extend({chance.sample(troubles, 8)})")
+            failed += self.virsh_raw("start vm; snapshot-create-as vm s; suspend vm; resume vm; snapshot-delete vm s; destroy vm; "
+                                     "nodeinfo; pool-refresh default-pool; dumpxml vm").stderr.count("error: ")
+        self.assertGreater(failed, 10)
+        self.ask("service.trouble.clear()")
+        state = {2: "running", 3: "shut off", 6: "shut off", 9: "paused"}[self.machine("vm")["EnabledState"]]
+        there = self.ask("sorted(one['ElementName'] for one in host.snapshots(host.machine('vm')))")
+        wait_until(lambda: self.state("vm") == state, 10, f"it is seen {state}")
+        wait_until(lambda: sorted(self.virsh("snapshot-list", "vm", "--name").splitlines()) == there, 10, f"there is {there}")
 
     def test_sim_gone_meanwhile(self):
         """Made here and removed there between two summaries, which are the same then."""
