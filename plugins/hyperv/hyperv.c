@@ -113,6 +113,7 @@ static int hyperv_init(const struct vireo_host *host, vireo_core *core, void **s
     X(connect_get_all_domain_stats, hyperv_connect_get_all_domain_stats, STATS_FLAGS,                                  \
       VIREO_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, 0, 0)                                                                \
     X(domain_block_stats_flags, hyperv_domain_block_stats_flags, 0, VIREO_TYPED_PARAM_STRING_OKAY, 0, 0)               \
+    X(domain_get_block_info, hyperv_domain_get_block_info, 0, 0, 0, 0)                                                 \
     X(domain_interface_stats, hyperv_domain_interface_stats, 0, 0, 0, 0)                                               \
     X(domain_interface_addresses, hyperv_domain_interface_addresses, 0, 0, 0, 0)                                       \
     X(domain_get_hostname, hyperv_domain_get_hostname, 0, VIREO_DOMAIN_GET_HOSTNAME_AGENT, 0, 0)                       \

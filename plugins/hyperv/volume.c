@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "spec.h"
+
 #define POOL    "default-pool"
 #define SERVICE "Msvm_ImageManagementService"
 #define FIXED   2
@@ -449,5 +451,45 @@ int hyperv_storage_vol_resize(void *handle, vireo_call *call, const vireo_storag
         hyperv_invoke(&talk, hyperv_service(&talk, SERVICE), "ResizeVirtualHardDisk",
                       vireo_cim_add_number(how, "MaxInternalSize", "uint64", wanted));
     }
+    return hyperv_talk_finish(&talk, call);
+}
+
+/* ---- the disks of a machine ---------------------------------------------------------------- */
+
+/* The file of the disk with that target or path; "": there is an error, or none in it. */
+static const char *file_of_disk(HypervTalk *talk, const GPtrArray *devices, const char *name)
+{
+    for (guint i = 0; i < devices->len; i++) {
+        const HypervDevice *one = devices->pdata[i];
+        const char *file = hyperv_file_of(one);
+
+        if (!one->target || (!g_str_equal(one->target, name) && g_ascii_strcasecmp(file, name) != 0))
+            continue;
+        if (!*file)
+            hyperv_talk_refuse(talk, VIREO_ERR_OPERATION_FAILED, "there is no file in disk '%s'", name);
+        return file;
+    }
+    hyperv_talk_refuse(talk, VIREO_ERR_INVALID_ARG,
+                       "the machine has no disk '%s': it is named by its target or its file", name);
+    return "";
+}
+
+int hyperv_domain_get_block_info(void *handle, vireo_call *call, const vireo_domain_get_block_info_args *args,
+                                 vireo_domain_get_block_info_ret *ret)
+{
+    HypervConn *conn = handle;
+    HypervTalk talk;
+    g_autoptr(HypervMachine) machine = hyperv_begin(&talk, conn, call, &args->dom);
+
+    if (!machine)
+        return VIREO_FAIL;
+    g_autofree char *id = g_strconcat("Microsoft:", machine->guid, NULL);
+    g_autoptr(GPtrArray) devices = hyperv_devices(&talk, hyperv_resources(&talk, id));
+    const char *path = file_of_disk(&talk, devices, args->path);
+    g_autofree char *quoted = vireo_wql_quote(path);
+    const VireoCim *file = hyperv_query_one(&talk, HYPERV_CIMV2, "such file",
+                                            "select Name,FileSize from CIM_DataFile where Name=%s", quoted);
+    read_sizes(&talk, file, &ret->capacity, &ret->allocation);
+    ret->physical = ret->allocation;
     return hyperv_talk_finish(&talk, call);
 }

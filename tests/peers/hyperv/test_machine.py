@@ -206,6 +206,8 @@ class Sim(HypervCase):
             text = self.virsh("domblkstat", "vm", name)
             for line in "rd_req 11", f"rd_bytes {10 << 32}", "wr_req 12", "wr_bytes 4096", "errs 1":
                 self.assertIn(line, text)
+        self.assertRegex(self.virsh("domblkinfo", "vm", "hda"), r"(?s)Capacity: +1073741824.*Allocation: +4194304.*Physical: +4194304")
+        self.assertIn("no disk 'sda'", self.virsh_fails("domblkinfo", "vm", "sda"))
         text = self.virsh("domifstat", "vm", "00:15:5d:01:02:03")
         for line in f"rx_bytes {20 << 32}", "rx_packets 22", "rx_drop 24", "tx_bytes 21", "tx_packets 23", "tx_drop 25":
             self.assertIn(line, text)
