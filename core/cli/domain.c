@@ -236,6 +236,31 @@ static gboolean run_undefine(VireoCli *cli, GError **error)
     return TRUE;
 }
 
+static gboolean run_clone(VireoCli *cli, GError **error)
+{
+    vireo_vireo_domain_clone_args args = { 0 };
+    vireo_vireo_domain_clone_ret ret;
+
+    args.name = (char *)vireo_cli_text(cli, "newname");
+    args.snapshot = (char *)vireo_cli_text(cli, "snapshot");
+    args.target = (char *)vireo_cli_text(cli, "target");
+    if (!vireo_cli_domain(cli, &args.dom, error) ||
+        !VIREO_CALL(cli->client, vireo_domain_clone, cli->arena, error, &args, &ret))
+        return FALSE;
+    vireo_cli_done(cli, "cloned", ret.dom.name, NULL, "Domain '%s' is a clone of '%s'", ret.dom.name, args.dom.name);
+    return TRUE;
+}
+
+static const VireoCliOperand domain_newname[] = {
+    { "domain", VIREO_CLI_DOMAIN, FALSE, FALSE, "name, id or UUID" },
+    { "newname", VIREO_CLI_TEXT, FALSE, FALSE, "name of the new domain" },
+    { NULL, 0, FALSE, FALSE, NULL },
+};
+static const VireoCliOption clone_options[] = {
+    { "snapshot", VIREO_CLI_STRING, "NAME", "as it was in this snapshot" },
+    { "target", VIREO_CLI_STRING, "PATH", "where the copy of its disks goes" },
+    { NULL, 0, NULL, NULL },
+};
 static const VireoCliOption autostart_options[] = {
     { "disable", VIREO_CLI_BOOL, NULL, "do not start it with the host" },
     { NULL, 0, NULL, NULL },
@@ -275,5 +300,7 @@ const VireoCliCommand vireo_cli_domain_commands[] = {
       VIREO_CLI_CONNECT, NULL },
     { "autostart", NULL, "start a domain with the host, or not", NULL, one_domain, autostart_options,
       run_autostart, VIREO_CLI_CONNECT, NULL },
+    { "clone", NULL, "define another domain with a copy of its disks", NULL, domain_newname, clone_options, run_clone,
+      VIREO_CLI_CONNECT, NULL },
     { NULL },
 };
