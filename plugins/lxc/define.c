@@ -7,6 +7,7 @@
 #include "kit/file.h"
 #include "kit/metadata.h"
 #include "process.h"
+#include "snapshot.h"
 
 int lxc_domain_define_xml_flags(void *handle, vireo_call *call, const vireo_domain_define_xml_flags_args *args,
                                 vireo_domain_define_xml_flags_ret *ret)
@@ -30,6 +31,8 @@ int lxc_domain_define_xml_flags(void *handle, vireo_call *call, const vireo_doma
         lxc_domain_publish_event(dom, VIREO_DOMAIN_EVENT_DEFINED, VIREO_DOMAIN_EVENT_DEFINED_UPDATED);
     else
         lxc_domain_publish(dom);
+    if (fresh)
+        lxc_snapshots_attach(dom);
     lxc_domain_fill_ref(dom, call, &ret->dom);
     return VIREO_OK;
 }
@@ -42,7 +45,9 @@ int lxc_domain_undefine_flags(void *handle, vireo_call *call, const vireo_domain
 
     if (!dom)
         return VIREO_FAIL;
-    if (!lxc_domain_need_persistent(dom, "it has no definition to remove", &error) || !lxc_domain_unstore(dom, &error))
+    /* What runs on keeps its snapshots: they are there again when it is defined again. */
+    if (!lxc_domain_need_persistent(dom, "it has no definition to remove", &error) ||
+        (!lxc_domain_active(dom) && !lxc_snapshots_forget(dom, args->flags, &error)) || !lxc_domain_unstore(dom, &error))
         return lxc_fail(conn->driver, call, error);
     if (lxc_domain_active(dom))
         lxc_domain_publish(dom); /* runs on as a transient one */

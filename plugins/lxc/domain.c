@@ -7,6 +7,7 @@
 #include "kit/file.h"
 #include "kit/process.h"
 #include "process.h"
+#include "snapshot.h"
 
 /* ---- definitions --------------------------------------------------------------- */
 
@@ -44,6 +45,8 @@ LxcDomain *lxc_domain_new(LxcSpace *space, const guint8 uuid[16], const char *na
     dom->space = space;
     memcpy(dom->uuid, uuid, 16);
     vireo_model_uuid_format(uuid, dom->uuid_text);
+    g_autofree char *snapshots = lxc_domain_path(dom, space->snapshot_dir, "");
+    dom->snapshots = vireo_snapshots_load(snapshots);
     dom->name = g_strdup(name);
     dom->id = -1;
     dom->init.fd = dom->monitor.fd = -1;
@@ -68,6 +71,7 @@ void lxc_domain_unref(LxcDomain *dom)
     g_free(dom->cgroup);
     lxc_def_unref(dom->config);
     lxc_def_unref(dom->live);
+    vireo_snapshots_free(dom->snapshots);
     lxc_process_close(&dom->init);
     lxc_process_close(&dom->monitor);
     g_mutex_clear(&dom->job);

@@ -12,6 +12,7 @@
 
 #include "kit/model.h"
 
+struct VireoSnapshots;
 typedef struct LxcDriver LxcDriver;
 typedef struct LxcSpace LxcSpace;
 typedef struct LxcDomain LxcDomain;
@@ -32,7 +33,7 @@ struct LxcDriver {
 struct LxcSpace {
     LxcDriver *driver;
     char *uri;
-    char *config_dir, *state_dir, *run_dir, *log_dir;
+    char *config_dir, *state_dir, *snapshot_dir, *run_dir, *log_dir;
     vireo_space *published;
     GMutex lock;
     GHashTable *by_uuid, *by_name; /* LxcDomain; by_uuid holds the references */
@@ -73,6 +74,7 @@ struct LxcDomain {
     int state, reason;
     LxcProcess init, monitor; /* valid while id != -1 */
     char *cgroup;             /* in each hierarchy, "/vireo-lxc-UUID" */
+    struct VireoSnapshots *snapshots;
     uint64_t watch;           /* of the init's end */
     guint generation;         /* one more with every start */
     int end_reason;           /* shutoff reason to report; 0: it ended by itself */

@@ -14,6 +14,7 @@
 #include "cgroup.h"
 #include "kit/process.h"
 #include "process.h"
+#include "snapshot.h"
 
 /* ---- starting ------------------------------------------------------------------ */
 
@@ -54,6 +55,8 @@ int lxc_domain_create_xml(void *handle, vireo_call *call, const vireo_domain_cre
             lxc_domain_forget(dom);
         return lxc_fail(conn->driver, call, error);
     }
+    if (fresh)
+        lxc_snapshots_attach(dom);
     if (args->flags & VIREO_DOMAIN_START_AUTODESTROY)
         lxc_conn_own(conn, dom);
     lxc_domain_fill_ref(dom, call, &ret->dom);

@@ -131,8 +131,8 @@ static void lxc_fini(void *self)
 #define AFFECT (LIVE | VIREO_DOMAIN_AFFECT_CONFIG)
 /* A container has none of these, so none is left behind or lost. */
 #define NOTHING_TO_LEAVE                                                                           \
-    (VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE | VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |               \
-     VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIREO_DOMAIN_UNDEFINE_NVRAM |                    \
+    (VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE | VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |             \
+     VIREO_DOMAIN_UNDEFINE_NVRAM |                                                                 \
      VIREO_DOMAIN_UNDEFINE_KEEP_NVRAM | VIREO_DOMAIN_UNDEFINE_TPM | VIREO_DOMAIN_UNDEFINE_KEEP_TPM)
 
 /* operation, function, native, trivial, needs active, needs inactive; why a flag is trivial is said in lxc.rst */
@@ -152,7 +152,8 @@ static void lxc_fini(void *self)
     X(node_get_free_pages, lxc_node_get_free_pages, 0, 0, 0, 0)                                    \
     X(node_get_security_model, lxc_node_get_security_model, 0, 0, 0, 0)                            \
     X(domain_define_xml_flags, lxc_domain_define_xml_flags, VIREO_DOMAIN_DEFINE_VALIDATE, 0, 0, 0) \
-    X(domain_undefine_flags, lxc_domain_undefine_flags, 0, NOTHING_TO_LEAVE, 0, 0)                 \
+    X(domain_undefine_flags, lxc_domain_undefine_flags,                                            \
+      VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA, NOTHING_TO_LEAVE, 0, 0)                            \
     X(domain_set_autostart, lxc_domain_set_autostart, 0, 0, 0, 0)                                  \
     X(domain_rename, lxc_domain_rename, 0, 0, 0, 0)                                                \
     X(domain_get_xml_desc, lxc_domain_get_xml_desc,                                                \
@@ -175,7 +176,27 @@ static void lxc_fini(void *self)
     X(domain_open_console, lxc_domain_open_console, VIREO_DOMAIN_CONSOLE_FORCE,                    \
       VIREO_DOMAIN_CONSOLE_SAFE, VIREO_DOMAIN_CONSOLE_FORCE, 0)                                    \
     X(lxc_domain_open_namespace, lxc_lxc_domain_open_namespace, 0, 0, 0, 0)                        \
+    LXC_OPS_SNAPSHOTS(X)                                                                           \
     LXC_OPS_FIGURES(X)
+
+#define SNAPSHOT_CREATE                                                                            \
+    (VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE | VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT |                \
+     VIREO_DOMAIN_SNAPSHOT_CREATE_NO_METADATA | VIREO_DOMAIN_SNAPSHOT_CREATE_HALT |                \
+     VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE |               \
+     VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE)
+
+#define LXC_OPS_SNAPSHOTS(X)                                                                       \
+    X(domain_snapshot_create_xml, lxc_domain_snapshot_create_xml, SNAPSHOT_CREATE,                 \
+      VIREO_DOMAIN_SNAPSHOT_CREATE_ATOMIC, VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE, 0)                \
+    X(domain_snapshot_get_xml_desc, lxc_domain_snapshot_get_xml_desc,                              \
+      VIREO_DOMAIN_SNAPSHOT_XML_SECURE, 0, 0, 0)                                                   \
+    X(domain_revert_to_snapshot, lxc_domain_revert_to_snapshot,                                    \
+      VIREO_DOMAIN_SNAPSHOT_REVERT_RUNNING | VIREO_DOMAIN_SNAPSHOT_REVERT_PAUSED |                 \
+          VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE, 0, 0, 0)                                             \
+    X(domain_snapshot_delete, lxc_domain_snapshot_delete,                                          \
+      VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY |         \
+          VIREO_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY, 0, 0, 0)                                     \
+    X(vireo_domain_clone, lxc_vireo_domain_clone, 0, 0, 0, 0)
 
 #define STATS_FILTER                                                                               \
     (VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_INACTIVE |   \

@@ -19,6 +19,9 @@ vireo_node_get_cells_free_memory_fn lxc_node_get_cells_free_memory;
 vireo_node_get_free_pages_fn lxc_node_get_free_pages;
 vireo_node_get_security_model_fn lxc_node_get_security_model;
 
+/* clone.c */
+vireo_vireo_domain_clone_fn lxc_vireo_domain_clone;
+
 /* console.c */
 vireo_domain_open_console_fn lxc_domain_open_console;
 vireo_lxc_domain_open_namespace_fn lxc_lxc_domain_open_namespace;
@@ -50,6 +53,12 @@ vireo_domain_reset_fn lxc_domain_reset;
 vireo_domain_suspend_fn lxc_domain_suspend;
 vireo_domain_resume_fn lxc_domain_resume;
 vireo_domain_send_process_signal_fn lxc_domain_send_process_signal;
+
+/* snapshot.c, snapshot_take.c */
+vireo_domain_snapshot_create_xml_fn lxc_domain_snapshot_create_xml;
+vireo_domain_snapshot_get_xml_desc_fn lxc_domain_snapshot_get_xml_desc;
+vireo_domain_revert_to_snapshot_fn lxc_domain_revert_to_snapshot;
+vireo_domain_snapshot_delete_fn lxc_domain_snapshot_delete;
 
 /* stats.c */
 vireo_domain_get_info_fn lxc_domain_get_info;

@@ -7,6 +7,7 @@
 
 #include "kit/file.h"
 #include "process.h"
+#include "snapshot.h"
 
 #define DEFINITION_MAX (4u * 1024 * 1024)
 
@@ -20,6 +21,7 @@ void lxc_space_free(gpointer opaque)
     g_free(space->uri);
     g_free(space->config_dir);
     g_free(space->state_dir);
+    g_free(space->snapshot_dir);
     g_free(space->run_dir);
     g_free(space->log_dir);
     g_free(space);
@@ -57,10 +59,12 @@ static gboolean space_dirs(LxcSpace *space, const char *name, const char *root, 
 {
     space->config_dir = dir_below(space, root, VIREO_DIR_CONFIG, name, "domains");
     space->state_dir = dir_below(space, root, VIREO_DIR_STATE, name, "containers");
+    space->snapshot_dir = dir_below(space, root, VIREO_DIR_STATE, name, "snapshots");
     space->run_dir = dir_below(space, root, VIREO_DIR_RUN, name, "containers");
     space->log_dir = dir_below(space, root, VIREO_DIR_LOG, name, "containers");
     return vireo_file_mkdir(space->config_dir, 0700, error) && vireo_file_mkdir(space->state_dir, 0711, error) &&
-           vireo_file_mkdir(space->run_dir, 0711, error) && vireo_file_mkdir(space->log_dir, 0700, error) &&
+           vireo_file_mkdir(space->snapshot_dir, 0700, error) && vireo_file_mkdir(space->run_dir, 0711, error) &&
+           vireo_file_mkdir(space->log_dir, 0700, error) &&
            open_way(root, space->driver->host->dir(space->driver->core, VIREO_DIR_RUN), error) &&
            open_way(root, space->driver->host->dir(space->driver->core, VIREO_DIR_STATE), error);
 }
@@ -95,8 +99,10 @@ static void space_load(LxcSpace *space)
             load_definition(space, file);
     lxc_live_reattach(space);
     g_autoptr(GPtrArray) all = lxc_domain_all(space);
-    for (guint i = 0; i < all->len; i++)
+    for (guint i = 0; i < all->len; i++) {
         lxc_domain_publish_quiet(all->pdata[i]);
+        lxc_snapshots_attach(all->pdata[i]);
+    }
 }
 
 static LxcSpace *space_new(LxcDriver *driver, const char *uri, const char *name, const char *root, GError **error)
