@@ -280,6 +280,25 @@ static gboolean read_iscsi(JsonObject *options, Place *place)
     return portal && target && !vireo_json_string(options, "user") && read_uri(uri, place);
 }
 
+/* "server": [{"host": ...}, ...], or "server.0.host", ...; NULL: the configuration file names them. */
+static char *read_monitors(JsonObject *options)
+{
+    JsonArray *list = vireo_json_array(options, "server");
+    GString *text = g_string_new(NULL);
+
+    for (guint i = 0;; i++) {
+        JsonObject *one = i < vireo_json_length(list) ? vireo_json_element(list, i) : NULL;
+        g_autofree char *group = g_strdup_printf("server.%u", i);
+        const char *host = one ? vireo_json_string(one, "host") : option(options, group, "host");
+        const char *port = one ? vireo_json_string(one, "port") : option(options, group, "port");
+
+        if (!host)
+            break;
+        g_string_append_printf(text, "%s%s:%s", i ? ";" : "", host, port ? port : "6789");
+    }
+    return g_string_free(text, text->len == 0);
+}
+
 static gboolean read_options(JsonObject *options, Place *place)
 {
     const char *driver = vireo_json_string(options, "driver"), *url = vireo_json_string(options, "url");
@@ -298,7 +317,10 @@ static gboolean read_options(JsonObject *options, Place *place)
             return FALSE;
         place->name = g_strdup_printf("%s/%s", vireo_json_string(options, "pool"), vireo_json_string(options, "image"));
         place->query = g_strdup(vireo_json_string(options, "conf"));
-        return !vireo_json_string(options, "user") && !json_object_has_member(options, "server");
+        place->host = read_monitors(options);
+        return !vireo_json_string(options, "user") && !vireo_json_string(options, "namespace") &&
+               !vireo_json_string(options, "snapshot") &&
+               (place->host || !json_object_has_member(options, "server"));
     }
     place->user = g_strdup(vireo_json_string(options, "user"));
     place->name = bare(vireo_json_string(options, protocol->traits & TAKES_USER ? "path" : "export"));
