@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "saving.h"
 
+#include "images.h"
 #include "watch.h"
 
 #define POLL_US 5000
@@ -126,6 +127,34 @@ static gboolean hurry(VireoQmp *qmp, JsonObject *info)
                          NULL, NULL);
 }
 
+/* To let go of an image QEMU opens it anew, by its name; when it cannot, it says "failed" and no more. Caller frees. */
+static char *image_gone(VireoQmp *qmp)
+{
+    g_autoptr(JsonNode) answer =
+        vireo_qmp_call(qmp, "query-named-block-nodes", vireo_json_new('b', "flat", TRUE, 0), NULL, NULL);
+    JsonArray *list = vireo_json_node_array(answer);
+
+    for (guint i = 0; i < vireo_json_length(list); i++) {
+        JsonObject *node = vireo_json_element(list, i);
+        const char *file = vireo_json_string(node, "file");
+
+        if (!g_strcmp0(vireo_json_string(node, "drv"), "file") && file && !qemu_image_is_there(file))
+            return g_strdup_printf("image %s is not there any more", file);
+    }
+    return NULL;
+}
+
+static void tell_failure(VireoQmp *qmp, JsonObject *info, gboolean cancelled, GError **error)
+{
+    const char *why = vireo_json_string(info, "error-desc"), *status = vireo_json_string(info, "status");
+    g_autofree char *gone = why || cancelled ? NULL : image_gone(qmp);
+
+    if (!why)
+        why = gone ? gone : status ? status : "it says nothing about it";
+    qemu_error(error, cancelled ? VIREO_ERR_OPERATION_ABORTED : VIREO_ERR_OPERATION_FAILED,
+               "QEMU did not save the guest: %s", why);
+}
+
 gboolean qemu_saving_wait(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *until, GError **error)
 {
     gboolean cancelled = FALSE, hurried = g_str_equal(until, "completed");
@@ -146,9 +175,7 @@ gboolean qemu_saving_wait(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, cons
             return TRUE;
         if (!status || g_str_equal(status, "none") || g_str_equal(status, "failed") ||
             g_str_equal(status, "cancelled")) {
-            const char *why = vireo_json_string(info, "error-desc");
-            qemu_error(error, cancelled ? VIREO_ERR_OPERATION_ABORTED : VIREO_ERR_OPERATION_FAILED,
-                       "QEMU did not save the guest: %s", why ? why : status ? status : "it says nothing about it");
+            tell_failure(qmp, info, cancelled, error);
             return FALSE;
         }
         if (!call && g_atomic_int_get(&dom->space->driver->stopping)) {

@@ -95,6 +95,25 @@ class Images(qemutest.Case):
         self.assertIn("lock", message)
         self.assertEqual(self.state("b"), "running")
 
+    def test_gone_when_the_guest_is_saved(self):
+        """QEMU opens its images anew to let go of them, and says only that it failed."""
+        path, saved = self.nano_disk("d.qcow2"), os.path.join(self.work, "d.save")
+        self.define("d", disks=[disk_xml(path, "vda", boot=1)])
+        line = self.start("d")
+        line.ask("mA", "M=A")
+        os.rename(path, path + ".aside")
+        self.assertIn(f"image {path} is not there", self.virsh_fails("save", "d", saved))
+        os.rename(path + ".aside", path)
+        self.assertEqual((self.state("d"), os.path.exists(saved)), ("running", False))
+        line.ask("g", "M=A")
+        line.ask("0", "0")
+        line.ask("wB", "W=B")
+        self.virsh("save", "d", saved)
+        self.virsh("restore", saved)
+        line = self.line("d")
+        line.wake()
+        line.ask("r", "R=B")
+
 
 def patch_backing(path, base):
     """Writes a backing file without a format, which qemu-img no longer does."""
