@@ -284,7 +284,8 @@ static void end_job(QemuDomain *dom, VireoQmp *qmp, const char *id)
  * until then again nothing may be unlinked. */
 gboolean qemu_live_flush(VireoQmp *qmp, const char *node, GError **error)
 {
-    g_autofree char *line = g_strdup_printf("qemu-io %s flush", node);
+    /* Opened again as it was: that flushes first, and says when it cannot. "flush" itself says nothing. */
+    g_autofree char *line = g_strdup_printf("qemu-io %s reopen", node);
     g_autoptr(JsonNode) answer = vireo_qmp_call(
         qmp, "human-monitor-command", vireo_json_new('s', "command-line", line, 0), NULL, error);
     const char *said = answer && JSON_NODE_HOLDS_VALUE(answer) ? json_node_get_string(answer) : "";
