@@ -6,6 +6,7 @@ import socket
 import threading
 
 CHANNEL = "<channel type='unix'>{source}<target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
+FREEZE, THAW = "guest-fsfreeze-freeze", "guest-fsfreeze-thaw"
 
 
 class Agent(threading.Thread):
@@ -58,3 +59,23 @@ class Agent(threading.Thread):
     def stop(self):
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+
+
+class Holder(Agent):
+    """Holds the file systems, and lets them go. how: what it does instead of answering a command."""
+
+    def __init__(self, path, **how):
+        self.how, self.held = how, False
+        super().__init__(path)
+
+    def answer(self, talk, name):
+        what = self.how.get(name)
+        if what == "refuses":
+            return self.say(talk, b"", {"error": {"class": "GenericError", "desc": "no, not now"}})
+        if name in (FREEZE, THAW) and what != "dies before":
+            self.held = name == FREEZE
+        if what == "hangs":
+            return True
+        if what and what.startswith("dies"):
+            return False
+        return self.say(talk, b"", {"return": 1})

@@ -9,6 +9,7 @@ ZERO = 1
 MAGIC = b"QFI\xfb"
 HEADER = ">IQIIQIIQQIIQ"
 BACKING_FORMAT = 0xE2792ACA
+BITMAPS = 0x23852875
 
 
 class Image:
@@ -28,7 +29,8 @@ class Image:
         if backing_at:
             self.backing_name = self.top[backing_at:backing_at + backing_len].decode()
             self.backing = os.path.join(os.path.dirname(path), self.backing_name)
-            self.backing_kind = self.extension(BACKING_FORMAT)
+            kind = self.extension(BACKING_FORMAT)
+            self.backing_kind = kind and kind.decode()
         self.snapshots_end = self.snapshots_at
         for _ in range(count):
             self.snapshots_end = self.read_snapshot(self.snapshots_end)
@@ -50,7 +52,7 @@ class Image:
             if kind == 0:
                 return None
             if kind == wanted:
-                return self.top[at + 8:at + 8 + length].decode()
+                return self.top[at + 8:at + 8 + length]
             at += 8 + (length + 7) // 8 * 8
 
     def read_snapshot(self, at):
@@ -91,6 +93,22 @@ class Image:
                 if entry & OFFSET:
                     self.use(uses, entry & OFFSET, size)
 
+    def count_bitmaps(self, uses):
+        known = self.extension(BITMAPS)
+        count, _, size, at = struct.unpack(">IIQQ", known) if known else (0, 0, 0, 0)
+        if not count:
+            return
+        self.use(uses, at, size)
+        directory, at = self.bytes(at, size), 0
+        for _ in range(count):
+            table_at, entries, _, _, _, name_len, extra = struct.unpack_from(">QIIBBHI", directory, at)
+            at += (24 + extra + name_len + 7) // 8 * 8
+            if table_at:
+                self.use(uses, table_at, entries * 8)
+            for entry in self.words(table_at, entries) if table_at else ():
+                if entry & OFFSET:
+                    self.use(uses, entry & OFFSET, 1 << self.bits)
+
     def use(self, uses, at, length):
         for cluster in range(at >> self.bits, (at + length - 1 >> self.bits) + 1):
             uses[cluster] = uses.get(cluster, 0) + 1
@@ -104,6 +122,7 @@ class Image:
         self.count_table(uses, self.l1_at, self.entries)
         for l1_at, entries in self.snapshots.values():
             self.count_table(uses, l1_at, entries)
+        self.count_bitmaps(uses)
         blocks = self.words(self.table_at, self.table_len * size // 8)
         for block in blocks:
             if block & OFFSET:

@@ -3,6 +3,7 @@
 import copy
 import ctypes
 import fcntl
+import itertools
 import mmap
 import os
 import random
@@ -85,7 +86,9 @@ ONLY = os.environ.get("VIREO_TEST_ONLY", "")
 FROM, TO = os.environ.get("VIREO_TEST_FROM"), os.environ.get("VIREO_TEST_TO")
 SANITIZED = "ASAN_OPTIONS" in os.environ
 BEGAN = time.monotonic()
-DICE = random.Random(int(os.environ.get("VIREO_TEST_SEED", "1")))
+SEED = int(os.environ.get("VIREO_TEST_SEED", "1"))
+DICE = random.Random(SEED)
+EVERY, TURNS = int(os.environ.get("VIREO_TEST_EVERY", "1")), itertools.count(SEED)
 
 
 def operations():
@@ -96,10 +99,12 @@ def operations():
     return DICE.sample(found, FEW) if FEW and len(found) > FEW else found
 
 
-def sample(total, count):
-    """So many of the numbers from 1 to total, or all."""
-    numbers = range(1, total + 1)
-    return numbers if LONG else sorted(DICE.sample(numbers, min(count, total)))
+def sample(cases, count):
+    """So many of the cases; in the long form all. VIREO_TEST_EVERY=N: each N-th of them, from another one on for each
+    operation."""
+    if LONG:
+        return cases[next(TURNS) % EVERY::EVERY]
+    return sorted(DICE.sample(cases, min(count, len(cases))))
 
 
 def progress(text):

@@ -6,30 +6,8 @@ import threading
 import time
 
 import qemutest
-from agenttest import CHANNEL, Agent
+from agenttest import CHANNEL, FREEZE, THAW, Holder
 from imagetest import Case
-
-FREEZE, THAW = "guest-fsfreeze-freeze", "guest-fsfreeze-thaw"
-
-
-class Holder(Agent):
-    """how: what it does instead of answering a command."""
-
-    def __init__(self, path, **how):
-        self.how, self.held = how, False
-        super().__init__(path)
-
-    def answer(self, talk, name):
-        what = self.how.get(name)
-        if what == "refuses":
-            return self.say(talk, b"", {"error": {"class": "GenericError", "desc": "no, not now"}})
-        if name in (FREEZE, THAW) and what != "dies before":
-            self.held = name == FREEZE
-        if what == "hangs":
-            return True
-        if what and what.startswith("dies"):
-            return False
-        return self.say(talk, b"", {"return": 1})
 
 
 class Quiesce(Case):

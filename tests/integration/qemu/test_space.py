@@ -3,7 +3,7 @@
 lost, nothing left, the daemon alive; once there is room the same call works.
 
 VIREO_TEST_LONG=1: at all of the steps. VIREO_TEST_ONLY=WORD: operations with that word; VIREO_TEST_FROM=NAME,
-VIREO_TEST_TO=NAME: from that one to that."""
+VIREO_TEST_TO=NAME: from that one to that; VIREO_TEST_EVERY=N: each N-th step."""
 import errno
 import os
 import subprocess
@@ -24,7 +24,7 @@ class Space(stoptest.Case):
     def failing(self, failure):
         def one(name, before, step):
             total, _, after = self.count(before, step, stoptest.WRITES)
-            for at in stoptest.sample(total, SAMPLES):
+            for at in stoptest.sample(range(1, total + 1), SAMPLES):
                 with self.subTest(operation=name, step=at, of=total):
                     self.one(before, step, at, failure, after)
         self.each_operation(one)
@@ -93,7 +93,7 @@ class Full(stoptest.Case):
             while not room:
                 with self.subTest(operation=name, free=free):
                     room = self.with_room(before, step, free, after)
-                free += PAGE if stoptest.LONG else (20 if stoptest.FEW else 5) * PAGE
+                free += stoptest.EVERY * PAGE if stoptest.LONG else (20 if stoptest.FEW else 5) * PAGE
                 self.assertLess(free, ROOM, name)
         self.each_operation(one)
 

@@ -4,7 +4,7 @@ each program that is started, each command that QEMU gets, and while what is lef
 of the operation or nothing of it; every snapshot reads its own bytes, no file is lost or left, and the domain works.
 
 Some steps of each operation; VIREO_TEST_LONG=1: all of them. VIREO_TEST_ONLY=WORD: operations with that word;
-VIREO_TEST_FROM=NAME, VIREO_TEST_TO=NAME: from that one to that."""
+VIREO_TEST_FROM=NAME, VIREO_TEST_TO=NAME: from that one to that; VIREO_TEST_EVERY=N: each N-th step."""
 import os
 import sys
 import unittest
@@ -54,7 +54,7 @@ class Stops(stoptest.Case):
                 return
             total, _, after = self.count(before, step, stoptest.STEPS)
             self.assertGreater(total, 0)
-            for at in stoptest.sample(total, SAMPLES):
+            for at in stoptest.sample(range(1, total + 1), SAMPLES):
                 with self.subTest(operation=name, step=at, of=total):
                     self.accident(before, step, at, kill, after)
         self.each_operation(one)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Trees as they come: random operations on guests that are off, paused and running, and after each of them every
 snapshot, the present and what others made of them hold their own bytes, every image is whole, and no file is left that
-nothing needs.
+nothing needs. Some guests have UEFI firmware, an agent, or checkpoints (widetest).
 
 VIREO_TEST_STEPS (in all), VIREO_TEST_SEED (of the first walk) and VIREO_TEST_WALK (steps of one, otherwise drawn) make
 it longer, or repeat one. A walk that fails is made shorter, and printed: VIREO_TEST_REPLAY=FILE does that list again.
@@ -17,6 +17,7 @@ import unittest
 
 import qemutest
 import treetest
+import widetest
 from imagetest import libvirt
 
 SANITIZED = "ASAN_OPTIONS" in os.environ
@@ -34,6 +35,8 @@ WEIGHTS = {"put": 12, "take": 20, "revert": 14, "delete": 14, "forget": 3, "rede
            "start": 3, "move": 1, "rename": 1,
            "borrow": 1, "return": 1,
            "suspend": 2, "resume": 3, "destroy": 3, "kill_qemu": 1, "pull": 1, "commit": 1, "copy": 1}
+SET = {"set": 8}    # where there are variables of firmware
+POINTS = {"point": 4, "unpoint": 1, "backup": 4}    # where there are checkpoints
 SHAPES = [(("qcow2", "qcow2"),), (("qcow2",),), (("qcow2", "raw"),), (("qcow2", "qcow2", "qcow2"),),
           (("qcow2", "qcow2"), ("qcow2", "qcow2")), (("qcow2", "raw", "qcow2"),)]
 
@@ -47,6 +50,14 @@ class Dice:
         self.world = {"domains": shape, "based": self.random.random() < 0.3}
         # Most of it is about files: a guest that runs costs more time.
         self.off = self.random.random() < 0.6
+        self.weights = dict(WEIGHTS)
+        if self.random.random() < 0.15 and widetest.HAS_UEFI:
+            self.world["uefi"] = self.random.choice(["fd", "qcow2"])
+            self.weights.update(SET)
+        elif self.random.random() < 0.2:
+            self.world["agent"] = True
+        if self.random.random() < 0.25:
+            self.weights.update(POINTS)
 
     def letter(self):
         return self.random.choice(string.ascii_uppercase)
@@ -60,7 +71,7 @@ class Dice:
         dom = world.domains[self.random.choice(sorted(world.domains))]
         if len(dom.snapshots) >= SNAPSHOTS_MAX:
             return ["delete", dom_key(world, dom), self.snap(dom), self.random.choice(["", "", "children"])]
-        operation = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        operation = self.random.choices(list(self.weights), list(self.weights.values()))[0]
         if operation == "start" and self.off and self.random.random() < 0.9:
             operation = "take"
         draw = getattr(self, "draw_" + operation, None)
@@ -92,6 +103,10 @@ class Dice:
                 flags.append("disk_only")
             if self.random.random() < 0.1:
                 flags.append("halt")
+            elif memory == "external" and dom.state == "running" and self.random.random() < 0.4:
+                flags.append("live")
+            if self.world.get("agent") and dom.state == "running" and self.random.random() < 0.4:
+                flags.append("quiesce")
         for flag, chance in ("atomic", 0.1), ("no_metadata", 0.02):
             if self.random.random() < chance:
                 flags.append(flag)
@@ -127,6 +142,18 @@ class Dice:
         return [dom_key(world, dom), self.target(dom)]
 
     draw_commit = draw_pull
+
+    def draw_set(self, world, dom):
+        return [dom_key(world, dom), self.letter()]
+
+    def draw_point(self, world, dom):
+        targets = [target for target in sorted(dom.disks) if self.random.random() < 0.8]
+        return [dom_key(world, dom), f"c{self.number()}", targets]
+
+    def draw_unpoint(self, world, dom):
+        return [dom_key(world, dom), self.random.choice(sorted(dom.points) or ["none"])]
+
+    draw_backup = draw_unpoint
 
     def draw_copy(self, world, dom):
         return [*self.draw_pull(world, dom), f"copy{self.number()}.qcow2"]
@@ -168,7 +195,7 @@ def walk(seed, most, refusals):
     """The steps that were done; Failed when something is wrong."""
     dice = Dice(seed)
     length = min(most, WALK or dice.random.randint(WALK_MIN, WALK_MAX))
-    world = treetest.World(**dice.world)
+    world = widetest.World(**dice.world)
     steps = []
     try:
         while len(steps) < length:
@@ -206,7 +233,7 @@ def end(world):
 
 def replay(setup, steps):
     """The problem, or None."""
-    world = treetest.World(**setup)
+    world = widetest.World(**setup)
     try:
         for step in steps:
             if do(world, step):

@@ -25,11 +25,12 @@ except ImportError:
 CELLS, CELL, AT = 16, 65536, 32768    # a letter is written in the middle of each cluster
 MEMORY_DIR = "/dev/shm"
 EMPTY = "." * CELLS
-META = libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+META = libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | \
+    libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
 REVERT = {"": 0, "running": libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_RUNNING,
           "paused": libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_PAUSED, "force": libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE}
 CREATE = {name: getattr(libvirt, "VIR_DOMAIN_SNAPSHOT_CREATE_" + name.upper())
-          for name in ("atomic", "halt", "disk_only", "no_metadata", "reuse_ext", "live")}
+          for name in ("atomic", "halt", "disk_only", "no_metadata", "reuse_ext", "live", "quiesce")}
 DELETE = {"": 0, "children": libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN,
           "children_only": libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY}
 REDEFINE = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE
@@ -163,12 +164,15 @@ class World:
             os.chmod(path, 0o666)
             disks[target] = Disk(kind)
             xml.append(qemutest.disk_xml(path, target, kind, boot=number + 1))
-        self.kept |= set(os.listdir(self.dir))
         dom = self.domains[name] = Domain(name, disks)
         dom.boots = not based
-        self.conn.defineXML(qemutest.vireotest.NANO_XML.format(
-            name=name, uuid=f"<uuid>{dom.uuid}</uuid>", memory=16, vcpus=1, balloon="none", disks="".join(xml),
-            devices=""))
+        xml = self.domain_xml(dom, "".join(xml))
+        self.kept |= set(os.listdir(self.dir))
+        self.conn.defineXML(xml)
+
+    def domain_xml(self, dom, disks, devices=""):
+        return qemutest.vireotest.NANO_XML.format(name=dom.name, uuid=f"<uuid>{dom.uuid}</uuid>", memory=16, vcpus=1,
+                                                  balloon="none", disks=disks, devices=devices)
 
     def tops(self, dom, active=True):
         """Target, image and format of each disk now."""
@@ -212,16 +216,19 @@ class World:
             if code or "failed" in said:
                 raise Wrong(f"{' '.join(command)}: {said}")
             return
-        for block, target in zip(self.qmp(dom, "query-block"), sorted(dom.disks)):
+        for device, target in zip(self.devices(dom), sorted(dom.disks)):
             for line in lines.get(target, ()):
-                said = self.hmp(dom, f'qemu-io -d {block["qdev"]} "{line}"')
+                said = self.hmp(dom, f'qemu-io -d {device} "{line}"')
                 if "wrote 512/512" not in said and said.strip():
                     raise Wrong(f"the guest cannot write to {target}: {said}")
         self.flush(dom)
 
     def flush(self, dom):
-        for block in self.qmp(dom, "query-block"):
-            self.hmp(dom, f'qemu-io -d {block["qdev"]} flush')
+        for device in self.devices(dom):
+            self.hmp(dom, f"qemu-io -d {device} flush")
+
+    def devices(self, dom):
+        return [block["qdev"] for block in self.qmp(dom, "query-block") if "virtio" in block["qdev"]]
 
     def talk(self, dom):
         """The guest's serial line; it runs."""
@@ -325,7 +332,11 @@ class World:
             same(self.content(reader, path, tag), content, f"snapshot {tag} in {path}, which is the user's")
         for path, content in self.others.items():
             same(self.content(reader, path), content, f"the image {path} that was made by hand")
+        self.look_at_more(reader, needed)
         return reader, needed
+
+    def look_at_more(self, reader, needed):
+        """Of those who have more in them."""
 
     def known(self, dom):
         path = os.path.join(self.daemon.root, "var/lib/vireo/qemu/kept/images/system", dom.uuid)
@@ -427,7 +438,7 @@ class World:
     def whole(self):
         """Every image that has changed counts its clusters right."""
         busy = {os.path.realpath(path) for dom in self.domains.values() if dom.state != "off"
-                for _, path, _ in self.tops(dom)}
+                for path in self.written(dom)}
         for name in os.listdir(self.dir):
             path = os.path.realpath(self.file(name))
             if not os.path.exists(path):
@@ -440,6 +451,9 @@ class World:
                 self.checked[path] = mark
             except (ValueError, FileNotFoundError):
                 continue    # memory, raw; merged
+
+    def written(self, dom):
+        return [path for _, path, _ in self.tops(dom)]
 
     def mark(self, path):
         info = os.stat(path)
@@ -492,8 +506,10 @@ class World:
     def check_all(self):
         """What qemu-img thinks of it; nothing runs."""
         for name in os.listdir(self.dir):
-            if name.endswith((".mem", ".raw")) or not os.path.exists(self.file(name)):
-                continue
+            try:
+                qcow2.Image(self.file(name))
+            except (ValueError, FileNotFoundError):
+                continue    # memory, raw; merged
             code, said = self.alone(["qemu-img", "check", "-q", self.file(name)])
             if code not in ((0, 3) if self.leaky else (0,)) and os.path.exists(self.file(name)):
                 raise Wrong(f"{name}: {said}")
@@ -588,8 +604,8 @@ class World:
         need(memory == "external" or kinds & {"internal", "external"})
         need(not set(flags) & {"disk_only", "halt"} or dom.state != "off")
         need(memory is None or "disk_only" not in flags)
-        need("halt" not in flags or "manual" not in kinds)
-        need("live" not in flags or memory == "external")
+        need(not {"halt", "live", "quiesce"} & set(flags) or "manual" not in kinds)
+        need("live" not in flags or (memory == "external" and dom.state == "running"))
         if memory is None and dom.state != "off" and "disk_only" not in flags:
             need("internal" in kinds)
         has_memory = dom.state != "off" and "disk_only" not in flags and memory != "no"
@@ -664,8 +680,7 @@ class World:
                 self.others[path] = dom.snapshots[snap].contents[target]
         files = [source.get("file") for source in tree.findall("disks/disk/source")]
         files += [path for _, path, _, where in self.sources_of(tree)[0] if where == "external"]
-        if tree.find("memory") is not None:
-            files.append(tree.find("memory").get("file"))
+        files += [part.get("file") for part in (tree.find("memory"), tree.find("nvram")) if part is not None]
         self.kept |= {os.path.basename(path) for path in files if path}
         dom.remove(snap)
 
