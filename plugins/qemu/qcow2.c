@@ -14,6 +14,7 @@
 #define SNAPSHOTS_MAX      65536u
 #define SNAPSHOT_HEAD      40
 #define L1_MAX             65536u
+#define TABLE_OFFSET       0x00fffffffffffe00ull
 #define HEAD_WINDOW        4096u /* holds all of a header, as a rule */
 #define WINDOW             65536u
 
@@ -198,18 +199,26 @@ static gboolean read_snapshots(Pieces *pieces, const guint8 *head, QemuImageInfo
     return TRUE;
 }
 
-/* Says no when it would take long to find out. */
-static gboolean is_empty(int fd, const guint8 *head)
+/* Where its clusters are: what lies behind the end of the file would be read as if it had never been written. *empty:
+ * there are none; not said when it would take long to find out. */
+static gboolean read_map(int fd, const guint8 *head, gboolean *empty, const char *shown, GError **error)
 {
     guint32 count = qemu_qcow2_be32(head + 36);
+    guint64 at = qemu_qcow2_be64(head + 40), len = count * sizeof(guint64);
     g_autofree guint64 *table = count <= L1_MAX ? g_new(guint64, count + 1) : NULL;
 
-    if (!table || qemu_qcow2_be32(head + 60) ||
-        !qemu_qcow2_read(fd, qemu_qcow2_be64(head + 40), table, count * sizeof *table))
-        return FALSE;
-    for (guint32 i = 0; i < count; i++)
-        if (table[i])
-            return FALSE;
+    *empty = FALSE;
+    if (!table)
+        return TRUE;
+    if (!qemu_qcow2_read(fd, at, table, len))
+        return damaged(error, shown, "it is cut off");
+    guint64 size = (guint64)lseek(fd, 0, SEEK_END); /* now: a guest may make it longer */
+    *empty = !qemu_qcow2_be32(head + 60);
+    for (guint32 i = 0; i < count; i++) {
+        *empty = *empty && !table[i];
+        if ((GUINT64_FROM_BE(table[i]) & TABLE_OFFSET) >= size)
+            return damaged(error, shown, "it is cut off");
+    }
     return TRUE;
 }
 
@@ -248,6 +257,7 @@ QemuImageInfo *qemu_image_info_read(int fd, const char *shown, gboolean snapshot
         return NULL;
     if (snapshots && !read_snapshots(&pieces, head, info, shown, error))
         return NULL;
-    info->is_empty = snapshots && is_empty(fd, head);
+    if (snapshots && !read_map(fd, head, &info->is_empty, shown, error))
+        return NULL;
     return g_steal_pointer(&info);
 }

@@ -90,8 +90,11 @@ class Behind(stoptest.Case):
                 scene.kill_guests()    # a guest that has opened the wrong one would go on with that
             if reached and damage is replaced:
                 self.forget_points(aside, first, after)
+            merged = damage is replaced and not self.is_needed(path)
             if reached:
                 self.put_back(path, aside)
+            if merged:
+                return    # with what had come into its place: nothing tells that from the right one
             scene.catch_up()
             qemutest.wait_until(scene.knows_guests, 20, "the end of QEMU is noticed")
             scene.leaky = True    # what was written to an image that was replaced then
