@@ -13,6 +13,7 @@ enum {
     FEATURE_FD_PASSING = 8,
     FEATURE_STRING_PARAMS = 9,
     FEATURE_KEEPALIVE = 10,
+    FEATURE_MIGRATION_OFFLINE = 12,
     FEATURE_EVENT_CALLBACKS = 14,
     FEATURE_CLOSE_CALLBACK = 15,
     FEATURE_NETWORK_UPDATE_ORDER = 16,
@@ -89,7 +90,7 @@ static int close_connection(VireoSession *session, vireo_call *call)
     return VIREO_PENDING;
 }
 
-static gboolean is_offered(VireoSession *session, guint32 op)
+static gboolean is_offered(VireoSession *session, guint32 op, guint64 flags)
 {
     g_auto(VireoAnswer) answer = { 0 };
 
@@ -97,7 +98,7 @@ static gboolean is_offered(VireoSession *session, guint32 op)
     VireoConn *conn = session->conn ? vireo_conn_ref(session->conn) : NULL;
     g_mutex_unlock(&session->lock);
     if (conn)
-        vireo_offer_ask(vireo_conn_offer(conn), vireo_op_by_id(op), 0, &(VireoCase){ 0 }, &answer);
+        vireo_offer_ask(vireo_conn_offer(conn), vireo_op_by_id(op), flags, &(VireoCase){ 0 }, &answer);
     vireo_conn_unref(conn);
     return answer.answer == VIREO_CAN_NATIVE;
 }
@@ -120,7 +121,10 @@ static int supports_feature(VireoSession *session, vireo_call *call)
         ret->supported = 1;
         break;
     case FEATURE_MIGRATION_V1:
-        ret->supported = is_offered(session, VIREO_OP_domain_migrate_perform);
+        ret->supported = is_offered(session, VIREO_OP_domain_migrate_perform, 0);
+        break;
+    case FEATURE_MIGRATION_OFFLINE:
+        ret->supported = is_offered(session, VIREO_OP_domain_migrate_perform, VIREO_MIGRATE_OFFLINE);
         break;
     default:
         ret->supported = 0;

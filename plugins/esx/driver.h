@@ -15,6 +15,7 @@
 typedef VimManagedObjectReference EsxRef;
 typedef struct EsxDriver EsxDriver;
 typedef struct EsxServer EsxServer;
+typedef struct EsxFigures EsxFigures;
 
 struct EsxDriver {
     const struct vireo_host *host;
@@ -28,6 +29,7 @@ struct EsxDriver {
 typedef struct {
     gboolean center; /* vpx: a vCenter; else a host */
     gboolean http, no_verify;
+    gboolean auto_answer;
     gboolean named; /* one of the settings */
     char *host; /* without brackets */
     guint port;
@@ -61,6 +63,13 @@ typedef struct {
     gboolean current;
 } EsxSnapshot;
 
+/* question.c: what a machine waits for. Counted, and never changed. */
+typedef struct {
+    char *id, *text;
+    char **keys, **labels; /* of the answers */
+    int suggested;         /* index; -1: none */
+} EsxQuestion;
+
 typedef struct {
     EsxRef *ref;
     char *name; /* unique */
@@ -68,6 +77,7 @@ typedef struct {
     int id; /* the number in ref */
     VimVirtualMachinePowerState power;
     int reason; /* of the state that power means */
+    EsxQuestion *question; /* NULL: none */
     guint vcpus;
     guint64 max_memory, memory; /* KiB */
     gboolean autostart;
@@ -104,6 +114,7 @@ struct EsxServer {
     guint64 things_seen;  /* number of the reading they came from */
     VireoFeeds *transfers;
     GHashTable *autostart; /* values of references to the machines that start with the host */
+    EsxFigures *figures;
     GThread *watcher;
     GCancellable *stop;
     EsxRef *collector;  /* the watcher's */
@@ -148,6 +159,29 @@ void esx_things_free(EsxServer *server);
 gboolean esx_autostart_find(EsxServer *server, const VireoHttpWait *wait, GError **error);
 /* Reads and publishes which machines start with the host. */
 gboolean esx_autostart_read(EsxServer *server, const VireoHttpWait *wait, GError **error);
+
+/* ---- cpu.c ----------------------------------------------------------------------------- */
+
+EsxFigures *esx_figures_new(void);
+void esx_figures_free(EsxFigures *figures);
+/* Asks what those machines have used since they were asked about last. */
+gboolean esx_cpu_read(EsxServer *server, EsxRef *const *machines, guint n, const VireoHttpWait *wait, GError **error);
+/* Nanoseconds, as far as they have been asked for. */
+guint64 esx_cpu_time(const EsxServer *server, const EsxRef *machine);
+/* The next start counts from 0. */
+void esx_cpu_forget(EsxServer *server, const EsxRef *machine);
+
+/* ---- question.c ------------------------------------------------------------------------ */
+
+/* NULL: it waits for nothing. */
+EsxQuestion *esx_question_of(const VimObjectContent *machine);
+EsxQuestion *esx_question_ref(EsxQuestion *question);
+void esx_question_unref(EsxQuestion *question);
+/* With its answers. Caller frees. */
+char *esx_question_words(const EsxQuestion *question);
+/* Gives the answer that the server suggests. */
+gboolean esx_question_answer(EsxServer *server, const EsxRef *machine, const EsxQuestion *question,
+                             const VireoHttpWait *wait, GError **error);
 
 /* ---- server.c ------------------------------------------------------------------------ */
 
@@ -217,6 +251,9 @@ vireo_domain_ref esx_machine_dom(EsxConn *conn, vireo_call *call, const vireo_do
 /* power.c: the machine, when it is now in one of those states (a mask of 1 << power); NULL: failed. */
 EsxRef *esx_machine_need(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states);
 
+/* question.c: the call's status. */
+int esx_machine_answer(EsxConn *conn, vireo_call *call, EsxMachine *machine);
+
 int esx_machine_suspend(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom);
 int esx_machine_power_on(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom, guint states);
 
@@ -248,9 +285,12 @@ extern const char *const esx_describe_paths[];
 extern const guint esx_describe_n_paths;
 /* A reference to what is known of a machine, given back with esx_machine_free(); NULL: there is none. */
 EsxMachine *esx_machine_find(EsxServer *server, const guint8 uuid[16]);
+/* A reference to what that machine waits for; NULL: nothing. */
+EsxQuestion *esx_machine_question(EsxServer *server, const EsxRef *machine);
 void esx_machine_free(gpointer machine);
 /* VIREO_DOMAIN_... */
 int esx_machine_state(const EsxMachine *machine);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EsxUri, esx_uri_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EsxThing, esx_thing_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(EsxQuestion, esx_question_unref)

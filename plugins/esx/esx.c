@@ -47,12 +47,16 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
      VIREO_CONNECT_GET_ALL_DOMAINS_STATS_TRANSIENT |                                               \
      VIREO_CONNECT_GET_ALL_DOMAINS_STATS_RUNNING | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED |    \
      VIREO_CONNECT_GET_ALL_DOMAINS_STATS_SHUTOFF | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_OTHER |     \
-     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS)
+     VIREO_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS | VIREO_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
+
+/* There is one definition of a machine, which moves with it, and one that runs goes on running. */
+#define MOVED (VIREO_MIGRATE_LIVE | VIREO_MIGRATE_PERSIST_DEST | VIREO_MIGRATE_UNDEFINE_SOURCE)
 
 /* operation, function, native, trivial, needs active, needs inactive; why a flag is trivial is said in esx.rst */
 #define ESX_OPS(X)                                                                                 \
     X(conn_open, esx_conn_open, 0, 0, 0, 0)                                                        \
     X(conn_close, esx_conn_close, 0, 0, 0, 0)                                                      \
+    X(conn_narrow, esx_conn_narrow, 0, 0, 0, 0)                                                    \
     X(connect_get_type, esx_connect_get_type, 0, 0, 0, 0)                                          \
     X(connect_get_version, esx_connect_get_version, 0, 0, 0, 0)                                    \
     X(connect_get_hostname, esx_connect_get_hostname, 0, 0, 0, 0)                                  \
@@ -71,6 +75,9 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
     X(domain_managed_save_remove, esx_domain_managed_save_remove, 0, 0, 0, 0)                      \
     X(domain_set_autostart, esx_domain_set_autostart, 0, 0, 0, 0)                                  \
     X(domain_screenshot, esx_domain_screenshot, 0, 0, 0, 0)                                        \
+    X(domain_get_info, esx_domain_get_info, 0, 0, 0, 0)                                            \
+    X(domain_get_messages, esx_domain_get_messages,                                                \
+      VIREO_DOMAIN_MESSAGE_DEPRECATION | VIREO_DOMAIN_MESSAGE_TAINTING | VIREO_DOMAIN_MESSAGE_IOERRORS, 0, 0, 0) \
     X(domain_get_scheduler_type, esx_domain_get_scheduler_type, 0, 0, 0, 0)                        \
     X(domain_get_scheduler_parameters_flags, esx_domain_get_scheduler_parameters_flags, 0,         \
       VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, 0, 0)                                 \
@@ -109,8 +116,11 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
     X(domain_set_metadata, esx_domain_set_metadata,                                                \
       VIREO_DOMAIN_AFFECT_LIVE | VIREO_DOMAIN_AFFECT_CONFIG, 0, VIREO_DOMAIN_AFFECT_LIVE,          \
       VIREO_DOMAIN_AFFECT_CONFIG)                                                                  \
-    X(connect_get_all_domain_stats, esx_connect_get_all_domain_stats, STATS_FLAGS,                 \
-      VIREO_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, 0, 0)                                            \
+    X(connect_get_all_domain_stats, esx_connect_get_all_domain_stats, STATS_FLAGS, 0, 0, 0)        \
+    X(domain_migrate_prepare, esx_domain_migrate_prepare, VIREO_MIGRATE_PAUSED | VIREO_MIGRATE_OFFLINE, MOVED, 0, 0) \
+    X(domain_migrate_perform, esx_domain_migrate_perform, VIREO_MIGRATE_PAUSED | VIREO_MIGRATE_OFFLINE, MOVED, 0, \
+      VIREO_MIGRATE_OFFLINE)                                                                       \
+    X(domain_migrate_finish, esx_domain_migrate_finish, VIREO_MIGRATE_PAUSED | VIREO_MIGRATE_OFFLINE, MOVED, 0, 0) \
     X(domain_snapshot_create_xml, esx_domain_snapshot_create_xml,                                  \
       VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY | VIREO_DOMAIN_SNAPSHOT_CREATE_QUIESCE |              \
           VIREO_DOMAIN_SNAPSHOT_CREATE_VALIDATE,                                                   \

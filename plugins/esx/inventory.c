@@ -9,7 +9,7 @@
 
 const char *const esx_inventory_paths[] = {
     "name", "runtime.powerState", "runtime.host", "snapshot", "config.uuid", "config.hardware.numCPU",
-    "config.hardware.memoryMB", "config.memoryAllocation.limit",
+    "config.hardware.memoryMB", "config.memoryAllocation.limit", "runtime.question",
 };
 const guint esx_inventory_n_paths = G_N_ELEMENTS(esx_inventory_paths);
 
@@ -91,6 +91,7 @@ static void machine_clear(gpointer opaque)
     esx_ref_free(machine->ref);
     g_free(machine->name);
     g_clear_pointer(&machine->snapshots, g_ptr_array_unref);
+    esx_question_unref(machine->question);
 }
 
 void esx_machine_free(gpointer machine)
@@ -111,9 +112,24 @@ EsxMachine *esx_machine_find(EsxServer *server, const guint8 uuid[16])
     return vireo_machines_find(server->machines, uuid);
 }
 
+EsxQuestion *esx_machine_question(EsxServer *server, const EsxRef *ref)
+{
+    EsxMachine *machine = vireo_machines_with_key(server->machines, ref->value);
+    EsxQuestion *question = machine ? esx_question_ref(machine->question) : NULL;
+
+    esx_machine_free(machine);
+    return question;
+}
+
+/* A question keeps a machine from running. */
+static gboolean stands_still(const EsxMachine *machine)
+{
+    return machine->question && machine->power == VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_ON;
+}
+
 int esx_machine_state(const EsxMachine *machine)
 {
-    return state_of(machine->power);
+    return stands_still(machine) ? VIREO_DOMAIN_PAUSED : state_of(machine->power);
 }
 
 /* ---- publishing: it is cheap and calls nothing back ------------------------------------ */
@@ -162,7 +178,7 @@ static void publish(gconstpointer opaque, gboolean quiet, void *of)
         .klass = VIREO_CLASS_DOMAIN,
         .name = machine->name,
         .id = machine->power == VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_OFF ? -1 : machine->id,
-        .state = state_of(machine->power),
+        .state = esx_machine_state(machine),
         .reason = machine->reason,
         .flags = VIREO_OBJECT_PERSISTENT | (quiet ? VIREO_OBJECT_QUIET : 0) |
                  (machine->autostart ? VIREO_OBJECT_AUTOSTART : 0) |
@@ -201,10 +217,13 @@ static void settle(gpointer opaque, gconstpointer before, gboolean is_twin, int 
         machine->name = other;
     }
     machine->reason = known ? known->reason : 0;
-    if (known && known->power == machine->power)
-        return;
-    machine->reason = reason_of(machine, known ? known->power : 0, *expected);
-    *expected = 0;
+    if (!known || known->power != machine->power) {
+        machine->reason = reason_of(machine, known ? known->power : 0, *expected);
+        *expected = 0;
+    } else if (stands_still(known))
+        machine->reason = VIREO_DOMAIN_RUNNING_UNPAUSED;
+    if (stands_still(machine))
+        machine->reason = VIREO_DOMAIN_PAUSED_UNKNOWN;
 }
 
 VireoMachines *esx_inventory_new(EsxServer *server)
@@ -247,17 +266,50 @@ static EsxMachine *read_machine(EsxServer *server, const VimObjectContent *objec
     machine->memory = memory_of(object, machine->max_memory);
     machine->autostart = server->autostart && g_hash_table_contains(server->autostart, object->obj->value);
     machine->snapshots = snapshots_of(object);
+    machine->question = esx_question_of(object);
     return machine;
+}
+
+static gboolean is_elsewhere(EsxServer *server, const VimObjectContent *object)
+{
+    const EsxRef *host = esx_property_ref(object, "runtime.host");
+
+    return host && !g_str_equal(host->value, server->host->value);
 }
 
 /* A machine that is being made has no configuration yet; one that is somewhere else is not shown here. */
 static gboolean is_ours(EsxServer *server, const VimObjectContent *object, guint8 uuid[16])
 {
-    const EsxRef *host = esx_property_ref(object, "runtime.host");
     const char *text = vireo_soap_value_text(esx_property(object, "config.uuid"));
 
-    return host && g_str_equal(host->value, server->host->value) &&
+    return esx_property_ref(object, "runtime.host") && !is_elsewhere(server, object) &&
            vireo_soap_value_text(esx_property(object, "name")) && text && vireo_model_uuid_parse(text, uuid);
+}
+
+static EsxMachine *copy_of(const EsxMachine *known)
+{
+    EsxMachine *copy = g_atomic_rc_box_dup(sizeof *known, (EsxMachine *)known);
+
+    copy->ref = esx_ref_copy(known->ref);
+    copy->name = g_strdup(known->name);
+    copy->snapshots = g_ptr_array_ref(known->snapshots);
+    copy->question = esx_question_ref(known->question);
+    return copy;
+}
+
+/* What runs goes on on another host. */
+static void take_moved(EsxServer *server, guint64 number, const char *value)
+{
+    EsxMachine *known = vireo_machines_with_key(server->machines, value);
+
+    if (known && known->power != VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_OFF) {
+        EsxMachine *left = copy_of(known);
+
+        left->power = VIM_VIRTUAL_MACHINE_POWER_STATE_POWERED_OFF;
+        vireo_machines_expect(server->machines, known->uuid, VIREO_DOMAIN_SHUTOFF_MIGRATED);
+        vireo_machines_take(server->machines, number, left, FALSE, NULL);
+    }
+    esx_machine_free(known);
 }
 
 /* With the lock held, so that what has been removed stays away. */
@@ -269,6 +321,8 @@ static void take(EsxServer *server, guint64 number, const VimObjectContent *obje
     if (g_hash_table_contains(server->gone, object->obj->value))
         return;
     if (!is_ours(server, object, uuid)) {
+        if (is_elsewhere(server, object))
+            take_moved(server, number, object->obj->value);
         vireo_machines_drop(server->machines, number, object->obj->value);
         return;
     }
@@ -316,16 +370,6 @@ void esx_inventory_set_all(EsxServer *server, guint64 number, VimObjectContent *
     vireo_machines_keep(server->machines, number, there);
     for (guint i = 0; i < n; i++)
         take(server, number, objects[i], quiet);
-}
-
-static EsxMachine *copy_of(const EsxMachine *known)
-{
-    EsxMachine *copy = g_atomic_rc_box_dup(sizeof *known, (EsxMachine *)known);
-
-    copy->ref = esx_ref_copy(known->ref);
-    copy->name = g_strdup(known->name);
-    copy->snapshots = g_ptr_array_ref(known->snapshots);
-    return copy;
 }
 
 void esx_inventory_set_autostart(EsxServer *server, GHashTable *values)

@@ -82,9 +82,16 @@ int esx_domain_create_with_flags(void *handle, vireo_call *call, const vireo_dom
     return status;
 }
 
+/* One that stands still because of a question goes on with the answer the server suggests. */
 int esx_domain_resume(void *handle, vireo_call *call, const vireo_domain_resume_args *args)
 {
-    return esx_machine_power_on(handle, call, &args->dom, SUSPENDED);
+    EsxConn *conn = handle;
+    EsxMachine *machine = esx_machine_find(conn->server, args->dom.uuid);
+    gboolean asks = machine && machine->question && (ON & (1u << machine->power));
+    int status = asks ? esx_machine_answer(conn, call, machine) : VIREO_OK;
+
+    g_clear_pointer(&machine, esx_machine_free);
+    return asks ? status : esx_machine_power_on(conn, call, &args->dom, SUSPENDED);
 }
 
 int esx_machine_suspend(EsxConn *conn, vireo_call *call, const vireo_domain_ref *dom)

@@ -61,6 +61,7 @@ static void server_free(VireoShared *shared)
     g_clear_pointer(&server->watch_arena, vireo_arena_free);
     vireo_machines_free(server->machines);
     g_hash_table_unref(server->gone);
+    esx_figures_free(server->figures);
     g_clear_object(&server->stop);
     g_clear_pointer(&server->autostart, g_hash_table_unref);
     g_mutex_clear(&server->lock);
@@ -83,6 +84,7 @@ static EsxServer *server_new(EsxDriver *driver, EsxUri *uri, const char *key)
     server->transfers = vireo_feeds_new("esx-transfer", server->stop);
     server->machines = esx_inventory_new(server);
     server->gone = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    server->figures = esx_figures_new();
     return server;
 }
 

@@ -40,8 +40,43 @@ static void cancel(EsxServer *server, const EsxRef *task)
     vim_cancel_task(server->soap, &args, &wait, arena, NULL);
 }
 
+/* Whose questions stop it. */
+typedef struct {
+    const EsxRef *ref;     /* NULL: it is about no machine */
+    EsxQuestion *before;   /* waited for an answer already */
+    EsxQuestion *answered; /* here */
+} Asked;
+
+static gboolean is_same(const EsxQuestion *one, const EsxQuestion *other)
+{
+    return one && other && g_str_equal(one->id, other->id);
+}
+
+/* Answers what the machine asks meanwhile, if that is wanted; otherwise nobody may be there to do it, ever. */
+static gboolean settle(EsxServer *server, const EsxRef *task, Asked *asked, const VireoHttpWait *wait, GError **error)
+{
+    g_autoptr(EsxQuestion) question = asked->ref ? esx_machine_question(server, asked->ref) : NULL;
+
+    if (!question || is_same(question, asked->before) || is_same(question, asked->answered))
+        return TRUE;
+    if (server->uri->auto_answer) {
+        if (!esx_question_answer(server, asked->ref, question, wait, error))
+            return FALSE;
+        esx_question_unref(asked->answered);
+        asked->answered = g_steal_pointer(&question);
+        return TRUE;
+    }
+    g_autofree char *words = esx_question_words(question);
+    cancel(server, task);
+    g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED,
+                "given up, because the machine asks: %s; answer in VMware's client, or connect with auto_answer=1 to have "
+                "the default taken", words);
+    return FALSE;
+}
+
 /* Its end, in arena; NULL: failed. */
-static VimTaskInfo *follow(EsxConn *conn, vireo_call *call, const EsxRef *task, VireoArena *arena, GError **error)
+static VimTaskInfo *follow(EsxConn *conn, vireo_call *call, const EsxRef *task, Asked *asked, VireoArena *arena,
+                           GError **error)
 {
     const struct vireo_host *host = conn->driver->host;
     EsxServer *server = conn->server;
@@ -61,6 +96,8 @@ static VimTaskInfo *follow(EsxConn *conn, vireo_call *call, const EsxRef *task, 
             why_it_failed(info, error);
             return NULL;
         }
+        if (!settle(server, task, asked, &wait, error))
+            return NULL;
         if (info->has_progress)
             host->progress(call, (uint64_t)info->progress, 100, "task");
         g_usleep(pause * 1000);
@@ -68,11 +105,18 @@ static VimTaskInfo *follow(EsxConn *conn, vireo_call *call, const EsxRef *task, 
     }
 }
 
+static VimTaskInfo *follow_unasked(EsxConn *conn, vireo_call *call, const EsxRef *task, VireoArena *arena, GError **error)
+{
+    Asked nobody = { 0 };
+
+    return follow(conn, call, task, &nobody, arena, error);
+}
+
 gboolean esx_task_end(EsxConn *conn, vireo_call *call, const EsxRef *task, GError **error)
 {
     g_autoptr(VireoArena) arena = vireo_arena_new();
 
-    return follow(conn, call, task, arena, error) != NULL;
+    return follow_unasked(conn, call, task, arena, error) != NULL;
 }
 
 int esx_task_run(EsxConn *conn, vireo_call *call, EsxRef *machine, const VireoSoapOperation *operation, gconstpointer args)
@@ -80,10 +124,13 @@ int esx_task_run(EsxConn *conn, vireo_call *call, EsxRef *machine, const VireoSo
     VireoHttpWait wait = esx_wait(call);
     g_autoptr(VireoArena) arena = vireo_arena_new();
     GError *error = NULL;
+    Asked asked = { machine, esx_machine_question(conn->server, machine), NULL };
     /* What they return looks the same in all of them. */
     VimPowerOnVMTaskRet *ret = vireo_soap_call(conn->server->soap, operation, args, &wait, arena, &error);
-    gboolean good = ret && esx_task_end(conn, call, ret->returnval, &error);
+    gboolean good = ret && follow(conn, call, ret->returnval, &asked, arena, &error);
 
+    esx_question_unref(asked.before);
+    esx_question_unref(asked.answered);
     /* Also after a failure: it may say what has changed behind our back. */
     if (!esx_inventory_read(conn->server, &machine, 1, &wait, good ? &error : NULL))
         good = FALSE;
@@ -93,7 +140,7 @@ int esx_task_run(EsxConn *conn, vireo_call *call, EsxRef *machine, const VireoSo
 const VireoSoapValue *esx_task_value(EsxConn *conn, vireo_call *call, const EsxRef *task, VireoArena *arena,
                                      GError **error)
 {
-    VimTaskInfo *info = follow(conn, call, task, arena, error);
+    VimTaskInfo *info = follow_unasked(conn, call, task, arena, error);
 
     if (info && !info->result)
         g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_FAILED, "the server does not say what it has found");
@@ -102,7 +149,7 @@ const VireoSoapValue *esx_task_value(EsxConn *conn, vireo_call *call, const EsxR
 
 EsxRef *esx_task_result(EsxConn *conn, vireo_call *call, const EsxRef *task, VireoArena *arena, GError **error)
 {
-    VimTaskInfo *info = follow(conn, call, task, arena, error);
+    VimTaskInfo *info = follow_unasked(conn, call, task, arena, error);
     EsxRef *result = info ? vireo_soap_value_struct(info->result, &vim_managed_object_reference_type) : NULL;
 
     if (info && !result)

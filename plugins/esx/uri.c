@@ -27,7 +27,6 @@ static void set(char **into, const char *value)
 static gboolean read_parameter(const char *name, const char *value, void *opaque, GError **error)
 {
     EsxUri *uri = opaque;
-    gboolean answer = FALSE;
 
     if (g_str_equal(name, "no_verify") || g_str_equal(name, "insecure"))
         return vireo_place_switch(name, value, &uri->no_verify, error);
@@ -37,8 +36,7 @@ static gboolean read_parameter(const char *name, const char *value, void *opaque
                refuse(error, "URI parameter transport=%s: the value is http or https", value);
     }
     if (g_str_equal(name, "auto_answer"))
-        return vireo_place_switch(name, value, &answer, error) &&
-               (!answer || refuse(error, "URI parameter auto_answer=1: questions of machines are not answered here"));
+        return vireo_place_switch(name, value, &uri->auto_answer, error);
     if (g_str_equal(name, "proxy"))
         return vireo_place_proxy(value, &uri->proxy, error);
     if (g_str_equal(name, "server"))
@@ -71,6 +69,8 @@ static char *canonical(const EsxUri *uri)
         g_string_append_printf(text, "%stransport=http", sign), sign = "&";
     if (uri->no_verify)
         g_string_append_printf(text, "%sno_verify=1", sign), sign = "&";
+    if (uri->auto_answer)
+        g_string_append_printf(text, "%sauto_answer=1", sign), sign = "&";
     if (uri->proxy)
         g_string_append_printf(text, "%sproxy=%s", sign, uri->proxy);
     return g_string_free(text, FALSE);
@@ -115,14 +115,14 @@ static gboolean read_text(EsxUri *uri, const char *text, GError **error)
 static gboolean read_named(EsxDriver *driver, EsxUri *uri, GError **error)
 {
     g_autofree char *name = g_strdup(uri->path);
-    gboolean center = uri->center, no_verify = uri->no_verify;
+    gboolean center = uri->center, no_verify = uri->no_verify, auto_answer = uri->auto_answer;
 
     vireo_place_strip(&name);
     g_autofree char *group = g_strconcat("connection ", name, NULL);
     const char *text = driver->host->config(driver->core, group, "uri");
     if (!text)
         return refuse(error, "esx.conf has no [%s] with a uri", group);
-    if (uri->user || uri->http || uri->proxy || no_verify)
+    if (uri->user || uri->http || uri->proxy || no_verify || auto_answer)
         return refuse(error, "the connection '%s' is set in esx.conf: parameters cannot be added to it", name);
     g_clear_pointer(&uri->host, g_free);
     g_clear_pointer(&uri->path, g_free);

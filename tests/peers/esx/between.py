@@ -16,6 +16,7 @@ class Between(http.server.ThreadingHTTPServer):
     def __init__(self, server):
         super().__init__(("127.0.0.1", 0), Handler)
         self.target, self.harm, self.to, self.seen, self.harmed = server, None, "", [], 0
+        self.answered = {}  # when the last answer of each method was sent
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, request, client_address):
@@ -60,6 +61,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif harm == "page":
             self.send(502, b"<html>Bad gateway</html>", None)
         else:
+            self.server.answered[method] = time.monotonic()
             self.send(answer.status, data, cookie)
 
     def do_GET(self):

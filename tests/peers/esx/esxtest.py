@@ -11,6 +11,7 @@ import unittest
 import urllib.parse
 from pathlib import Path
 
+from between import Between
 from simulator import PASSWORD, USER, Simulator
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "clients"))
@@ -64,6 +65,13 @@ class Witness:
     def put(self, store, path, data):
         query = urllib.parse.urlencode({"dcPath": "DC0" if CENTER else "ha-datacenter", "dsName": store})
         self.connection.request("PUT", f"/folder/{urllib.parse.quote(path)}?{query}", data, {"Cookie": self.cookie})
+        answer = self.connection.getresponse()
+        answer.read()
+        assert answer.status == 200, answer.status
+
+    def ask(self, machine):
+        """Has a machine that runs ask something."""
+        self.connection.request("GET", f"/ask?id={machine}")
         answer = self.connection.getresponse()
         answer.read()
         assert answer.status == 200, answer.status
@@ -130,6 +138,13 @@ class EsxCase(unittest.TestCase):
         query = "&".join(f"{name}={value}" for name, value in given.items() if value is not None)
         return f"{'vpx' if CENTER else 'esx'}+unix:///?socket={self.daemon.socket}&{query}"
 
+    def stand_between(self):
+        """Somebody on the way to the server, and the URI of that way."""
+        between = Between(self.simulator.server)
+        self.addCleanup(between.server_close)
+        self.addCleanup(between.shutdown)
+        return between, self.uri(server=f"127.0.0.1:{between.server_address[1]}", transport="http", insecure=None)
+
     def run_virsh(self, *args, uri=None, timeout=60):
         options = ["-r"] if args[0] == "-r" else []
         if options:
@@ -158,9 +173,9 @@ class EsxCase(unittest.TestCase):
     def state(self, name):
         return self.virsh("domstate", name)
 
-    def watch(self, *args):
+    def watch(self, *args, uri=None):
         """virsh event, from when it is ready; reads of .stdout give its lines."""
-        process = subprocess.Popen(["stdbuf", "-oL", "virsh", "-q", "-c", self.uri(), "event", "--loop", *args],
+        process = subprocess.Popen(["stdbuf", "-oL", "virsh", "-q", "-c", uri or self.uri(), "event", "--loop", *args],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(self.end, process)
         return process
@@ -169,6 +184,15 @@ class EsxCase(unittest.TestCase):
     def end(process):
         process.terminate()
         process.communicate()
+
+
+class WitnessCase(EsxCase):
+    """With self.witness."""
+
+    def setUp(self):
+        super().setUp()
+        self.witness = Witness(self.simulator.server)
+        self.addCleanup(self.witness.connection.close)
 
 
 def main():

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 
 import libvirt
 
-from esxtest import MODE, EsxCase, Witness, main, wait_until
+from esxtest import MODE, EsxCase, WitnessCase, main, wait_until
 
 MACHINE = """<domain type='vmware'>
   <name>{name}</name>
@@ -25,12 +25,7 @@ DEVICES = """
   </interface>"""
 
 
-class ChangeCase(EsxCase):
-    def setUp(self):
-        super().setUp()
-        self.witness = Witness(self.simulator.server)
-        self.addCleanup(self.witness.connection.close)
-
+class ChangeCase(WitnessCase):
     def define(self, name, devices="", text=None):
         path = self.work / "machine.xml"
         path.write_text(text or MACHINE.format(name=name, devices=devices))
@@ -237,6 +232,7 @@ class Guest(ChangeCase):
         for words in ("state.state=3", "state.reason=1", "vcpu.current=1", "balloon.maximum=32768", "balloon.current=32768"):
             self.assertIn(words, one)
         self.assertNotIn("vcpu", self.virsh("domstats", "--state"))
+        self.assertGreater(int(self.virsh("domstats", "--cpu-total", self.first).split("cpu.time=")[1]), 0)
         self.assertEqual(self.virsh("domstats", "--list-paused").count("Domain:"), 1)
         self.assertEqual(self.virsh("domstats", "--list-transient"), "")
         self.assertIn("not served", self.virsh_fails("domstats", "--block", "--enforce"))
@@ -338,6 +334,22 @@ class Events(ChangeCase):
             took.append(time.monotonic() - begin)
         print("milliseconds until an event was there:", *(round(one * 1000) for one in took))
         self.assertLess(sorted(took)[len(took) // 2], 0.3)
+
+    def test_share_of_the_driver(self):
+        """The rest: from the server's answer to the client's line, with a request to the server in it."""
+        between, here = self.stand_between()
+        machine = self.reference(self.first)
+        self.assertEqual(self.virsh("domstate", self.first, uri=here), "running")  # what is needed once is there
+        watch = self.watch("--event", "lifecycle", uri=here)
+        time.sleep(0.7)
+        took = []
+        for method, words in (("SuspendVM_Task", "Suspended"), ("PowerOnVM_Task", "Resumed")) * 2:
+            self.witness.call(method, "VirtualMachine", machine)
+            while words not in watch.stdout.readline():
+                pass
+            took.append(time.monotonic() - between.answered["WaitForUpdatesEx"])
+        print("of which were the driver's:", *(round(one * 1000) for one in took))
+        self.assertLess(sorted(took)[1], 0.2)
 
     def test_from_here_and_from_elsewhere(self):
         machine = self.reference(self.second)

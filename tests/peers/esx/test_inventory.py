@@ -164,6 +164,24 @@ class Inventory(EsxCase):
         self.assertEqual(self.names("--all"), [self.first, self.second])
         self.assertEqual(self.names("--all", "--transient"), [])
 
+    def test_filters(self):
+        """Each is honoured: what it chooses are those machines."""
+        self.virsh("destroy", self.first)
+        self.virsh("suspend", self.second)
+        self.virsh("snapshot-create-as", self.second, "one")
+        both, first, second = [self.first, self.second], [self.first], [self.second]
+        for option, chosen in (("--inactive", first), ("--persistent", second), ("--all --persistent", both), ("--transient", []),
+                               ("--state-shutoff", first), ("--state-paused", second), ("--state-running", []),
+                               ("--state-other", []), ("--all --autostart", []), ("--all --no-autostart", both),
+                               ("--all --with-snapshot", second), ("--all --without-snapshot", first),
+                               ("--all --with-checkpoint", []), ("--all --without-checkpoint", both),
+                               ("--all --with-managed-save", second), ("--all --without-managed-save", first)):
+            with self.subTest(option=option):
+                self.assertEqual(self.names(*option.split()), chosen)
+        self.virsh("snapshot-delete", self.second, "one")
+        self.virsh("resume", self.second)
+        self.virsh("start", self.first)
+
     def test_lookup(self):
         uuid = self.virsh("domuuid", self.first)
         self.assertEqual(self.virsh("domname", uuid), self.first)

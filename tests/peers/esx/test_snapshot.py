@@ -3,14 +3,12 @@
 import time
 import xml.etree.ElementTree as ElementTree
 
-from esxtest import EsxCase, Witness, main
+from esxtest import WitnessCase, main
 
 
-class Snapshot(EsxCase):
+class Snapshot(WitnessCase):
     def setUp(self):
         super().setUp()
-        self.witness = Witness(self.simulator.server)
-        self.addCleanup(self.witness.connection.close)
         self.machine = self.reference(self.first)
 
     def tearDown(self):
@@ -57,6 +55,9 @@ class Snapshot(EsxCase):
         self.assertEqual(self.list("--from", "a", "--descendants"), ["b", "c", "d"])
         self.assertEqual(self.list("--metadata"), [])
         self.assertEqual(self.list("--no-metadata"), ["a", "b", "c", "d"])
+        self.assertEqual(self.list("--internal"), ["a", "b", "c", "d"])
+        self.assertEqual(self.list("--external"), [])
+        self.assertEqual(self.list("--from", "a", "--descendants", "--leaves"), ["c", "d"])
         self.assertEqual(self.virsh("snapshot-current", self.first, "--name"), "d")
         self.assertEqual(self.virsh("snapshot-parent", self.first, "c"), "b")
         self.assertEqual(self.virsh("snapshot-list", self.first, "--tree").split(), "a | +- b | | | +- c | +- d".split())

@@ -28,6 +28,7 @@ import (
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/simulator/esx"
+	"github.com/vmware/govmomi/simulator/vpx"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
@@ -453,6 +454,11 @@ func main() {
 		for _, o := range simulator.Map.All("VirtualMachine") {
 			applied[o.Reference().Value] = true
 		}
+		perf := vpx.ServiceContent.PerfManager
+		if *isESX {
+			perf = esx.ServiceContent.PerfManager
+		}
+		simulator.Map.Put(&figures{simulator.Map.Get(*perf).(*simulator.PerformanceManager).PerformanceManager})
 		a := new(autostart)
 		a.Self = types.ManagedObjectReference{Type: "HostAutoStartManager", Value: "ha-autostart-mgr"}
 		a.Config.Defaults = &types.AutoStartDefaults{Enabled: types.NewBool(false)}
@@ -470,6 +476,18 @@ func main() {
 			log.Fatal(err)
 		}
 		tf = f
+	}
+	questions.send = func(r *http.Request, body []byte) error {
+		again, err := http.NewRequest("POST", inner.String()+"/sdk", bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		again.Header = r.Header.Clone()
+		answer, err := http.DefaultClient.Do(again)
+		if err == nil {
+			answer.Body.Close()
+		}
+		return err
 	}
 	rp := httputil.NewSingleHostReverseProxy(inner)
 	rp.ModifyResponse = func(r *http.Response) error {
@@ -499,10 +517,17 @@ func main() {
 		return nil
 	}
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if *trace != "" && strings.HasPrefix(r.URL.Path, "/sdk") {
+		if strings.HasPrefix(r.URL.Path, "/sdk") {
 			b, _ := io.ReadAll(r.Body)
 			fmt.Fprintf(tf, "REQ %s\n", b)
 			r.Body = io.NopCloser(bytes.NewReader(b))
+			if *enrich && questions.serve(w, r, b) {
+				return
+			}
+		}
+		if *enrich && r.URL.Path == "/ask" {
+			questions.unasked(w, r)
+			return
 		}
 		if *enrich && r.URL.Path == "/screen" {
 			screen(w, r)
