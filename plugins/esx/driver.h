@@ -89,10 +89,10 @@ typedef enum { ESX_POOLS, ESX_NETWORKS, ESX_CARDS, ESX_THINGS } EsxThings;
 typedef struct {
     EsxRef *ref; /* of a datastore */
     char *name;
-    char *key; /* a datastore's path on the host, the server's name for a switch, a card's address */
+    char *key; /* a datastore's path on the host, a target's name, the server's name for a switch, a card's address */
     guint8 uuid[16];
     gboolean active;
-    int kind; /* of a datastore: VIREO_STORAGE_POOL_KIND_... */
+    int kind; /* of a pool: VIREO_STORAGE_POOL_KIND_... */
 } EsxThing;
 
 struct EsxServer {
@@ -143,6 +143,14 @@ void esx_snapshot_free(gpointer snapshot);
 
 /* Reads and publishes them: two requests. quiet: raises no events. */
 gboolean esx_things_read(EsxServer *server, gboolean quiet, const VireoHttpWait *wait, GError **error);
+/* lun.c: the targets that a host's adapters are set to; host: with its property config.storageDevice.hostBusAdapter. */
+typedef void (*EsxTargetFound)(const VimHostInternetScsiHba *adapter, const VimHostInternetScsiHbaStaticTarget *target,
+                               void *opaque);
+void esx_targets_each(const VimObjectContent *host, EsxTargetFound found, void *opaque);
+/* Whether a pool is such a target, and no datastore. */
+gboolean esx_thing_is_target(const EsxThing *pool);
+/* References to all of a kind. */
+GPtrArray *esx_thing_all(EsxServer *server, EsxThings kind);
 /* What kind of datastore that is, of its property "info": VIREO_STORAGE_POOL_KIND_... */
 int esx_pool_kind(const VireoSoapValue *info);
 /* A reference; NULL: there is none. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Storage pools are datastores. Which there are and which of them can be reached is known; the rest is asked for. */
+/* Storage pools are datastores, and targets of iSCSI adapters. Which there are and which of them can be reached is known; the
+ * rest is asked for. */
 #include "ops.h"
 
 #include <string.h>
@@ -28,6 +29,33 @@ static VimObjectContent *properties(EsxConn *conn, vireo_call *call, const EsxTh
     return found;
 }
 
+typedef struct {
+    gboolean accessible;
+    guint64 capacity, available;
+} Sizes;
+
+/* found: the datastore. All that a target has is in its units. */
+static gboolean sizes_of(EsxConn *conn, vireo_call *call, const EsxThing *pool, const VimObjectContent *found,
+                         VireoArena *arena, Sizes *sizes)
+{
+    GError *error = NULL;
+
+    if (esx_thing_is_target(pool)) {
+        g_autoptr(GPtrArray) units = esx_volumes(conn, call, pool, NULL, arena, &error);
+
+        sizes->accessible = TRUE;
+        for (guint i = 0; units && i < units->len; i++)
+            sizes->capacity += ((const EsxVolume *)units->pdata[i])->capacity;
+        return units || esx_fail(conn->driver, call, error) == VIREO_OK;
+    }
+    const VimDatastoreSummary *summary =
+        vireo_soap_value_struct(esx_property(found, "summary"), &vim_datastore_summary_type);
+    if (summary && summary->accessible)
+        *sizes = (Sizes){ TRUE, (guint64)summary->capacity,
+                          (guint64)MIN(summary->free_space, summary->capacity) };
+    return TRUE;
+}
+
 int esx_storage_pool_get_info(void *handle, vireo_call *call, const vireo_storage_pool_get_info_args *args,
                               vireo_storage_pool_get_info_ret *ret)
 {
@@ -35,19 +63,16 @@ int esx_storage_pool_get_info(void *handle, vireo_call *call, const vireo_storag
     EsxConn *conn = handle;
     g_autoptr(VireoArena) arena = vireo_arena_new();
     g_autoptr(EsxThing) pool = esx_pool_find(conn, call, args->pool.name);
-    VimObjectContent *found = pool ? properties(conn, call, pool, paths, 1, arena) : NULL;
-    const VimDatastoreSummary *summary =
-        found ? vireo_soap_value_struct(esx_property(found, "summary"), &vim_datastore_summary_type) : NULL;
+    gboolean target = pool && esx_thing_is_target(pool);
+    VimObjectContent *found = pool && !target ? properties(conn, call, pool, paths, 1, arena) : NULL;
+    Sizes sizes = { 0 };
 
-    if (!found)
+    if ((!found && !target) || !sizes_of(conn, call, pool, found, arena, &sizes))
         return VIREO_FAIL;
-    ret->state = VIREO_STORAGE_POOL_INACCESSIBLE;
-    if (summary && summary->accessible) {
-        ret->state = VIREO_STORAGE_POOL_RUNNING;
-        ret->capacity = (guint64)summary->capacity;
-        ret->available = (guint64)summary->free_space;
-        ret->allocation = ret->capacity - MIN(ret->available, ret->capacity);
-    }
+    ret->state = sizes.accessible ? VIREO_STORAGE_POOL_RUNNING : VIREO_STORAGE_POOL_INACCESSIBLE;
+    ret->capacity = sizes.capacity;
+    ret->available = sizes.available;
+    ret->allocation = sizes.capacity - sizes.available;
     return VIREO_OK;
 }
 
@@ -59,19 +84,36 @@ int esx_pool_kind(const VireoSoapValue *info)
                                                                          : VIREO_STORAGE_POOL_KIND_FS;
 }
 
-static void set_kind(VireoStoragePool *doc, const VimObjectContent *found)
+static void set_source(VireoStoragePool *doc, const VimObjectContent *found)
 {
     const VireoSoapValue *info = esx_property(found, "info");
     const VimNasDatastoreInfo *shared = vireo_soap_value_struct(info, &vim_nas_datastore_info_type);
 
-    doc->source = g_new0(VireoStoragePoolSource, 1);
-    doc->type = esx_pool_kind(info);
     if (!shared || !shared->nas)
         return;
     VireoStoragePoolHost *host = g_new0(VireoStoragePoolHost, 1);
     host->name = g_strdup(shared->nas->remote_host);
     vireo_list_append(&doc->source->hosts, host);
     doc->source->dir = g_strdup(shared->nas->remote_path);
+}
+
+/* Without where it comes from. */
+static VireoStoragePool *pool_document(const EsxThing *pool, const Sizes *sizes)
+{
+    VireoStoragePool *doc = g_new0(VireoStoragePool, 1);
+
+    doc->name = g_strdup(pool->name);
+    doc->has_uuid = TRUE;
+    memcpy(doc->uuid, pool->uuid, 16);
+    doc->type = pool->kind;
+    doc->has_capacity = doc->has_available = doc->has_allocation = sizes->accessible;
+    doc->capacity = sizes->capacity;
+    doc->available = sizes->available;
+    doc->allocation = sizes->capacity - sizes->available;
+    doc->source = g_new0(VireoStoragePoolSource, 1);
+    doc->target = g_new0(VireoStoragePoolTarget, 1);
+    doc->target->path = g_strdup(esx_thing_is_target(pool) ? "/vmfs/devices/disks" : pool->key);
+    return doc;
 }
 
 int esx_storage_pool_get_xml_desc(void *handle, vireo_call *call, const vireo_storage_pool_get_xml_desc_args *args,
@@ -81,30 +123,23 @@ int esx_storage_pool_get_xml_desc(void *handle, vireo_call *call, const vireo_st
     EsxConn *conn = handle;
     g_autoptr(VireoArena) arena = vireo_arena_new();
     g_autoptr(EsxThing) pool = esx_pool_find(conn, call, args->pool.name);
-    VimObjectContent *found = pool ? properties(conn, call, pool, paths, 2, arena) : NULL;
-    const VimDatastoreSummary *summary =
-        found ? vireo_soap_value_struct(esx_property(found, "summary"), &vim_datastore_summary_type) : NULL;
+    gboolean target = pool && esx_thing_is_target(pool);
+    VimObjectContent *found = pool && !target ? properties(conn, call, pool, paths, 2, arena) : NULL;
+    VireoHttpWait wait = esx_wait(call);
+    GError *error = NULL;
+    Sizes sizes = { 0 };
 
-    if (!found)
+    if ((!found && !target) || !sizes_of(conn, call, pool, found, arena, &sizes))
         return VIREO_FAIL;
-    VireoStoragePool *doc = g_new0(VireoStoragePool, 1);
-    doc->name = g_strdup(pool->name);
-    doc->has_uuid = TRUE;
-    memcpy(doc->uuid, pool->uuid, 16);
-    set_kind(doc, found);
-    if (summary && summary->accessible) {
-        doc->has_capacity = doc->has_available = doc->has_allocation = TRUE;
-        doc->capacity = (guint64)summary->capacity;
-        doc->available = (guint64)summary->free_space;
-        doc->allocation = doc->capacity - MIN(doc->available, doc->capacity);
-    }
-    doc->target = g_new0(VireoStoragePoolTarget, 1);
-    doc->target->path = g_strdup(pool->key);
+    VireoStoragePool *doc = pool_document(pool, &sizes);
+    gboolean good = !target || esx_target_describe(conn->server, pool, doc, &wait, &error);
+    if (found)
+        set_source(doc, found);
     g_autofree char *text =
         vireo_storage_pool_format(doc, args->flags & VIREO_STORAGE_XML_INACTIVE ? VIREO_MODEL_FORMAT_INACTIVE : 0);
     ret->xml = conn->driver->host->strdup(call, text);
     vireo_storage_pool_free(doc);
-    return VIREO_OK;
+    return good ? VIREO_OK : esx_fail(conn->driver, call, error);
 }
 
 int esx_storage_pool_refresh(void *handle, vireo_call *call, const vireo_storage_pool_refresh_args *args)
@@ -118,8 +153,10 @@ int esx_storage_pool_refresh(void *handle, vireo_call *call, const vireo_storage
 
     if (!pool)
         return VIREO_FAIL;
-    if (!vim_refresh_datastore(conn->server->soap, &refresh, &wait, arena, &error) ||
-        !esx_things_read(conn->server, FALSE, &wait, &error))
+    gboolean good = esx_thing_is_target(pool)
+                        ? esx_target_rescan(conn->server, pool, &wait, &error)
+                        : vim_refresh_datastore(conn->server->soap, &refresh, &wait, arena, &error) != NULL;
+    if (!good || !esx_things_read(conn->server, FALSE, &wait, &error))
         return esx_fail(conn->driver, call, error);
     return VIREO_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a host has besides machines: datastores, switches and network cards, read together and published. */
+/* What a host has besides machines: datastores and iSCSI targets, switches and network cards, read together and published. */
 #include "driver.h"
 
 #include <string.h>
@@ -62,6 +62,7 @@ static int filter_of(EsxThings kind, const EsxThing *thing)
     return kind != ESX_POOLS                                ? 0
            : thing->kind == VIREO_STORAGE_POOL_KIND_DIR     ? VIREO_CONNECT_LIST_STORAGE_POOLS_DIR
            : thing->kind == VIREO_STORAGE_POOL_KIND_NETFS   ? VIREO_CONNECT_LIST_STORAGE_POOLS_NETFS
+           : thing->kind == VIREO_STORAGE_POOL_KIND_ISCSI   ? VIREO_CONNECT_LIST_STORAGE_POOLS_ISCSI
                                                             : VIREO_CONNECT_LIST_STORAGE_POOLS_FS;
 }
 
@@ -118,6 +119,22 @@ EsxThing *esx_thing_with_key(EsxServer *server, EsxThings kind, const char *key)
     return NULL;
 }
 
+GPtrArray *esx_thing_all(EsxServer *server, EsxThings kind)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    const GPtrArray *things = server->things[kind];
+    GPtrArray *all = g_ptr_array_new_with_free_func(thing_unref);
+
+    for (guint i = 0; things && i < things->len; i++)
+        g_ptr_array_add(all, g_atomic_rc_box_acquire(things->pdata[i]));
+    return all;
+}
+
+gboolean esx_thing_is_target(const EsxThing *pool)
+{
+    return pool->kind == VIREO_STORAGE_POOL_KIND_ISCSI;
+}
+
 void esx_things_clear(EsxServer *server)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
@@ -165,6 +182,15 @@ static void add_store(EsxServer *server, GPtrArray *into, const VimObjectContent
     add(into, store->obj, summary->name, path, path, summary->accessible)->kind = esx_pool_kind(esx_property(store, "info"));
 }
 
+static void add_target(const VimHostInternetScsiHba *adapter, const VimHostInternetScsiHbaStaticTarget *target, void *into)
+{
+    const char *name = target->i_scsi_name;
+
+    (void)adapter;
+    if (*name && !among(into, name, NULL))
+        add(into, NULL, name, name, name, TRUE)->kind = VIREO_STORAGE_POOL_KIND_ISCSI;
+}
+
 static GPtrArray *switches_of(const VimObjectContent *host)
 {
     GPtrArray *all = g_ptr_array_new_with_free_func(thing_unref);
@@ -196,7 +222,8 @@ static GPtrArray *cards_of(const VimObjectContent *host)
 
 gboolean esx_things_read(EsxServer *server, gboolean quiet, const VireoHttpWait *wait, GError **error)
 {
-    static const char *const paths[] = { "datastore", "config.network.vswitch", "config.network.pnic" };
+    static const char *const paths[] = { "datastore", "config.network.vswitch", "config.network.pnic",
+                                         "config.storageDevice.hostBusAdapter" };
     static const char *const store_paths[] = { "summary", "host", "info" };
     g_autoptr(VireoArena) arena = vireo_arena_new();
     guint64 number = vireo_machines_number(server->machines);
@@ -208,6 +235,7 @@ gboolean esx_things_read(EsxServer *server, gboolean quiet, const VireoHttpWait 
     GPtrArray *pools = g_ptr_array_new_with_free_func(thing_unref);
     for (guint i = 0; i < stores->returnval.n; i++)
         add_store(server, pools, stores->returnval.items[i]);
+    esx_targets_each(host, add_target, pools);
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
     if (number < server->things_seen) {
         g_ptr_array_unref(pools);

@@ -199,7 +199,7 @@ static char *look_up(EsxConn *conn, vireo_call *call, const vireo_storage_vol_re
     VireoHttpWait wait = esx_wait(call);
     g_autoptr(VireoArena) arena = vireo_arena_new();
     g_autoptr(EsxThing) pool = esx_thing_find(conn->server, ESX_POOLS, vol->pool);
-    const EsxVolume *found = pool ? esx_volume_find(conn, call, pool, vol->name, arena, error) : NULL;
+    const EsxVolume *found = pool && esx_volume_is_file(pool, error) ? esx_volume_find(conn, call, pool, vol->name, arena, error) : NULL;
 
     if (!pool)
         g_set_error(error, VIREO_ERROR, VIREO_ERR_NO_STORAGE_POOL, "there is no datastore '%s' any more", vol->pool);

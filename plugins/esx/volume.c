@@ -97,6 +97,10 @@ GPtrArray *esx_volumes(EsxConn *conn, vireo_call *call, const EsxThing *pool, co
 {
     const char *slash = file ? strrchr(file, '/') : NULL;
     g_autofree char *folder = file ? g_strndup(file, slash ? (gsize)(slash - file) : 0) : NULL;
+    VireoHttpWait wait = esx_wait(call);
+
+    if (esx_thing_is_target(pool))
+        return esx_units(conn->server, pool, &wait, arena, error);
     const VireoSoapValue *found = search(conn, call, pool, folder, slash ? slash + 1 : file ? file : "*", arena, error);
     g_autoptr(GPtrArray) all = g_ptr_array_new();
 
@@ -145,12 +149,22 @@ EsxVolume *esx_volume_find(EsxConn *conn, vireo_call *call, const EsxThing *pool
 
 /* ---- lists and lookups ----------------------------------------------------------------- */
 
-static vireo_storage_vol_ref reference(EsxConn *conn, vireo_call *call, const EsxThing *pool, const char *file)
+static char *key_of(const EsxThing *pool, const EsxVolume *volume)
+{
+    return volume->key ? g_strdup(volume->key) : esx_volume_path(pool->name, volume->name);
+}
+
+static char *path_of(const EsxThing *pool, const EsxVolume *volume)
+{
+    return volume->path ? g_strdup(volume->path) : esx_volume_path(pool->name, volume->name);
+}
+
+static vireo_storage_vol_ref reference(EsxConn *conn, vireo_call *call, const EsxThing *pool, const EsxVolume *volume)
 {
     const struct vireo_host *host = conn->driver->host;
-    g_autofree char *key = esx_volume_path(pool->name, file);
+    g_autofree char *key = key_of(pool, volume);
 
-    return (vireo_storage_vol_ref){ .pool = host->strdup(call, pool->name), .name = host->strdup(call, file),
+    return (vireo_storage_vol_ref){ .pool = host->strdup(call, pool->name), .name = host->strdup(call, volume->name),
                                     .key = host->strdup(call, key) };
 }
 
@@ -185,7 +199,7 @@ int esx_storage_pool_list_all_volumes(void *handle, vireo_call *call, const vire
     ret->vols.val = conn->driver->host->alloc(call, sizeof *ret->vols.val * (all->len + 1));
     ret->vols.len = all->len;
     for (guint i = 0; i < all->len; i++)
-        ret->vols.val[i] = reference(conn, call, pool, ((EsxVolume *)all->pdata[i])->name);
+        ret->vols.val[i] = reference(conn, call, pool, all->pdata[i]);
     return VIREO_OK;
 }
 
@@ -207,14 +221,42 @@ int esx_storage_vol_lookup_by_name(void *handle, vireo_call *call, const vireo_s
 {
     g_autoptr(VireoArena) arena = vireo_arena_new();
     g_autoptr(EsxThing) pool = NULL;
+    const EsxVolume *volume = find(handle, call, args->pool.name, args->name, arena, &pool);
 
-    if (!find(handle, call, args->pool.name, args->name, arena, &pool))
+    if (!volume)
         return VIREO_FAIL;
-    ret->vol = reference(handle, call, pool, args->name);
+    ret->vol = reference(handle, call, pool, volume);
     return VIREO_OK;
 }
 
-/* "[POOL] FILE" */
+/* The unit of a target with that key or path; an error has been told of, or *vol is what it was. */
+static int lookup_unit(EsxConn *conn, vireo_call *call, const char *text, vireo_storage_vol_ref *vol)
+{
+    g_autoptr(VireoArena) arena = vireo_arena_new();
+    g_autoptr(GPtrArray) pools = esx_thing_all(conn->server, ESX_POOLS);
+    GError *error = NULL;
+
+    for (guint i = 0; i < pools->len; i++) {
+        const EsxThing *pool = pools->pdata[i];
+        g_autoptr(GPtrArray) all =
+            esx_thing_is_target(pool) ? esx_volumes(conn, call, pool, NULL, arena, &error) : g_ptr_array_new();
+
+        if (!all)
+            return esx_fail(conn->driver, call, error);
+        for (guint j = 0; j < all->len; j++) {
+            const EsxVolume *volume = all->pdata[j];
+
+            if (!g_str_equal(volume->key, text) && !g_str_equal(volume->path, text))
+                continue;
+            *vol = reference(conn, call, pool, volume);
+            return VIREO_OK;
+        }
+    }
+    return conn->driver->host->fail(call, VIREO_ERR_NO_STORAGE_VOL, "no volume '%s': paths are '[DATASTORE] FOLDER/FILE'",
+                                    text);
+}
+
+/* "[POOL] FILE", or of a unit. */
 static int lookup_by_path(EsxConn *conn, vireo_call *call, const char *path, vireo_storage_vol_ref *vol)
 {
     const char *end = *path == '[' ? strstr(path, "] ") : NULL;
@@ -224,11 +266,11 @@ static int lookup_by_path(EsxConn *conn, vireo_call *call, const char *path, vir
     GError *error = NULL;
 
     if (!pool)
-        return conn->driver->host->fail(call, VIREO_ERR_NO_STORAGE_VOL, "no volume '%s': paths are '[DATASTORE] FOLDER/FILE'",
-                                        path);
-    if (!esx_volume_find(conn, call, pool, end + 2, arena, &error))
+        return lookup_unit(conn, call, path, vol);
+    const EsxVolume *volume = esx_volume_find(conn, call, pool, end + 2, arena, &error);
+    if (!volume)
         return esx_fail(conn->driver, call, error);
-    *vol = reference(conn, call, pool, end + 2);
+    *vol = reference(conn, call, pool, volume);
     return VIREO_OK;
 }
 
@@ -255,7 +297,7 @@ int esx_storage_vol_get_info(void *handle, vireo_call *call, const vireo_storage
 
     if (!volume)
         return VIREO_FAIL;
-    ret->type = VIREO_STORAGE_VOL_FILE;
+    ret->type = volume->path ? VIREO_STORAGE_VOL_BLOCK : VIREO_STORAGE_VOL_FILE;
     ret->capacity = volume->capacity;
     ret->allocation = volume->size;
     return VIREO_OK;
@@ -282,7 +324,7 @@ int esx_storage_vol_get_path(void *handle, vireo_call *call, const vireo_storage
     g_autoptr(VireoArena) arena = vireo_arena_new();
     g_autoptr(EsxThing) pool = NULL;
     const EsxVolume *volume = find(conn, call, args->vol.pool, args->vol.name, arena, &pool);
-    g_autofree char *path = volume ? esx_volume_path(pool->name, volume->name) : NULL;
+    g_autofree char *path = volume ? path_of(pool, volume) : NULL;
 
     if (!volume)
         return VIREO_FAIL;
@@ -316,10 +358,11 @@ int esx_storage_vol_get_xml_desc(void *handle, vireo_call *call, const vireo_sto
 
     if (!volume)
         return VIREO_FAIL;
-    g_autofree char *path = esx_volume_path(pool->name, volume->name);
+    g_autofree char *path = path_of(pool, volume), *key = key_of(pool, volume);
     VireoStorageVolTarget target = { .path = path, .format = (char *)format_of(volume) };
     VireoStorageVol doc = {
-        .type = VIREO_STORAGE_VOL_KIND_FILE, .name = (char *)volume->name, .key = path, .has_capacity = TRUE,
+        .type = volume->path ? VIREO_STORAGE_VOL_KIND_BLOCK : VIREO_STORAGE_VOL_KIND_FILE,
+        .name = (char *)volume->name, .key = key, .has_capacity = TRUE,
         .capacity = volume->capacity, .has_allocation = TRUE, .allocation = volume->size, .target = &target,
     };
     g_autofree char *text = vireo_storage_vol_format(&doc, 0);
@@ -348,6 +391,16 @@ static gboolean acceptable(const VireoStorageVol *doc, GError **error)
     if (why)
         g_set_error(error, VIREO_ERROR, VIREO_ERR_CONFIG_UNSUPPORTED, "volume '%s': %s", doc->name, why);
     return why == NULL;
+}
+
+/* Units of a target are made, changed and filled where the target is. */
+gboolean esx_volume_is_file(const EsxThing *pool, GError **error)
+{
+    if (!esx_thing_is_target(pool))
+        return TRUE;
+    g_set_error(error, VIREO_ERROR, VIREO_ERR_OPERATION_UNSUPPORTED,
+                "pool '%s' is an iSCSI target: its volumes can be looked at, and nothing else", pool->name);
+    return FALSE;
 }
 
 /* A document that is fine and whose volume is not there yet; NULL: failed. */
@@ -463,12 +516,12 @@ static int make(EsxConn *conn, vireo_call *call, const char *pool_name, const ch
 
     if (!pool)
         return VIREO_FAIL;
-    VireoStorageVol *doc = has_managers(conn->server, &error)
+    VireoStorageVol *doc = esx_volume_is_file(pool, &error) && has_managers(conn->server, &error)
                                ? read_new(conn, call, pool, xml, flags, arena, &error) : NULL;
     gboolean good = doc && (original ? copy(conn, call, pool, doc, original, arena, &error)
                                      : create(conn, call, pool, doc, arena, &error));
     if (good)
-        *made = reference(conn, call, pool, doc->name);
+        *made = reference(conn, call, pool, &(EsxVolume){ .name = doc->name });
     vireo_storage_vol_free(doc);
     return good ? VIREO_OK : esx_fail(conn->driver, call, error);
 }
@@ -515,7 +568,7 @@ int esx_storage_vol_delete(void *handle, vireo_call *call, const vireo_storage_v
 
     if (!volume)
         return VIREO_FAIL;
-    EsxRef *task = has_managers(conn->server, &error) ? begin_delete(conn, call, volume, path, arena, &error) : NULL;
+    EsxRef *task = esx_volume_is_file(pool, &error) && has_managers(conn->server, &error) ? begin_delete(conn, call, volume, path, arena, &error) : NULL;
     if (!task || !esx_task_end(conn, call, task, &error))
         return esx_fail(conn->driver, call, error);
     return VIREO_OK;
@@ -532,7 +585,7 @@ static EsxVolume *find_disk(EsxConn *conn, vireo_call *call, const vireo_storage
 
     if (!volume)
         return NULL;
-    if (volume->disk && has_managers(conn->server, &error))
+    if (esx_volume_is_file(pool, &error) && volume->disk && has_managers(conn->server, &error))
         return volume;
     if (!error)
         g_set_error(&error, VIREO_ERROR, VIREO_ERR_OPERATION_UNSUPPORTED, "volume '%s' is an image: only disks can be changed",

@@ -38,7 +38,8 @@ static gboolean make_filter(EsxServer *server, EsxRef *collector, EsxRef *view, 
 static gboolean make_host_filter(EsxServer *server, EsxRef *collector, const VireoHttpWait *wait, VireoArena *arena,
                                  GError **error)
 {
-    const char *host_paths[] = { "datastore", "config.network.vswitch", "config.network.pnic" };
+    const char *host_paths[] = { "datastore", "config.network.vswitch", "config.network.pnic",
+                                 "config.storageDevice.hostBusAdapter" };
     const char *store_paths[] = { "summary.name", "summary.accessible" };
     const char *starter_paths[] = { "config" };
     VimTraversalSpec traversal = { .base = { .soap.type = &vim_traversal_spec_type, .name = "stores" },

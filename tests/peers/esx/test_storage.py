@@ -10,18 +10,13 @@ import xml.etree.ElementTree as ElementTree
 
 import libvirt
 
-from esxtest import MODE, EsxCase, Witness, main, wait_until
+from esxtest import MODE, WitnessCase, main, wait_until
 
 STORE = "LocalDS_0"
 TOLD = MODE != "host-raw"  # paths and capacities are
 
 
-class Storage(EsxCase):
-    def setUp(self):
-        super().setUp()
-        self.witness = Witness(self.simulator.server)
-        self.addCleanup(self.witness.connection.close)
-
+class Storage(WitnessCase):
     def volumes(self):
         return [line.split()[0] for line in self.virsh("vol-list", STORE).splitlines()]
 
@@ -73,6 +68,46 @@ class Pools(Storage):
         self.virsh("pool-autostart", STORE)
         self.assertIn("mounts all of its datastores", self.virsh_fails("pool-autostart", STORE, "--disable"))
         self.assertIn("not supported", self.virsh_fails("pool-destroy", STORE))
+
+
+@unittest.skipUnless(TOLD, "the bare simulator's hosts have no iSCSI adapter")
+class Targets(Storage):
+    """A target of an iSCSI adapter; both are our addition to the simulator: see esxsim/iscsi.go."""
+    target = "iqn.2026-11.com.example:store"
+    unit = "naa.600000000000000a"
+
+    def test_pool(self):
+        self.assertEqual(self.virsh("pool-list", "--type", "iscsi", "--name").split(), [self.target])
+        self.assertNotIn(self.target, self.virsh("pool-list", "--type", "dir,fs,netfs", "--name").split())
+        pool = ElementTree.fromstring(self.virsh("pool-dumpxml", self.target))
+        self.assertEqual((pool.get("type"), pool.find("source/host").get("name"), pool.find("source/device").get("path"),
+                          pool.findtext("target/path")), ("iscsi", "192.0.2.9", self.target, "/vmfs/devices/disks"))
+        self.assertEqual(pool.findtext("uuid"), str(uuid.UUID(hashlib.md5(self.target.encode()).hexdigest())))
+
+    def test_volumes(self):
+        path = f"/vmfs/devices/disks/{self.unit}"
+        self.assertEqual(self.virsh("vol-list", self.target).split()[:2], [self.unit, path])
+        volume = ElementTree.fromstring(self.virsh("vol-dumpxml", self.unit, "--pool", self.target))
+        self.assertEqual((volume.get("type"), volume.findtext("capacity"), volume.findtext("target/path")),
+                         ("block", str(1 << 30), path))
+        self.assertEqual(self.info("vol-info", self.unit, "--pool", self.target)["Capacity"], "1.00 GiB")
+        key = self.virsh("vol-key", self.unit, "--pool", self.target)
+        self.assertEqual((self.virsh("vol-name", path), self.virsh("vol-path", key), self.virsh("vol-pool", key)),
+                         (self.unit, path, self.target))
+        self.assertIn("no volume 'nothing'", self.virsh_fails("vol-path", "nothing", "--pool", self.target))
+
+    def test_look_again(self):
+        before = len(self.virsh("vol-list", self.target).splitlines())
+        self.virsh("pool-refresh", self.target)
+        self.assertEqual((before, len(self.virsh("vol-list", self.target).splitlines())), (1, 2))
+        self.assertEqual(self.info("pool-info", self.target)["Capacity"], "2.00 GiB")
+
+    def test_refusals(self):
+        name = self.unit
+        for command in (("vol-create-as", self.target, "new.vmdk", "1M"), ("vol-delete", name, "--pool", self.target),
+                        ("vol-wipe", name, "--pool", self.target), ("vol-resize", name, "2G", "--pool", self.target),
+                        ("vol-download", name, str(self.work / "got"), "--pool", self.target)):
+            self.assertIn("can be looked at, and nothing else", self.virsh_fails(*command))
 
 
 class Volumes(Storage):

@@ -400,6 +400,7 @@ func main() {
 
 	if *enrich {
 		esx.HostSystem.Capability = &types.HostCapability{VmotionSupported: true, MaxSupportedVcpus: 128, ScreenshotSupported: false}
+		addAdapter()
 	}
 	model := simulator.VPX()
 	if *isESX {
@@ -459,6 +460,7 @@ func main() {
 			perf = esx.ServiceContent.PerfManager
 		}
 		simulator.Map.Put(&figures{simulator.Map.Get(*perf).(*simulator.PerformanceManager).PerformanceManager})
+		addRescan()
 		a := new(autostart)
 		a.Self = types.ManagedObjectReference{Type: "HostAutoStartManager", Value: "ha-autostart-mgr"}
 		a.Config.Defaults = &types.AutoStartDefaults{Enabled: types.NewBool(false)}
