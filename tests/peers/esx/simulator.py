@@ -18,6 +18,15 @@ def skip(why):
     sys.exit(SKIP)
 
 
+def go_build(folder, source, program, path=GOPATH):
+    """Two runs at once: each makes a file of its own, the last one stays. Paths are left out of it, so that what is the same in
+    two programs is compiled once."""
+    env = dict(os.environ, GO111MODULE="off", GOPATH=str(path), GOCACHE=str(folder / "cache"), GOFLAGS="-trimpath")
+    made = program.with_name(f"{program.name}.{os.getpid()}")
+    subprocess.run(["go", "build", "-o", made, "."], cwd=source, env=env, check=True)
+    made.replace(program)
+
+
 def build(folder):
     """Builds it, when it is not there yet."""
     if not shutil.which("go"):
@@ -25,11 +34,7 @@ def build(folder):
     if not (GOPATH / "src/github.com/vmware/govmomi/simulator").is_dir():
         skip("no vSphere simulator (package golang-github-vmware-govmomi-dev)")
     folder.mkdir(parents=True, exist_ok=True)
-    env = dict(os.environ, GO111MODULE="off", GOPATH=str(GOPATH), GOCACHE=str(folder / "cache"), GOFLAGS="")
-    # Two runs at once: each makes a file of its own, the last one stays.
-    made = folder / f"esxsim.{os.getpid()}"
-    subprocess.run(["go", "build", "-o", made, "."], cwd=Path(__file__).parent / "esxsim", env=env, check=True)
-    made.replace(folder / "esxsim")
+    go_build(folder, Path(__file__).parent / "esxsim", folder / "esxsim")
     return folder / "esxsim"
 
 
