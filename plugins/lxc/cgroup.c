@@ -44,6 +44,13 @@ static char *top_of(const char *mount, const char *controllers)
     return g_strdup(mount);
 }
 
+/* Each once, however often it is mounted. */
+static void add_top(const char *top)
+{
+    if (!g_ptr_array_find_with_equal_func(tops, top, g_str_equal, NULL))
+        g_ptr_array_add(tops, g_strdup(top));
+}
+
 static void add(const char *controller, const char *top, int version)
 {
     Hierarchy *hierarchy;
@@ -58,10 +65,9 @@ static void add(const char *controller, const char *top, int version)
 static void add_v2(const char *mount)
 {
     g_autofree char *path = g_build_filename(mount, "cgroup.controllers", NULL), *text = NULL;
+    g_autofree char *top = top_of(mount, "");
 
-    char *top = top_of(mount, "");
-
-    g_ptr_array_add(tops, top);
+    add_top(top);
     add("freezer", top, 2); /* in every one of them */
     if (!g_file_get_contents(path, &text, NULL, NULL))
         return;
@@ -84,8 +90,8 @@ static void add_v1(const char *mount, const char *options)
         if (!g_str_equal(names[i], "rw") && !g_str_equal(names[i], "ro") && !g_str_has_prefix(names[i], "release_agent") &&
             !g_str_equal(names[i], "xattr") && !g_str_equal(names[i], "clone_children"))
             g_string_append_printf(controllers, "%s%s", controllers->len ? "," : "", names[i]);
-    char *top = top_of(mount, controllers->str);
-    g_ptr_array_add(tops, top);
+    g_autofree char *top = top_of(mount, controllers->str);
+    add_top(top);
     for (guint i = 0; names[i]; i++) {
         g_autofree char *word = g_strdup_printf(" %s ", names[i]);
 
@@ -212,9 +218,11 @@ gboolean lxc_cgroup_number(const char *cgroup, const LxcItem *item, const char *
 /* What the container made below its own goes first. */
 static void remove_tree(const char *path)
 {
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     const char *name;
 
+    if (rmdir(path) == 0 || errno == ENOENT)
+        return;
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *below = g_build_filename(path, name, NULL);
 
