@@ -155,6 +155,8 @@ int vbox_fail(VboxDriver *driver, vireo_call *call, GError *error);
 void vbox_error_from_result(GError **error, guint32 result, const char *text);
 /* What a fault of the server means here, in place of the fault. */
 void vbox_error_translate(GError **error);
+/* Of a machine that somebody else holds just now. */
+#define VBOX_INVALID_OBJECT_STATE 0x80bb0007u
 /* 0: it is none of the server's. */
 guint32 vbox_error_result(const GError *error);
 

@@ -4,10 +4,9 @@
 
 #include "kit/retry.h"
 
-#define OBJECT_NOT_FOUND     0x80bb0001u
-#define INVALID_OBJECT_STATE 0x80bb0007u
-#define VM_ERROR             0x80bb0003u /* of locking: the machine's process has no console any more, or none yet */
-#define PATIENCE_MS          10000
+#define OBJECT_NOT_FOUND 0x80bb0001u
+#define VM_ERROR         0x80bb0003u /* of locking: the machine's process has no console any more, or none yet */
+#define PATIENCE_MS      10000
 
 const char *vbox_machine_ref(VboxTalk *talk, const guint8 uuid[16])
 {
@@ -44,7 +43,7 @@ static gboolean may_pass(const GError *error)
 {
     guint32 result = vbox_error_result(error);
 
-    return result == INVALID_OBJECT_STATE || result == VM_ERROR;
+    return result == VBOX_INVALID_OBJECT_STATE || result == VM_ERROR;
 }
 
 static gboolean take_hold(VboxTalk *talk, const char *machine, guint patience_ms, VboxHold *hold)

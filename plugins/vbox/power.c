@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#include "kit/retry.h"
+
+#define PATIENCE_MS 3000
+
 #define BIT(state) (1u << VW_MACHINE_STATE_##state)
 #define OFF        (BIT(POWERED_OFF) | BIT(ABORTED) | BIT(TELEPORTED) | SAVED)
 #define SAVED      (BIT(SAVED) | BIT(ABORTED_SAVED))
@@ -76,6 +80,26 @@ static const char *front_end(VboxTalk *talk, const char *machine)
     return g_str_equal(wanted, "vrdp") ? "vrdp" : "headless";
 }
 
+/* One that has just been turned off is let go a moment later. */
+static const char *launch(VboxTalk *talk, const char *machine, const char *session, const char *front)
+{
+    VireoRetry retry = {.first_ms = 20,
+                        .most_ms = 200,
+                        .deadline_ms = PATIENCE_MS,
+                        .cancelled = talk->wait.cancelled,
+                        .opaque = talk->wait.opaque};
+    const char *progress;
+
+    if (talk->error)
+        return "";
+    do {
+        g_clear_error(&talk->error);
+        progress = VBOX_CALL(talk, i_machine_launch_vm_process, ._this = machine, .session = session, .name = front)
+                       ->returnval;
+    } while (vbox_error_result(talk->error) == VBOX_INVALID_OBJECT_STATE && vireo_retry_again(&retry));
+    return progress;
+}
+
 void vbox_machine_start(VboxTalk *talk, vireo_call *call, const guint8 uuid[16])
 {
     const char *machine = vbox_machine_ref(talk, uuid);
@@ -84,9 +108,7 @@ void vbox_machine_start(VboxTalk *talk, vireo_call *call, const guint8 uuid[16])
         .session = VBOX_CALL(talk, i_websession_manager_get_session_object, .ref_i_virtual_box = talk->web)->returnval};
 
     vbox_talk_take(talk, hold.session);
-    const char *progress =
-        VBOX_CALL(talk, i_machine_launch_vm_process, ._this = machine, .session = hold.session, .name = front)
-            ->returnval;
+    const char *progress = launch(talk, machine, hold.session, front);
     if (!talk->error)
         vbox_talk_follow(talk, call, progress);
     vbox_let_go(talk, &hold);

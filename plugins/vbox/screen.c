@@ -124,6 +124,22 @@ static void put(VboxTalk *talk, const char *keyboard, const GArray *codes)
     VBOX_CALL(talk, i_keyboard_put_scancodes, ._this = keyboard, .scancodes = {codes->len, (gint32 *)codes->data});
 }
 
+int vbox_domain_inject_nmi(void *handle, vireo_call *call, const vireo_domain_inject_nmi_args *args)
+{
+    VboxConn *conn = handle;
+    VboxHold hold;
+    VboxTalk talk;
+
+    vbox_begin(&talk, conn, call);
+    if (hold_running(&talk, &args->dom, &hold)) {
+        const char *debugger = VBOX_TAKE(&talk, i_console_get_debugger, hold.console);
+
+        VBOX_CALL(&talk, i_machine_debugger_inject_nmi, ._this = debugger);
+        vbox_let_go(&talk, &hold);
+    }
+    return vbox_talk_finish(&talk, call);
+}
+
 int vbox_domain_send_key(void *handle, vireo_call *call, const vireo_domain_send_key_args *args)
 {
     VboxConn *conn = handle;

@@ -109,6 +109,7 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
       VIREO_DOMAIN_AFFECT_LIVE, VIREO_DOMAIN_AFFECT_CONFIG)                                                            \
     X(domain_interface_addresses, vbox_domain_interface_addresses, 0, 0, 0, 0)                                         \
     X(domain_screenshot, vbox_domain_screenshot, 0, 0, 0, 0)                                                           \
+    X(domain_inject_nmi, vbox_domain_inject_nmi, 0, 0, 0, 0)                                                           \
     X(domain_send_key, vbox_domain_send_key, 0, 0, 0, 0)                                                               \
     X(domain_snapshot_create_xml, vbox_domain_snapshot_create_xml,                                                     \
       VIREO_DOMAIN_SNAPSHOT_CREATE_LIVE | VIREO_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |                                     \

@@ -40,6 +40,15 @@ class Open(VboxCase):
                            (self.uri("", server=SERVER, user="me"), "needs [auth-vbox-127.0.0.1] with credentials=NAME")):
             self.assertIn(words, self.virsh_fails("list", uri=uri))
 
+    def test_plain(self):
+        """Our own client sends the host, which stock ones keep for themselves."""
+        manage("createvm", "--name", "one", "--register")
+        for place in f"vbox://{SERVER}/", "vbox://localhost/":
+            uri = f"{place}?socket={self.daemon.socket}"
+            command = [Path(vireotest.BUILD) / "core" / "cli" / "vireo", "-c", uri, "list", "--all"]
+            wait_until(lambda at=command: "one" in subprocess.run(at, check=True, stdout=subprocess.PIPE, text=True,
+                                                                  timeout=30).stdout, 5, "it is seen")
+
     def test_read_only(self):
         manage("createvm", "--name", "one", "--register")
         here = self.uri().replace("libvirt-sock", "libvirt-sock-ro")
@@ -263,6 +272,21 @@ class Power(VboxCase):
         wait_until(lambda: "0a ac" in self.serial("g"), 10, "a key of set xt")
         self.assertIn("no key 250", self.virsh_fails("send-key", "g", "250"))
         self.assertIn("is not served", self.virsh_fails("send-key", "g", "--codeset", "usb", "5"))
+
+    def test_nmi(self):
+        """VirtualBox is asked; without its kernel module it injects none."""
+        self.define("g")
+        self.assertIn("is not running", self.virsh_fails("inject-nmi", "g"))
+        self.virsh("start", "g")
+        self.assertIn("DBGFR3InjectNMI failed", self.virsh_fails("inject-nmi", "g"))
+        self.assertEqual(self.state("g"), "running")
+
+    def test_on_again_at_once(self):
+        """VirtualBox lets go of a machine some time after it is off."""
+        self.define("g")
+        for _ in range(4):
+            self.virsh("start", "g")
+            self.virsh("destroy", "g")
 
     def test_speed_of_a_running_one(self):
         self.define_booted("g")
