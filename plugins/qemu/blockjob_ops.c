@@ -108,6 +108,19 @@ int qemu_domain_block_job_set_speed(void *handle, vireo_call *call,
     return VIREO_OK;
 }
 
+/* QEMU was not told, so that it can be asked for again. FALSE: the job has ended by itself in between. */
+static gboolean ask_no_more(QemuDomain *dom, QemuBlockJob *job, gboolean pivot)
+{
+    g_mutex_lock(&dom->lock);
+    gboolean over = job->over;
+    if (!over)
+        *(pivot ? &job->pivot : &job->abort) = FALSE;
+    g_mutex_unlock(&dom->lock);
+    if (!over)
+        qemu_live_keep(dom);
+    return !over;
+}
+
 /* What is asked for is on disk before QEMU hears of it: who finds the job again knows. */
 static gboolean ask(QemuDomain *dom, QemuBlockJob *job, gboolean pivot, GError **error)
 {
@@ -126,8 +139,12 @@ static gboolean ask(QemuDomain *dom, QemuBlockJob *job, gboolean pivot, GError *
                    qemu_blockjob_kind(job), job->dev);
         return FALSE;
     }
-    if (!asked)
-        return qemu_live_save(dom, error);
+    if (!asked && qemu_live_save(dom, error))
+        return TRUE;
+    if (!asked) {
+        ask_no_more(dom, job, pivot);
+        return FALSE;
+    }
     qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
                 "wait for its end",
                 "the %s of disk '%s' is being ended already",
@@ -197,12 +214,7 @@ int qemu_domain_block_job_abort(void *handle, vireo_call *call,
     if (!job || !ask(dom, job, pivot, &error))
         return qemu_fail(conn->driver, call, error);
     if (!qemu_blockjob_tell(dom, qmp, job, &wait, &error)) {
-        g_mutex_lock(&dom->lock);
-        gboolean over = job->over;
-        if (!over)
-            *(pivot ? &job->pivot : &job->abort) = FALSE;
-        g_mutex_unlock(&dom->lock);
-        if (!over) /* else it ended by itself in between */
+        if (ask_no_more(dom, job, pivot))
             return qemu_fail(conn->driver, call, error);
         g_clear_error(&error);
     }
