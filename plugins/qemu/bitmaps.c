@@ -208,7 +208,7 @@ static gboolean change_file(QemuDomain *dom, vireo_call *call, const char *path,
     argv[n++] = "--";
     argv[n++] = path;
     argv[n++] = edit->name;
-    return qemu_engine_image_tool(dom, call, path, argv, error);
+    return qemu_engine_image_tool(dom, FALSE, call, path, argv, error);
 }
 
 gboolean qemu_bitmaps_change(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const char *path,

@@ -17,7 +17,7 @@ static gboolean make_aside(QemuDomain *dom, vireo_call *call, const char *image,
         return FALSE;
     g_autofree char *size = g_strdup_printf("%" G_GUINT64_FORMAT, info->virtual_size);
     const char *argv[] = { IMAGE_TOOL, "create", "-q", "-f", "qcow2", aside, size, NULL };
-    return qemu_engine_image_tool(dom, call, aside, argv, error);
+    return qemu_engine_image_tool(dom, FALSE, call, aside, argv, error);
 }
 
 gboolean qemu_bitmaps_set_aside(QemuDomain *dom, vireo_call *call, const char *image, const char *aside,

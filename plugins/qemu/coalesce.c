@@ -205,7 +205,7 @@ static Outcome one_image(QemuDomain *dom)
     if (!plan->steps->len)
         qemu_plan_shorten(graph, plan, (guint)dom->space->driver->config.shorten_above);
     if (!plan->steps->len)
-        return DONE;
+        return qemu_lost_give_back(dom, &error) ? DONE : failed(dom, NULL, error);
     const QemuStep *step = qemu_plan_step(plan, 0);
     QemuWork work = { .dom = dom, .qmp = qmp, .plan = plan };
     gboolean done = carry_out(&work, step, &error);

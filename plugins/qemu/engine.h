@@ -16,6 +16,7 @@ typedef struct {
     GHashTable *points; /* internal snapshots that are to go, see qemu_point_note */
     GHashTable *given; /* notes of snapshots without metadata, the images they are in: the user's */
     GHashTable *emptied; /* notes of files that a commit left where they were, see qemu_files_empty */
+    GHashTable *cut; /* images in which a merge was cut short, see qemu_lost_give_back */
 } QemuFiles;
 QemuFiles *qemu_files_new(void);
 /* A copy of what is noted down; the domain's job is held. */
@@ -107,8 +108,9 @@ gboolean qemu_engine_make_file(QemuDomain *dom, const char *path, const char *li
 /* An overlay of backing. */
 gboolean qemu_engine_make_overlay(QemuDomain *dom, vireo_call *call, const char *path,
                                   const char *backing, GError **error);
-/* Runs a tool of QEMU's on an image it may write to, while nothing else has it open. */
-gboolean qemu_engine_image_tool(QemuDomain *dom, vireo_call *call, const char *image,
+/* Runs a tool of QEMU's on an image it may write to, while nothing else has it open. yields: it is ended when
+ * somebody wants the domain. */
+gboolean qemu_engine_image_tool(QemuDomain *dom, gboolean yields, vireo_call *call, const char *image,
                                 const char *const *argv, GError **error);
 /* One step with files only. */
 gboolean qemu_engine_image_step(QemuDomain *dom, vireo_call *call, const QemuStep *step,
@@ -120,6 +122,13 @@ gboolean qemu_engine_mend(QemuDomain *dom, GError **error);
 gboolean qemu_engine_unlink(QemuDomain *dom, const char *path, GError **error);
 /* The same without noting down that it is gone. */
 gboolean qemu_engine_remove(QemuDomain *dom, const char *path, GError **error);
+
+/* ---- what merges lose that are cut short (engine_lost.c) ----------------------------------------------- */
+
+/* Notes that such an image may hold clusters that nothing refers to. Where that cannot be noted they stay lost. */
+void qemu_lost_note(QemuDomain *dom, const char *image);
+/* Gives those clusters back while the guest is off. Images that are in use stay noted. */
+gboolean qemu_lost_give_back(QemuDomain *dom, GError **error);
 
 /* ---- QEMU's nodes (engine_nodes.c) ------------------------------------------------------------------ */
 

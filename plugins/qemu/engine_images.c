@@ -87,10 +87,10 @@ static void take_back(QemuDomain *dom)
         qemu_image_take_back(dom->space->driver, dom->uuid_text);
 }
 
-gboolean qemu_engine_image_tool(QemuDomain *dom, vireo_call *call, const char *image,
+gboolean qemu_engine_image_tool(QemuDomain *dom, gboolean yields, vireo_call *call, const char *image,
                                 const char *const *argv, GError **error)
 {
-    gboolean done = lend(dom, image, TRUE, error) && run_tool(dom, FALSE, call, argv, image, error);
+    gboolean done = lend(dom, image, TRUE, error) && run_tool(dom, yields, call, argv, image, error);
 
     take_back(dom);
     return done;
@@ -340,10 +340,12 @@ gboolean qemu_engine_mend(QemuDomain *dom, GError **error)
     const char *argv[] = { IMAGE_TOOL, "rebase", "-q", "-u", "-f", "qcow2", "-b", backing, "-F",
                            vireo_json_string(noted, "format"), image, NULL };
     gboolean mended = g_strcmp0(now, backing) == 0 || !qemu_image_is_there(backing) ||
-                      qemu_engine_image_tool(dom, NULL, image, argv, error);
+                      qemu_engine_image_tool(dom, FALSE, NULL, image, argv, error);
     mended = mended && qemu_bitmaps_put_back(dom, image, vireo_json_string(noted, "aside"), error);
-    if (mended)
+    if (mended) {
+        qemu_lost_note(dom, image);
         forget_pull(dom);
+    }
     return mended;
 }
 

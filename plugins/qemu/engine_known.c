@@ -51,6 +51,7 @@ void qemu_files_free(QemuFiles *files)
     g_hash_table_unref(files->points);
     g_hash_table_unref(files->given);
     g_hash_table_unref(files->emptied);
+    g_hash_table_unref(files->cut);
     g_free(files);
 }
 
@@ -69,6 +70,7 @@ static void files_parse(JsonObject *saved, QemuFiles *files)
     read_set(vireo_json_array(saved, "points"), files->points);
     read_set(vireo_json_array(saved, "given"), files->given);
     read_set(vireo_json_array(saved, "emptied"), files->emptied);
+    read_set(vireo_json_array(saved, "cut"), files->cut);
 }
 
 QemuFiles *qemu_files_new(void)
@@ -82,6 +84,7 @@ QemuFiles *qemu_files_new(void)
     files->points = path_set();
     files->given = path_set();
     files->emptied = path_set();
+    files->cut = path_set();
     return files;
 }
 
@@ -105,6 +108,7 @@ static void unite(QemuFiles *files, const QemuFiles *more)
     unite_set(files->points, more->points);
     unite_set(files->given, more->given);
     unite_set(files->emptied, more->emptied);
+    unite_set(files->cut, more->cut);
 }
 
 void qemu_kept_files_free(QemuKeptFiles *kept)
@@ -184,7 +188,8 @@ static gboolean write_files(QemuDomain *dom, const char *key, const QemuFiles *f
         vireo_json_new('s', "domain", dom->name, 'i', "stamp", stamp, 'a', "owned", set_array(files->owned), 'a',
                        "released", set_array(files->released), 'a', "kept", set_array(files->kept), 'a', "bases",
                        set_array(files->bases), 'a', "points", set_array(files->points), 'a', "given",
-                       set_array(files->given), 'a', "emptied", set_array(files->emptied), 0);
+                       set_array(files->given), 'a', "emptied", set_array(files->emptied), 'a', "cut",
+                       set_array(files->cut), 0);
     g_autofree char *text = vireo_json_text(object);
 
     if (driver->host->state_save(driver->core, key, text, strlen(text)) == 0)
@@ -216,7 +221,7 @@ gboolean qemu_files_save(QemuDomain *dom, const QemuFiles *files, GError **error
 
     if (!g_hash_table_size(files->owned) && !g_hash_table_size(files->released) &&
         !g_hash_table_size(files->points) && !g_hash_table_size(files->given) &&
-        !g_hash_table_size(files->emptied)) {
+        !g_hash_table_size(files->emptied) && !g_hash_table_size(files->cut)) {
         stamp = 0;
         if (driver->host->state_drop(driver->core, key) != 0) {
             g_clear_pointer(&dom->files, qemu_kept_files_free);
@@ -453,6 +458,7 @@ void qemu_files_leave(QemuDomain *dom)
     g_hash_table_remove_all(files->bases);
     g_hash_table_remove_all(files->given);
     g_hash_table_remove_all(files->emptied);
+    g_hash_table_remove_all(files->cut);
     keep_left(files->released);
     g_hash_table_foreach_remove(files->owned, is_not_in, files->released);
     left = g_hash_table_size(files->released);

@@ -69,7 +69,7 @@ gboolean qemu_reap_has_rest(QemuDomain *dom)
 {
     const QemuFiles *files = qemu_files_of(dom);
 
-    return g_hash_table_size(files->released) || g_hash_table_size(files->points);
+    return g_hash_table_size(files->released) || g_hash_table_size(files->points) || g_hash_table_size(files->cut);
 }
 
 /* ---- against the graph ------------------------------------------------------------------ */
