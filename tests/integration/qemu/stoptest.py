@@ -196,10 +196,10 @@ class Scene(treetest.World):
             if dom.line:
                 dom.line.close()
             dom.line = None
-        return copy.deepcopy((self.domains, self.kept, self.others, self.given, self.by_hand))
+        return copy.deepcopy((self.domains, self.kept, self.others, self.given, self.by_hand, self.held))
 
     def adopt(self, model):
-        self.domains, self.kept, self.others, self.given, self.by_hand = copy.deepcopy(model)
+        self.domains, self.kept, self.others, self.given, self.by_hand, self.held = copy.deepcopy(model)
 
     def end_guests(self):
         for dom in self.template[0].values():

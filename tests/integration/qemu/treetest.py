@@ -103,6 +103,7 @@ class World:
         if mount:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mount},mode=755", "images", self.dir], check=True)
         self.kept, self.others = set(), {}    # files of the user's; images by hand on ours -> contents
+        self.held = set()    # images of disks that a forgotten snapshot left to the user: they may hold anything
         self.given = {}    # internal snapshots that are the user's: (image, tag) -> whose images, contents
         self.by_hand = set()    # points that nobody knows of any more
         self.checked, self.leaky, self.refusals = {}, False, {}
@@ -360,7 +361,7 @@ class World:
 
     def theirs(self, needed):
         """Files that others read, as far as the daemon can tell."""
-        given = {os.path.basename(path) for path, _ in self.given}
+        given = {os.path.basename(path) for path, _ in self.given} | self.held
         return {os.path.basename(path) for path in self.others} | given | self.kept - needed
 
     def read_by_others(self, reader, needed):
@@ -411,7 +412,7 @@ class World:
                 end = time.monotonic() + SETTLE_S
             try:
                 reader, needed = self.look()
-                left = set(os.listdir(self.dir)) - self.kept | set(self.points(reader, needed)) - self.by_hand
+                left = set(os.listdir(self.dir)) - self.kept - self.held | set(self.points(reader, needed)) - self.by_hand
                 left -= needed | self.read_by_others(reader, needed)
                 left |= set(self.unmerged(reader, needed))
             except FileNotFoundError:    # it went while we looked
@@ -678,11 +679,17 @@ class World:
                 self.given[path, snap] = dom.uuid, dom.snapshots[snap].contents[target]
             if where == "external" and kind != "raw":
                 self.others[path] = dom.snapshots[snap].contents[target]
+        self.hold(tree)
         files = [source.get("file") for source in tree.findall("disks/disk/source")]
         files += [path for _, path, _, where in self.sources_of(tree)[0] if where == "external"]
         files += [part.get("file") for part in (tree.find("memory"), tree.find("nvram")) if part is not None]
         self.kept |= {os.path.basename(path) for path in files if path}
         dom.remove(snap)
+
+    def hold(self, tree):
+        manual = {disk.get("name") for disk in tree.findall("disks/disk") if disk.get("snapshot") == "manual"}
+        self.held |= {os.path.basename(disk.find("source").get("file")) for disk in tree.findall("domain/devices/disk")
+                      if disk.find("target").get("dev") in manual}
 
     def do_redefine(self, name, snap, current):
         dom = self.domains[name]
