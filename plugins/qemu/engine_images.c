@@ -21,15 +21,23 @@
 #define ROOM_ENOUGH (1024ull * 1024 * 1024) /* with more than that free, that is not what was in the way */
 #define TOOL_MS (24 * 3600 * 1000) /* copying may take its time; it can be cancelled */
 
+/* In bytes; as much as there can be where nobody can tell. */
+static guint64 room_in(const char *dir)
+{
+    struct statvfs fs;
+
+    return statvfs(dir, &fs) == 0 ? (guint64)fs.f_bavail * fs.f_frsize : G_MAXUINT64;
+}
+
 void qemu_error_add_room(GError **error, const char *path)
 {
     g_autofree char *dir = g_path_get_dirname(path);
-    struct statvfs fs;
+    guint64 room = room_in(dir);
 
-    if (!error || !*error || g_str_has_suffix((*error)->message, " KiB left)") || statvfs(dir, &fs) != 0 || (guint64)fs.f_bavail * fs.f_frsize >= ROOM_ENOUGH)
+    if (!error || !*error || g_str_has_suffix((*error)->message, " KiB left)") || room >= ROOM_ENOUGH)
         return;
-    char *message = g_strdup_printf("%s (%s has only %" G_GUINT64_FORMAT " KiB left)", (*error)->message, dir,
-                                    (guint64)fs.f_bavail * fs.f_frsize / 1024);
+    char *message =
+        g_strdup_printf("%s (%s has only %" G_GUINT64_FORMAT " KiB left)", (*error)->message, dir, room / 1024);
     g_free((*error)->message);
     (*error)->message = message;
 }
@@ -243,6 +251,15 @@ static gboolean extract(QemuDomain *dom, vireo_call *call, const QemuStep *step,
            lend(dom, step->other, FALSE, error) && run_tool(dom, FALSE, call, all, step->image, error);
 }
 
+/* qemu-img does not say that it could not write the rest as it ended, so where room is short the image is looked at. */
+static gboolean is_sound(QemuDomain *dom, vireo_call *call, const char *image, GError **error)
+{
+    const char *argv[] = { IMAGE_TOOL, "check", "-q", "-f", "qcow2", image, NULL };
+    g_autofree char *dir = g_path_get_dirname(image);
+
+    return room_in(dir) >= ROOM_ENOUGH || run_tool(dom, FALSE, call, argv, image, error);
+}
+
 /* The whole file with what is inside; then only what was asked for is left in it. */
 static gboolean clone_image(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)
 {
@@ -264,7 +281,7 @@ static gboolean clone_image(QemuDomain *dom, vireo_call *call, const QemuStep *s
             !qemu_snapshot_image_do(dom, call, step->image, 'd', name, error))
             return FALSE;
     }
-    return info != NULL;
+    return info && is_sound(dom, call, step->image, error);
 }
 
 static gboolean make(QemuDomain *dom, vireo_call *call, const QemuStep *step, GError **error)

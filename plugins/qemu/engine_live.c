@@ -233,6 +233,21 @@ gboolean qemu_live_writable(QemuDomain *dom, VireoQmp *qmp, const char *path, gb
            set_writable(qmp, path, writable, error);
 }
 
+/* QEMU forgets a snapshot even when it could not write that down. Then the file still has it: qemu-img takes it out of there
+ * when the guest is off, or finds the clusters that nothing refers to because QEMU wrote its own list since. */
+static gboolean is_gone(QemuDomain *dom, const QemuStep *step, GError **error)
+{
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect(step->image, TRUE, NULL);
+
+    if (!info || !qemu_image_info_snapshot(info, step->tag))
+        return TRUE;
+    qemu_error(error, VIREO_ERR_OPERATION_FAILED, "QEMU could not write to %s that snapshot '%s' is not in it any more",
+               step->image, step->tag);
+    qemu_error_add_room(error, step->image);
+    qemu_lost_note(dom, step->image);
+    return FALSE;
+}
+
 static gboolean drop_point(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
                            const char *node, GError **error)
 {
@@ -248,7 +263,7 @@ static gboolean drop_point(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, con
     dom->quiet_states = TRUE; /* the job stops the guest while it works */
     g_mutex_unlock(&dom->lock);
     gboolean done =
-        qemu_snapshot_job(dom, call, qmp, "snapshot-delete", step->tag, NULL, nodes, error);
+        qemu_snapshot_job(dom, call, qmp, "snapshot-delete", step->tag, NULL, nodes, error) && is_gone(dom, step, error);
     g_mutex_lock(&dom->lock);
     dom->quiet_states = FALSE;
     g_mutex_unlock(&dom->lock);
