@@ -140,6 +140,7 @@ gboolean qemu_blockjob_enter(QemuDomain *dom, QemuBlockJob *job, GError **error)
 {
     g_mutex_lock(&dom->lock);
     g_hash_table_insert(dom->block_jobs, g_strdup(job->dev), qemu_blockjob_ref(job));
+    g_hash_table_remove(dom->failed_jobs, job->dev);
     g_mutex_unlock(&dom->lock);
     qemu_job_forget(dom, job->id);
     if (qemu_live_save(dom, error))

@@ -326,8 +326,12 @@ static void settle(QemuDomain *dom, QemuBlockJob *job)
         let_go(dom, job, qmp);
     int status = outcome(job);
     gboolean moved = moves(job) && status == VIREO_DOMAIN_BLOCK_JOB_COMPLETED;
+    const char *why = job->problem ? job->problem : active ? "unknown" : "the guest ended";
     g_mutex_lock(&dom->lock);
     job->settled = TRUE;
+    if (status == VIREO_DOMAIN_BLOCK_JOB_FAILED)
+        g_hash_table_insert(dom->failed_jobs, g_strdup(job->dev),
+                            g_strdup_printf("the last one (%s) failed: %s", qemu_blockjob_kind(job), why));
     g_hash_table_remove(dom->block_jobs, job->dev);
     g_cond_broadcast(&dom->changed);
     g_mutex_unlock(&dom->lock);
@@ -335,8 +339,7 @@ static void settle(QemuDomain *dom, QemuBlockJob *job)
     if (status == VIREO_DOMAIN_BLOCK_JOB_FAILED)
         driver->host->log(driver->core, VIREO_LOG_WARNING, dom->space->uri,
                           "domain '%s': the %s of disk '%s' failed: %s", dom->name,
-                          qemu_blockjob_kind(job), job->dev,
-                          job->problem ? job->problem : active ? "unknown" : "the guest ended");
+                          qemu_blockjob_kind(job), job->dev, why);
     announce(dom, job, moved ? goal(job) : job->path, status);
     if (backup)
         qemu_backup_job_over(dom, qmp, job, status);

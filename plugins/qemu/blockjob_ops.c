@@ -68,14 +68,23 @@ int qemu_domain_get_block_job_info(void *handle, vireo_call *call,
 
 /* ---- speed and end ---------------------------------------------------------------------- */
 
+/* A job may fail by itself before it is asked for its end. */
+static void say_none(QemuDomain *dom, const char *disk, GError **error)
+{
+    g_mutex_lock(&dom->lock);
+    const char *last = g_hash_table_lookup(dom->failed_jobs, disk);
+    qemu_error(error, VIREO_ERR_INVALID_ARG, "disk '%s' of domain '%s' has no block job%s%s", disk, dom->name,
+               last ? "; " : "", last ? last : "");
+    g_mutex_unlock(&dom->lock);
+}
+
 static QemuBlockJob *need_job(QemuDomain *dom, const char *disk, VireoQmp **qmp, GError **error)
 {
     g_autoptr(GError) failure = NULL;
     QemuBlockJob *job = qemu_blockjob_find(dom, disk, &failure);
 
     if (!job && !failure)
-        qemu_error(&failure, VIREO_ERR_INVALID_ARG, "disk '%s' of domain '%s' has no block job", disk,
-                   dom->name);
+        say_none(dom, disk, &failure);
     if (job && (*qmp = qemu_domain_monitor(dom, error)))
         return job;
     if (failure)

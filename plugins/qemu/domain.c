@@ -30,6 +30,7 @@ QemuDomain *qemu_domain_new(QemuSpace *space, const guint8 uuid[16], const char 
     dom->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     dom->removed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     dom->block_jobs = qemu_blockjobs_new();
+    dom->failed_jobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     dom->chains =
         g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     g_queue_init(&dom->ports);
@@ -63,6 +64,7 @@ void qemu_domain_unref(QemuDomain *dom)
     g_hash_table_unref(dom->jobs);
     g_hash_table_unref(dom->removed);
     g_hash_table_unref(dom->block_jobs);
+    g_hash_table_unref(dom->failed_jobs);
     g_hash_table_unref(dom->chains);
     g_queue_clear_full(&dom->ports, g_free);
     qemu_backup_free(dom->backup);

@@ -147,6 +147,7 @@ struct QemuDomain {
     GArray *vcpu_tids;        /* gint */
     GHashTable *jobs;         /* QEMU job id -> status text */
     GHashTable *block_jobs;   /* disk target -> QemuBlockJob: see blockjob.h */
+    GHashTable *failed_jobs;  /* disk target -> how its last block job failed, in words */
     QemuBackup *backup;       /* NULL: none runs; see backup.h */
     QemuBackupFigures *backup_done; /* of the last one; NULL: there was none */
     GHashTable *chains;       /* disk target -> GPtrArray of QemuImage, as last looked at */

@@ -82,6 +82,8 @@ class Jobs(nettest.Case):
         said = "\n".join(self.heard(events))
         for kind, dev in ("Block Pull", "vdb"), ("Active Block Commit", "vdc"), ("Block Copy", "vdd"):
             self.assertIn(f"{kind} for {dev} failed", said)
+            self.assertRegex(self.virsh_fails("blockjob", "d", dev, "--abort"),
+                             "has no block job; the last one .* failed: .")
         self.assertEqual((self.state("d"), self.now()), ("running", before))
         self.each("slow_down", 0)
         self.connected(*(dev + "-file" for dev in DISKS))
