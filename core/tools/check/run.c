@@ -17,6 +17,7 @@
 
 #define MOST_DEATHS 12 /* of one check in steps; then it ends */
 #define MOST_OUTPUT 65536
+#define ORPHAN_MS   2000
 
 typedef struct {
     CheckResult result;
@@ -215,6 +216,14 @@ static gboolean is_overdue(const Batch *batch, Run *run)
     return FALSE;
 }
 
+/* One that does not die, since it is frozen say, is not waited for: it is tried again after the next check. */
+static void end_one(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    for (int waited = 0; waited < ORPHAN_MS && waitpid(pid, NULL, WNOHANG) == 0; waited += 5)
+        g_usleep(5000);
+}
+
 /* Processes that a dead child left: they have become ours. */
 static void end_orphans(const Batch *batch)
 {
@@ -231,10 +240,8 @@ static void end_orphans(const Batch *batch)
 
         for (guint i = 0; i < n_checks; i++)
             ours |= batch->runs[i].pid == pid;
-        if (ours)
-            continue;
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+        if (!ours)
+            end_one(pid);
     }
 }
 
