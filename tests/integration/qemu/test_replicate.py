@@ -22,6 +22,7 @@ class Replicate(Case):
         self.fill(ord(letter))
 
     def all_hold(self, letter):
+        self.idle()    # what qemu-img merges can be read when it has written all of it
         self.both(letter)
         self.reads(ord(letter), self.targets("a")["vdb"])
 
