@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virsh on the esx driver: definitions, resources, events, and servers that go away. What is done is looked at from outside."""
+import os
 import subprocess
 import time
 import unittest
@@ -23,6 +24,9 @@ DEVICES = """
   <interface type='bridge'>
     <mac address='00:50:56:01:02:03'/><source bridge='VM Network'/><model type='vmxnet3'/>
   </interface>"""
+
+# Beside other tests everything takes longer.
+SLACK = 1 if os.environ.get("VIREO_TEST_ALONE", "1") == "1" else 5
 
 
 class ChangeCase(WitnessCase):
@@ -232,7 +236,8 @@ class Guest(ChangeCase):
         for words in ("state.state=3", "state.reason=1", "vcpu.current=1", "balloon.maximum=32768", "balloon.current=32768"):
             self.assertIn(words, one)
         self.assertNotIn("vcpu", self.virsh("domstats", "--state"))
-        self.assertGreater(int(self.virsh("domstats", "--cpu-total", self.first).split("cpu.time=")[1]), 0)
+        # In spans of 20 s, of which none may have passed yet: test_figures.py counts them.
+        self.assertRegex(self.virsh("domstats", "--cpu-total", self.first), r"cpu\.time=\d+")
         self.assertEqual(self.virsh("domstats", "--list-paused").count("Domain:"), 1)
         self.assertEqual(self.virsh("domstats", "--list-transient"), "")
         self.assertIn("not served", self.virsh_fails("domstats", "--block", "--enforce"))
@@ -333,7 +338,7 @@ class Events(ChangeCase):
                 pass
             took.append(time.monotonic() - begin)
         print("milliseconds until an event was there:", *(round(one * 1000) for one in took))
-        self.assertLess(sorted(took)[len(took) // 2], 0.3)
+        self.assertLess(sorted(took)[len(took) // 2], 0.3 * SLACK)
 
     def test_share_of_the_driver(self):
         """The rest: from the server's answer to the client's line, with a request to the server in it."""
@@ -349,7 +354,7 @@ class Events(ChangeCase):
                 pass
             took.append(time.monotonic() - between.answered["WaitForUpdatesEx"])
         print("of which were the driver's:", *(round(one * 1000) for one in took))
-        self.assertLess(sorted(took)[1], 0.2)
+        self.assertLess(sorted(took)[1], 0.2 * SLACK)
 
     def test_from_here_and_from_elsewhere(self):
         machine = self.reference(self.second)
@@ -360,7 +365,7 @@ class Events(ChangeCase):
         self.witness.call("PowerOnVM_Task", "VirtualMachine", machine)
         begin = time.monotonic()
         self.assertIn(f"domain '{self.second}': Started Booted", watch.stdout.readline())
-        self.assertLess(time.monotonic() - begin, 1)  # of which the simulator waits 0.25
+        self.assertLess(time.monotonic() - begin, 1 * SLACK)  # of which the simulator waits 0.25
         self.assertIn("Resumed", watch.stdout.readline())
         self.assertEqual(self.state(self.second), "running")
         self.witness.call("PowerOffVM_Task", "VirtualMachine", machine)
@@ -427,8 +432,8 @@ class Slow(EsxCase):
         for _ in range(3):
             self.virsh("dumpxml", self.second)
             self.virsh("domstate", self.first)
-        self.assertLess(time.monotonic() - begin, 2)
         self.assertIsNone(slow.poll())
+        self.assertLess(time.monotonic() - begin, 2 * SLACK)
         self.assertEqual(slow.wait(), 0)
         self.assertEqual(self.state(self.first), "paused")
 
@@ -440,7 +445,7 @@ class Many(EsxCase):
         self.assertEqual(len(self.names("--all")), 200)
         begin = time.monotonic()
         self.assertEqual(len(self.names("--all")), 200)
-        self.assertLess(time.monotonic() - begin, 1)
+        self.assertLess(time.monotonic() - begin, 1 * SLACK)
 
 
 if __name__ == "__main__":
