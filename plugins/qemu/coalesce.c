@@ -206,6 +206,8 @@ static Outcome one_image(QemuDomain *dom)
         qemu_plan_shorten(graph, plan, (guint)dom->space->driver->config.shorten_above);
     if (!plan->steps->len)
         return qemu_lost_give_back(dom, &error) ? DONE : failed(dom, NULL, error);
+    if (qemu_domain_must_yield(dom))
+        return LATER;
     const QemuStep *step = qemu_plan_step(plan, 0);
     QemuWork work = { .dom = dom, .qmp = qmp, .plan = plan };
     gboolean done = carry_out(&work, step, &error);

@@ -343,6 +343,10 @@ static gboolean stream(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const Q
 
     if (step->other && !base)
         return FALSE;
+    if (qemu_domain_must_yield(dom)) {
+        qemu_error(error, VIREO_ERR_OPERATION_ABORTED, "somebody else wants domain '%s'", dom->name);
+        return FALSE;
+    }
     end_job(dom, qmp, id);
     if (!top && !qemu_live_writable(dom, qmp, step->image, TRUE, error))
         return FALSE;

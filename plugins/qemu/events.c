@@ -381,7 +381,6 @@ static gboolean job_reached(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, co
                        "QEMU ended while it was working on this");
             return FALSE;
         }
-        g_cond_wait_until(&dom->changed, &dom->lock, g_get_monotonic_time() + 200000);
         gboolean yield = dom->yields && (dom->waiting || dom->merge.stop ||
                                          g_atomic_int_get(&dom->space->driver->stopping));
         if (!asked && ((call && host->cancelled(call)) || yield)) {
@@ -389,6 +388,7 @@ static gboolean job_reached(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, co
             vireo_qmp_send(qmp, "job-cancel", vireo_json_new('s', "id", id, 0), -1, NULL, NULL);
             asked = TRUE;
         }
+        g_cond_wait_until(&dom->changed, &dom->lock, g_get_monotonic_time() + 200000);
     }
     g_mutex_unlock(&dom->lock);
     return TRUE;
