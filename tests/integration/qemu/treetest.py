@@ -388,8 +388,9 @@ class World:
         """Images that nothing refers to and that just one other needs, which could take their data."""
         above, theirs = self.above(reader), self.theirs(needed)
         for dom in self.domains.values():
-            released = self.known(dom).get("released", ())
-            for path in released:
+            known = self.known(dom)
+            # What was given up may be the user's own: that stays.
+            for path in set(known.get("released", ())) & set(known.get("owned", ())):
                 children = above.get(path, ())
                 if len(children) != 1 or not os.path.exists(path) or path in self.named:
                     continue
