@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import unittest
 from xml.sax.saxutils import escape
 
@@ -133,6 +134,23 @@ class Case(vireotest.VirshCase):
             if entry.isdigit() and mine and row[-1] == "1":
                 return int(entry)
         return None
+
+    def suspend_and_resume(self):
+        """What is suspended stands still, also for the next daemon; resumed it goes on; suspended it can be destroyed."""
+        self.start("a", init="/bin/sh", args=("-c", "while true; do echo x >> /n; sleep 0.02; done"))
+        count = os.path.join(self.work, "a", "n")
+        wait_until(lambda: os.path.exists(count), 10, "it writes")
+        self.virsh("suspend", "a")
+        self.assertEqual(self.state("a"), "paused")
+        size = os.path.getsize(count)
+        time.sleep(0.3)
+        self.assertEqual(os.path.getsize(count), size)
+        self.reload_daemon()
+        self.assertEqual(self.state("a"), "paused")
+        self.virsh("resume", "a")
+        wait_until(lambda: os.path.getsize(count) > size, 10, "it goes on")
+        self.virsh("suspend", "a")
+        self.virsh("destroy", "a")
 
     def reload_daemon(self):
         """kill -9 and another one."""

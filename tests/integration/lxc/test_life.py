@@ -95,20 +95,7 @@ class Lives(lxctest.Case):
         self.assertEqual(self.state_reason("a"), ("shut off", "shutdown"))
 
     def test_suspend_resume(self):
-        self.start("a", init="/bin/sh", args=("-c", "while true; do echo x >> /n; sleep 0.02; done"))
-        count = os.path.join(self.work, "a", "n")
-        wait_until(lambda: os.path.exists(count), 10, "it writes")
-        self.virsh("suspend", "a")
-        self.assertEqual(self.state("a"), "paused")
-        size = os.path.getsize(count)
-        time.sleep(0.3)
-        self.assertEqual(os.path.getsize(count), size)
-        self.reload_daemon()
-        self.assertEqual(self.state("a"), "paused")
-        self.virsh("resume", "a")
-        wait_until(lambda: os.path.getsize(count) > size, 10, "it goes on")
-        self.virsh("suspend", "a")
-        self.virsh("destroy", "a")
+        self.suspend_and_resume()
         self.assertEqual(self.state("a"), "shut off")
 
     def test_outlives_the_daemon(self):

@@ -2,7 +2,6 @@
 """Containers on a host that has version 2 of control groups alone. What version 1 holds of the controllers of the machine that
 runs this test is then missing, so nothing is said here about limits."""
 import os
-import time
 
 import lxctest
 from lxctest import groups, wait_until
@@ -26,20 +25,7 @@ class Unified(lxctest.Case):
         self.assertEqual(groups(self.uuid), [])
 
     def test_suspend_resume(self):
-        self.start("a", init="/bin/sh", args=("-c", "while true; do echo x >> /n; sleep 0.02; done"))
-        count = os.path.join(self.work, "a", "n")
-        wait_until(lambda: os.path.exists(count), 10, "it writes")
-        self.virsh("suspend", "a")
-        self.assertEqual(self.state("a"), "paused")
-        size = os.path.getsize(count)
-        time.sleep(0.2)
-        self.assertEqual(os.path.getsize(count), size)
-        self.reload_daemon()
-        self.assertEqual(self.state("a"), "paused")
-        self.virsh("resume", "a")
-        wait_until(lambda: os.path.getsize(count) > size, 10, "it goes on")
-        self.virsh("suspend", "a")
-        self.virsh("destroy", "a")
+        self.suspend_and_resume()
         self.assertEqual(groups(self.uuid), [])
 
     def test_a_disk_comes_and_goes(self):
