@@ -27,10 +27,16 @@ GError *wsman_error_new(VireoWsmanError code, guint32 number, const char *subcod
 
 /* ---- wsman-seal.c: NTLM or Kerberos for one connection -------------------------------- */
 
+typedef struct WsmanLogin WsmanLogin; /* who logs in, and where; for any number of connections at a time */
 typedef struct WsmanSeal WsmanSeal;
 
-/* NULL: this host has no NTLM, it does not take the password, or there is no ticket. user "": that of the ticket. */
-WsmanSeal *wsman_seal_new(VireoWsmanAuth auth, const char *host, const char *user, const char *password, GError **error);
+/* NULL: this host has no NTLM, or it does not take the password. user "": that of the ticket. */
+WsmanLogin *wsman_login_new(VireoWsmanAuth auth, const char *host, const char *user, const char *password,
+                            GError **error);
+/* NULL is fine. */
+void wsman_login_free(WsmanLogin *login);
+/* Does not outlive login. NULL: there is no ticket. */
+WsmanSeal *wsman_seal_new(const WsmanLogin *login, GError **error);
 void wsman_seal_free(WsmanSeal *seal);
 /* The header with the next token for the server; challenge: the server's, in Base64, NULL at first. NULL without an
  * error: there is none to send. Caller frees. */

@@ -20,68 +20,92 @@ static Mechanism ntlm = {"Negotiate", "SPNEGO", " (NTLM needs gss-ntlmssp on thi
 static Mechanism kerberos = {"Kerberos", "Kerberos", " (Kerberos needs a ticket in the cache of this process)",
                              {9, (void *)"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02"}};
 
-struct WsmanSeal {
+struct WsmanLogin {
     Mechanism *mechanism;
-    gss_cred_id_t credential;
-    gss_name_t target;
+    gss_name_t user, target; /* user GSS_C_NO_NAME: that of the ticket */
+    gss_cred_id_t credential; /* NTLM's, one for all: gss-ntlmssp 1.2 keeps some KiB of each for ever */
+};
+
+struct WsmanSeal {
+    const WsmanLogin *login;
+    gss_cred_id_t ticket; /* Kerberos', as there is another one when it has run out */
     gss_ctx_id_t context;
     gboolean ready;
 };
 
-static gboolean fail(const WsmanSeal *seal, GError **error, const char *what, OM_uint32 major, OM_uint32 minor)
+static gboolean fail(const Mechanism *mechanism, GError **error, const char *what, const char *hint, OM_uint32 major,
+                     OM_uint32 minor)
 {
     gss_buffer_desc text = GSS_C_EMPTY_BUFFER;
     OM_uint32 unused, more = 0;
 
-    gss_display_status(&unused, minor ? minor : major, minor ? GSS_C_MECH_CODE : GSS_C_GSS_CODE, &seal->mechanism->oid,
-                       &more, &text);
+    gss_display_status(&unused, minor ? minor : major, minor ? GSS_C_MECH_CODE : GSS_C_GSS_CODE,
+                       (gss_OID)&mechanism->oid, &more, &text);
     g_set_error(error, VIREO_HTTP_ERROR, VIREO_HTTP_ERROR_AUTH, "%s: %.*s%s", what, (int)text.length,
-                text.value ? (char *)text.value : "", seal->credential ? "" : seal->mechanism->hint);
+                text.value ? (char *)text.value : "", hint);
     gss_release_buffer(&unused, &text);
     return FALSE;
 }
 
-static gboolean import(const WsmanSeal *seal, const char *text, gss_OID type, gss_name_t *name, GError **error)
+static gboolean import(const Mechanism *mechanism, const char *text, gss_OID type, gss_name_t *name, GError **error)
 {
     gss_buffer_desc buffer = {strlen(text), (void *)text};
     OM_uint32 minor, major = gss_import_name(&minor, &buffer, type, name);
 
-    return !GSS_ERROR(major) || fail(seal, error, "cannot use that name", major, minor);
+    return !GSS_ERROR(major) || fail(mechanism, error, "cannot use that name", mechanism->hint, major, minor);
 }
 
-/* Kerberos has its ticket in the cache, with the user's name or the only one there is. */
-static gboolean acquire(WsmanSeal *seal, gss_name_t who, const char *password, GError **error)
+static gboolean take_password(WsmanLogin *login, const char *password, GError **error)
 {
     gss_buffer_desc secret = {strlen(password), (void *)password};
-    gss_OID_set_desc mechanisms = {1, &seal->mechanism->oid};
-    OM_uint32 minor, major;
+    gss_OID_set_desc mechanisms = {1, &login->mechanism->oid};
+    OM_uint32 minor, major = gss_acquire_cred_with_password(&minor, login->user, &secret, GSS_C_INDEFINITE, &mechanisms,
+                                                            GSS_C_INITIATE, &login->credential, NULL, NULL);
 
-    if (seal->mechanism == &ntlm)
-        major = gss_acquire_cred_with_password(&minor, who, &secret, GSS_C_INDEFINITE, &mechanisms, GSS_C_INITIATE,
-                                               &seal->credential, NULL, NULL);
-    else
-        major = gss_acquire_cred(&minor, who, GSS_C_INDEFINITE, &mechanisms, GSS_C_INITIATE, &seal->credential, NULL,
-                                 NULL);
-    return !GSS_ERROR(major) || fail(seal, error,
-                                     seal->mechanism == &ntlm ? "cannot use that user and password"
-                                                              : "there is no Kerberos ticket to use",
-                                     major, minor);
+    return !GSS_ERROR(major) || fail(login->mechanism, error, "cannot use that user and password",
+                                     login->mechanism->hint, major, minor);
 }
 
-WsmanSeal *wsman_seal_new(VireoWsmanAuth auth, const char *host, const char *user, const char *password, GError **error)
+WsmanLogin *wsman_login_new(VireoWsmanAuth auth, const char *host, const char *user, const char *password,
+                            GError **error)
 {
-    WsmanSeal *seal = g_new0(WsmanSeal, 1);
+    WsmanLogin *login = g_new0(WsmanLogin, 1);
     g_autofree char *service = g_strdup_printf("HTTP@%s", host);
-    gss_name_t who = GSS_C_NO_NAME;
+
+    login->mechanism = auth == VIREO_WSMAN_NTLM ? &ntlm : &kerberos;
+    if ((!*user || import(login->mechanism, user, GSS_C_NT_USER_NAME, &login->user, error)) &&
+        import(login->mechanism, service, GSS_C_NT_HOSTBASED_SERVICE, &login->target, error) &&
+        (auth != VIREO_WSMAN_NTLM || take_password(login, password, error)))
+        return login;
+    wsman_login_free(login);
+    return NULL;
+}
+
+void wsman_login_free(WsmanLogin *login)
+{
     OM_uint32 minor;
 
-    seal->mechanism = auth == VIREO_WSMAN_NTLM ? &ntlm : &kerberos;
-    gboolean good = (!*user || import(seal, user, GSS_C_NT_USER_NAME, &who, error)) &&
-                    import(seal, service, GSS_C_NT_HOSTBASED_SERVICE, &seal->target, error) &&
-                    acquire(seal, who, password, error);
-    gss_release_name(&minor, &who);
-    if (good)
+    if (!login)
+        return;
+    gss_release_cred(&minor, &login->credential);
+    gss_release_name(&minor, &login->user);
+    gss_release_name(&minor, &login->target);
+    g_free(login);
+}
+
+WsmanSeal *wsman_seal_new(const WsmanLogin *login, GError **error)
+{
+    WsmanSeal *seal = g_new0(WsmanSeal, 1);
+    gss_OID_set_desc mechanisms = {1, &login->mechanism->oid};
+    OM_uint32 minor, major;
+
+    seal->login = login;
+    if (login->credential)
         return seal;
+    major = gss_acquire_cred(&minor, login->user, GSS_C_INDEFINITE, &mechanisms, GSS_C_INITIATE, &seal->ticket, NULL, NULL);
+    if (!GSS_ERROR(major))
+        return seal;
+    fail(login->mechanism, error, "there is no Kerberos ticket to use", login->mechanism->hint, major, minor);
     wsman_seal_free(seal);
     return NULL;
 }
@@ -92,8 +116,7 @@ void wsman_seal_free(WsmanSeal *seal)
 
     if (!seal)
         return;
-    gss_release_cred(&minor, &seal->credential);
-    gss_release_name(&minor, &seal->target);
+    gss_release_cred(&minor, &seal->ticket);
     gss_delete_sec_context(&minor, &seal->context, GSS_C_NO_BUFFER);
     g_free(seal);
 }
@@ -107,28 +130,30 @@ char *wsman_seal_type(const WsmanSeal *seal)
 {
     return g_strdup_printf("Content-Type: multipart/encrypted;protocol=\"application/HTTP-%s-session-encrypted\";"
                            "boundary=\"Encrypted Boundary\"",
-                           seal->mechanism->protocol);
+                           seal->login->mechanism->protocol);
 }
 
 char *wsman_seal_step(WsmanSeal *seal, const char *challenge, GError **error)
 {
+    const WsmanLogin *login = seal->login;
     gsize len = 0;
     g_autofree guchar *token = challenge ? g_base64_decode(challenge, &len) : NULL;
     gss_buffer_desc in = {len, token}, out = GSS_C_EMPTY_BUFFER;
     OM_uint32 minor, unused, flags = GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG | GSS_C_SEQUENCE_FLAG | GSS_C_REPLAY_FLAG;
 
-    if (seal->mechanism == &kerberos)
+    if (login->mechanism == &kerberos)
         flags |= GSS_C_MUTUAL_FLAG;
-    OM_uint32 major = gss_init_sec_context(&minor, seal->credential, &seal->context, seal->target,
-                                           &seal->mechanism->oid, flags, GSS_C_INDEFINITE, GSS_C_NO_CHANNEL_BINDINGS,
+    OM_uint32 major = gss_init_sec_context(&minor, login->credential ? login->credential : seal->ticket, &seal->context,
+                                           login->target, &login->mechanism->oid, flags, GSS_C_INDEFINITE, GSS_C_NO_CHANNEL_BINDINGS,
                                            len ? &in : GSS_C_NO_BUFFER, NULL, &out, &flags, NULL);
     g_autofree char *text = out.length ? g_base64_encode(out.value, out.length) : NULL;
 
     gss_release_buffer(&unused, &out);
     seal->ready = major == GSS_S_COMPLETE;
     if (!GSS_ERROR(major))
-        return text ? g_strdup_printf("Authorization: %s %s", seal->mechanism->scheme, text) : NULL;
-    fail(seal, error, len ? "the server's token is not understood" : "there is no way to say who this is", major, minor);
+        return text ? g_strdup_printf("Authorization: %s %s", login->mechanism->scheme, text) : NULL;
+    fail(login->mechanism, error, len ? "the server's token is not understood" : "there is no way to say who this is", "", major,
+         minor);
     return NULL;
 }
 
@@ -152,7 +177,7 @@ static gboolean wrap_split(WsmanSeal *seal, const GString *plain, GString *heade
         part[1].buffer = (gss_buffer_desc)GSS_C_EMPTY_BUFFER; /* not theirs to free */
         gss_release_iov_buffer(&unused, part, G_N_ELEMENTS(part));
     }
-    return (!GSS_ERROR(major) && sealed) || fail(seal, error, "cannot encrypt for the server", major, minor);
+    return (!GSS_ERROR(major) && sealed) || fail(seal->login->mechanism, error, "cannot encrypt for the server", "", major, minor);
 }
 
 /* gss-ntlmssp writes its signature and what follows in one piece, and nothing else. */
@@ -167,7 +192,7 @@ static gboolean wrap_whole(WsmanSeal *seal, const GString *plain, GString *heade
         g_string_append_len(header, out.value, SIGNATURE);
         g_string_append_len(cipher, (char *)out.value + SIGNATURE, (gssize)out.length - SIGNATURE);
     } else
-        fail(seal, error, "cannot encrypt for the server", major, minor);
+        fail(seal->login->mechanism, error, "cannot encrypt for the server", "", major, minor);
     gss_release_buffer(&unused, &out);
     return good;
 }
@@ -175,9 +200,9 @@ static gboolean wrap_whole(WsmanSeal *seal, const GString *plain, GString *heade
 GString *wsman_seal_wrap(WsmanSeal *seal, const GString *plain, GError **error)
 {
     g_autoptr(GString) header = g_string_new(NULL), cipher = g_string_new(NULL);
-    const char *protocol = seal->mechanism->protocol;
+    const char *protocol = seal->login->mechanism->protocol;
 
-    if (!(seal->mechanism == &ntlm ? wrap_whole : wrap_split)(seal, plain, header, cipher, error))
+    if (!(seal->login->mechanism == &ntlm ? wrap_whole : wrap_split)(seal, plain, header, cipher, error))
         return NULL;
     guint32 size = GUINT32_TO_LE((guint32)header->len);
     GString *message = g_string_new(NULL);

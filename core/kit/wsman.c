@@ -31,6 +31,7 @@ struct VireoWsman {
     VireoHttp *http; /* of requests that do not need a channel */
     VireoHttpOptions options;
     char *url, *ca_file, *proxy, *user, *password, *host;
+    WsmanLogin *login; /* NULL: without GSSAPI */
     guint operation_ms, batch, job_ms;
     gint requests;
     GMutex lock; /* of what follows */
@@ -73,7 +74,10 @@ VireoWsman *vireo_wsman_new(const VireoWsmanOptions *options, GError **error)
     http->max_answer = http->max_answer ? http->max_answer : MAX_ANSWER;
     if (needs_channel(wsman))
         http->max_connections = 1; /* in each channel */
-    wsman->http = vireo_http_new(http, error);
+    if (wsman->auth != VIREO_WSMAN_BASIC)
+        wsman->login = wsman_login_new(wsman->auth, wsman->host, wsman->user, wsman->password, error);
+    if (wsman->login || wsman->auth == VIREO_WSMAN_BASIC)
+        wsman->http = vireo_http_new(http, error);
     if (wsman->http)
         return wsman;
     vireo_wsman_free(wsman);
@@ -104,6 +108,7 @@ void vireo_wsman_free(VireoWsman *wsman)
     g_queue_clear_full(&wsman->idle, (GDestroyNotify)channel_free);
     g_ptr_array_unref(wsman->busy);
     vireo_http_free(wsman->http);
+    wsman_login_free(wsman->login);
     g_mutex_clear(&wsman->lock);
     explicit_bzero(wsman->password, strlen(wsman->password));
     g_free(wsman->url);
@@ -266,7 +271,7 @@ static gboolean authenticate(VireoWsman *wsman, Channel *channel, const VireoHtt
     guint status = 401;
 
     g_clear_pointer(&channel->seal, wsman_seal_free);
-    channel->seal = wsman_seal_new(wsman->auth, wsman->host, wsman->user, wsman->password, error);
+    channel->seal = wsman_seal_new(wsman->login, error);
     if (!channel->seal)
         return FALSE;
     for (guint i = 0; i < 4; i++) {
@@ -357,8 +362,7 @@ static gboolean send_plain(VireoWsman *wsman, const GString *message, gboolean s
                            const VireoHttpWait *wait, GError **error)
 {
     gboolean ticket = wsman->auth == VIREO_WSMAN_KERBEROS;
-    g_autoptr(WsmanSeal) seal =
-        ticket ? wsman_seal_new(wsman->auth, wsman->host, wsman->user, wsman->password, error) : NULL;
+    g_autoptr(WsmanSeal) seal = ticket ? wsman_seal_new(wsman->login, error) : NULL;
     g_autofree char *token = seal ? wsman_seal_step(seal, NULL, error) : NULL, *more = NULL;
     const char *headers[] = {"Content-Type: application/soap+xml;charset=UTF-8", token, NULL};
     VireoHttpPost request = {.headers = headers, .body = message->str, .len = message->len, .safe = safe};
