@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "images.h"
+#include "save.h"
 #include "sidefile.h"
 
 /* What one snapshot consists of, and how much of it is there. */
@@ -72,6 +73,14 @@ static void look_at_disk(QemuDoctor *doctor, const VireoDomainSnapshot *doc, con
     parts->memories += point && point->has_vmstate;
 }
 
+static void look_at_memory(const QemuSnapFile *file, Parts *parts)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (g_str_equal(file->slot, "memory") && !qemu_save_check(file->path, &error))
+        missing(parts, "its memory (%s)", error->message);
+}
+
 static void look_at_files(QemuDoctor *doctor, const VireoDomainSnapshot *doc, Parts *parts)
 {
     gboolean has = doc->state == VIREO_DOMAIN_SNAPSHOT_STATE_RUNNING ||
@@ -85,6 +94,7 @@ static void look_at_files(QemuDoctor *doctor, const VireoDomainSnapshot *doc, Pa
         parts->parts++;
         if (g_file_test(files[i].path, G_FILE_TEST_IS_REGULAR)) {
             parts->there++;
+            look_at_memory(&files[i], parts);
             continue;
         }
         parts->can_tell &= is_known_place(doctor, files[i].path);
@@ -101,7 +111,7 @@ static void judge(QemuDoctor *doctor, const char *name, const Parts *parts)
     gboolean ghost = parts->parts && !parts->there;
     gboolean repair = ghost && parts->can_tell && doctor->whole;
 
-    if (parts->there == parts->parts)
+    if (!parts->missing->len)
         return;
     if (ghost)
         qemu_doctor_find(doctor, "ghost", VIREO_DOCTOR_BROKEN, NULL, name,

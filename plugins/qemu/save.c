@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A guest's state in a file: one line of JSON, the definition, then at the next page QEMU's
- * migration stream. */
+ * migration stream. The line says how long the file is, once it is whole; older files do not say. */
 #include "save.h"
 
 #include <errno.h>
@@ -22,6 +22,8 @@
 #define SAVE_MAGIC "vireo-save-1"
 #define SAVE_ALIGN 4096u
 #define HEAD_MAX (4u * 1024 * 1024 + 65536)
+#define LINE_MAX_LEN 4096u
+#define SIZE_ROOM 32 /* in the line, for the size */
 
 typedef struct {
     gboolean running;
@@ -49,11 +51,47 @@ static gboolean write_head(int fd, const char *path, const char *xml, gboolean r
     g_autoptr(JsonObject) head = vireo_json_new('s', "format", SAVE_MAGIC, 'b', "running", running,
                                                 'i', "xml", (gint64)strlen(xml), 0);
     g_autofree char *line = vireo_json_text(head);
-    g_autofree char *text = g_strconcat(line, "\n", xml, NULL);
+    g_autofree char *text = g_strdup_printf("%s%*s\n%s", line, SIZE_ROOM, "", xml);
     gsize len = strlen(text);
 
     if (write(fd, text, len) == (ssize_t)len &&
         lseek(fd, (off_t)stream_offset(len), SEEK_SET) >= 0)
+        return TRUE;
+    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot write %s: %s", path, g_strerror(errno));
+    return FALSE;
+}
+
+/* The line at the beginning of such a file, and its length without the line break; NULL: it is none. */
+static JsonObject *parse_line(const char *text, ssize_t got, gsize *len)
+{
+    const char *end = got > 0 ? memchr(text, '\n', MIN((gsize)got, LINE_MAX_LEN)) : NULL;
+    g_autoptr(JsonObject) line = end && *text == '{' ? vireo_json_parse(text, end - text, NULL) : NULL;
+
+    if (!line || g_strcmp0(vireo_json_string(line, "format"), SAVE_MAGIC))
+        return NULL;
+    *len = (gsize)(end - text);
+    return g_steal_pointer(&line);
+}
+
+static gboolean write_size(int fd, off_t size)
+{
+    char text[LINE_MAX_LEN];
+    gsize len;
+    g_autoptr(JsonObject) line = parse_line(text, pread(fd, text, sizeof text, 0), &len);
+
+    if (!line)
+        return FALSE;
+    json_object_set_int_member(line, "size", size);
+    g_autofree char *said = vireo_json_text(line);
+    g_autofree char *padded = g_strdup_printf("%-*s", (int)len, said);
+    return strlen(padded) == len && pwrite(fd, padded, len, 0) == (ssize_t)len;
+}
+
+gboolean qemu_save_finish(int fd, const char *path, GError **error)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && ftruncate(fd, st.st_size) == 0 && write_size(fd, st.st_size) && fsync(fd) == 0)
         return TRUE;
     qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot write %s: %s", path, g_strerror(errno));
     return FALSE;
@@ -97,7 +135,7 @@ int qemu_save_create(QemuDomain *dom, const char *path, gboolean running, GError
     g_autoptr(QemuDef) live = qemu_domain_live(dom);
     g_autofree char *xml = live ? vireo_domain_format(live->doc, VIREO_MODEL_FORMAT_SECURE | VIREO_MODEL_FORMAT_INACTIVE)
                                 : NULL;
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
         qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot create %s: %s", path, g_strerror(errno));
@@ -115,11 +153,8 @@ gboolean qemu_save_memory(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, cons
 
     if (fd < 0)
         return FALSE;
-    gboolean saved = migrate_out(dom, call, qmp, fd, VIREO_DOMAIN_JOB_OPERATION_SNAPSHOT, error);
-    if (saved && fsync(fd) < 0) {
-        qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot write %s: %s", path, g_strerror(errno));
-        saved = FALSE;
-    }
+    gboolean saved = migrate_out(dom, call, qmp, fd, VIREO_DOMAIN_JOB_OPERATION_SNAPSHOT, error) &&
+                     qemu_save_finish(fd, path, error);
     close(fd);
     if (!saved)
         unlink(path);
@@ -142,15 +177,16 @@ static gboolean save_to(QemuDomain *dom, vireo_call *call, const char *path, con
         running = FALSE;
     g_autofree char *own = vireo_domain_format(
         live->doc, VIREO_MODEL_FORMAT_SECURE | VIREO_MODEL_FORMAT_INACTIVE);
-    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(temp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot create %s: %s", temp, g_strerror(errno));
         return FALSE;
     }
     gboolean saved = write_head(fd, temp, dxml ? dxml : own, running, error) &&
                      pause_for_save(dom, qmp, error) &&
-                     migrate_out(dom, call, qmp, fd, VIREO_DOMAIN_JOB_OPERATION_SAVE, error);
-    if (saved && (fsync(fd) < 0 || rename(temp, path) < 0)) {
+                     migrate_out(dom, call, qmp, fd, VIREO_DOMAIN_JOB_OPERATION_SAVE, error) &&
+                     qemu_save_finish(fd, temp, error);
+    if (saved && rename(temp, path) < 0) {
         qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot write %s: %s", path, g_strerror(errno));
         saved = FALSE;
     }
@@ -169,19 +205,24 @@ static SaveHead *read_head(int fd, const char *path, GError **error)
     g_autofree char *text = g_malloc0(HEAD_MAX + 1);
     g_autoptr(SaveHead) head = g_new0(SaveHead, 1);
     ssize_t got = pread(fd, text, HEAD_MAX, 0);
-    char *end = got > 0 ? memchr(text, '\n', (gsize)MIN(got, 4096)) : NULL;
-    g_autoptr(JsonObject) line =
-        end && *text == '{' ? vireo_json_parse(text, end - text, NULL) : NULL;
-    gint64 len = vireo_json_int(line, "xml", -1);
+    gsize at;
+    g_autoptr(JsonObject) line = parse_line(text, got, &at);
+    gint64 len = vireo_json_int(line, "xml", -1), size = vireo_json_int(line, "size", 0);
+    struct stat st;
 
-    if (!line || g_strcmp0(vireo_json_string(line, "format"), SAVE_MAGIC) || len <= 0 ||
-        len > got - (end + 1 - text)) {
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s is not a saved guest", path);
+    if (!line || len <= 0 || len > got - (gint64)at - 1) {
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s is not a guest that was saved here", path);
+        return NULL;
+    }
+    if (fstat(fd, &st) == 0 && st.st_size < size) {
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED,
+                   "%s was cut off: of %" G_GINT64_FORMAT " bytes %" G_GINT64_FORMAT " are there", path, size,
+                   (gint64)st.st_size);
         return NULL;
     }
     head->running = vireo_json_bool(line, "running");
-    head->xml = g_strndup(end + 1, (gsize)len);
-    head->offset = stream_offset((gsize)(end + 1 - text) + (gsize)len);
+    head->xml = g_strndup(text + at + 1, (gsize)len);
+    head->offset = stream_offset(at + 1 + (gsize)len);
     return g_steal_pointer(&head);
 }
 
@@ -203,6 +244,15 @@ int qemu_save_open(const char *path, GError **error)
     g_autoptr(SaveHead) head = NULL;
 
     return open_saved(path, &head, error);
+}
+
+gboolean qemu_save_check(const char *path, GError **error)
+{
+    int fd = qemu_save_open(path, error);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 static QemuStart restore_start(const SaveHead *head, guint flags, int fd, QemuDef *def)

@@ -13,6 +13,7 @@
 #include "images.h"
 #include "kit/file.h"
 #include "run.h"
+#include "save.h"
 #include "tpm.h"
 
 #define COPY_MS 600000
@@ -124,12 +125,18 @@ void qemu_snap_files(const VireoDomainSnapshot *doc, QemuSnapFile files[QEMU_SNA
     files[2] = (QemuSnapFile){ "tpm", doc->tpm ? doc->tpm->file : NULL };
 }
 
-const QemuSnapFile *qemu_snap_files_missing(const QemuSnapFile files[QEMU_SNAP_FILES])
+char *qemu_snap_files_wrong(const VireoDomainSnapshot *doc)
 {
+    QemuSnapFile files[QEMU_SNAP_FILES];
+    g_autoptr(GError) error = NULL;
+
+    qemu_snap_files(doc, files);
     for (guint i = 0; i < QEMU_SNAP_FILES; i++)
         if (files[i].path && !g_file_test(files[i].path, G_FILE_TEST_IS_REGULAR))
-            return &files[i];
-    return NULL;
+            return g_strdup_printf("the %s of snapshot '%s' is not there (%s)", files[i].slot, doc->name, files[i].path);
+    if (!files[0].path || qemu_save_check(files[0].path, &error))
+        return NULL;
+    return g_strdup_printf("the memory of snapshot '%s' is of no use: %s", doc->name, error->message);
 }
 
 void qemu_sides_clear(QemuSides *sides)

@@ -34,8 +34,8 @@ typedef struct {
     const char *path; /* NULL: the snapshot has none */
 } QemuSnapFile;
 void qemu_snap_files(const VireoDomainSnapshot *doc, QemuSnapFile files[QEMU_SNAP_FILES]);
-/* What of it is not there, among what it says it has; NULL: all is. */
-const QemuSnapFile *qemu_snap_files_missing(const QemuSnapFile files[QEMU_SNAP_FILES]);
+/* Among what the snapshot says it has: which of it is not there, or cannot be read; NULL: none. Caller frees. */
+char *qemu_snap_files_wrong(const VireoDomainSnapshot *doc);
 
 #define QEMU_SIDES 2
 typedef struct {

@@ -101,15 +101,10 @@ static gboolean check_disks(const QemuRevert *revert, GError **error)
                    qemu_disk_path(disk));
         return FALSE;
     }
-    QemuSnapFile files[QEMU_SNAP_FILES];
-
-    qemu_snap_files(revert->snap->doc, files);
-    const QemuSnapFile *missing = qemu_snap_files_missing(files);
-    if (missing)
-        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED, "bring the file back, or revert to another one",
-                    "the %s of snapshot '%s' is not there (%s)",
-                   missing->slot, name, missing->path);
-    return missing == NULL;
+    g_autofree char *wrong = qemu_snap_files_wrong(revert->snap->doc);
+    if (wrong)
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED, "bring the file back, or revert to another one", "%s", wrong);
+    return wrong == NULL;
 }
 
 /* ---- the present ------------------------------------------------------------------------- */

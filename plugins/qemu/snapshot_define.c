@@ -181,18 +181,14 @@ static gboolean check_disk(const VireoDomainSnapshot *doc, const VireoDomainDisk
 /* Metadata for a snapshot that is not there is refused when the client asks for that. */
 static gboolean check_images(const VireoDomainSnapshot *doc, GError **error)
 {
-    QemuSnapFile files[QEMU_SNAP_FILES];
-
     for (guint i = 0; doc->domain && i < doc->domain->devices->disks.n; i++)
         if (!check_disk(doc, doc->domain->devices->disks.items[i], error))
             return FALSE;
-    qemu_snap_files(doc, files);
-    const QemuSnapFile *missing = qemu_snap_files_missing(files);
-    if (missing)
+    g_autofree char *wrong = qemu_snap_files_wrong(doc);
+    if (wrong)
         qemu_refuse(error, VIREO_ERR_CONFIG_UNSUPPORTED, "bring the file back, or leave out VALIDATE",
-                    "the %s of snapshot '%s' is not there (%s), as flag VALIDATE asks", missing->slot, doc->name,
-                   missing->path);
-    return missing == NULL;
+                    "%s, as flag VALIDATE asks", wrong);
+    return wrong == NULL;
 }
 
 QemuSnap *qemu_snapshot_redefine(QemuDomain *dom, VireoDomainSnapshot *doc, guint flags,

@@ -156,17 +156,6 @@ static gboolean take_room(QemuDomain *dom, int fd, const char *path, GError **er
     return FALSE;
 }
 
-/* What was taken lies behind the end of the file. */
-static gboolean give_back_room(int fd, const char *path, GError **error)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) == 0 && ftruncate(fd, st.st_size) == 0 && fsync(fd) == 0)
-        return TRUE;
-    qemu_error(error, VIREO_ERR_SYSTEM_ERROR, "cannot write %s: %s", path, g_strerror(errno));
-    return FALSE;
-}
-
 /* ---- in order --------------------------------------------------------------------------- */
 
 static gboolean write_memory(Going *going, int fd, GError **error)
@@ -207,7 +196,7 @@ gboolean qemu_take_going_on(QemuTake *take, GError **error)
         return FALSE;
     qemu_saving_begin(work->dom, VIREO_DOMAIN_JOB_OPERATION_SNAPSHOT);
     gboolean done = take_room(work->dom, fd, path, error) && write_memory(&going, fd, error) &&
-                    give_back_room(fd, path, error);
+                    qemu_save_finish(fd, path, error);
     done = qemu_quiesce_end(take, done ? error : NULL) && done;
     close(fd);
     if (!done && take->sent)
@@ -255,8 +244,8 @@ static const char *memory_file(const QemuPlan *plan)
 
 static gboolean close_memory(const char *path, GError **error)
 {
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    gboolean done = fd >= 0 && give_back_room(fd, path, error);
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    gboolean done = fd >= 0 && qemu_save_finish(fd, path, error);
 
     if (fd >= 0)
         close(fd);

@@ -2,6 +2,7 @@
 """Deleting and reverting over external and mixed trees: every snapshot that is left reads its own bytes, and no
 file is left that nothing needs. Names of tests are those of the matrix: D what others refuse, W what loses data."""
 import os
+import shutil
 import subprocess
 
 import qemutest
@@ -485,10 +486,26 @@ class Live(Case):
         line, (one, _) = self.nano()
         memory = os.path.join(self.dir, "s1.mem")
         self.virsh("snapshot-create-as", "a", "s1", "--memspec", memory)
-        pid = self.pid("a")
-        os.unlink(memory)
-        self.assertIn("memory of snapshot", self.virsh_fails("snapshot-revert", "a", "s1"))
-        self.assertEqual((self.pid("a"), self.state("a")), (pid, "running"))
+        pid, described = self.pid("a"), self.write("s1.xml", self.virsh("snapshot-dumpxml", "a", "s1"))
+        size = os.path.getsize(memory)
+        whole = memory + ".whole"
+        os.rename(memory, whole)
+
+        def refused(word):
+            self.assertIn(word, self.virsh_fails("snapshot-revert", "a", "s1"))
+            self.assertEqual((self.pid("a"), self.state("a")), (pid, "running"))
+            self.assertIn(word, self.virsh_fails("snapshot-create", "a", described, "--redefine", "--validate"))
+
+        refused("memory of snapshot 's1' is not there")
+        shutil.copy(whole, memory)
+        os.truncate(memory, size - 1)
+        refused(f"was cut off: of {size} bytes {size - 1} are there")
+        with open(memory, "w", encoding="utf-8") as stream:
+            stream.write("something else")
+        refused("not a guest that was saved here")
+        os.replace(whole, memory)
+        self.virsh("snapshot-create", "a", described, "--redefine", "--validate")
+        self.virsh("snapshot-revert", "a", "s1")
 
     def test_disk_that_is_not_in_it(self):
         """W11, and its overlays stay where they are."""

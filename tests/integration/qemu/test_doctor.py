@@ -152,6 +152,19 @@ class Doctor(DoctorCase):
         self.assertEqual((self.kinds(told), told["plan"]), (["incomplete"], None))
         self.assertIn("disk 'vda'", told["findings"][0]["text"])
 
+    def test_memory_that_was_cut_off(self):
+        self.two()
+        self.virsh("start", "a", "--paused")
+        memory = self.base("s1.mem")
+        self.virsh("snapshot-create-as", "a", "s1", "--memspec", memory, "--diskspec", "vda,snapshot=no", "--diskspec",
+                   "vdb,snapshot=no")
+        self.virsh("destroy", "a")
+        self.assertEqual(self.doctor()["findings"], [])
+        os.truncate(memory, os.path.getsize(memory) // 2)
+        told = self.doctor(code=FOUND)
+        self.assertEqual((self.kinds(told), told["plan"]), (["incomplete"], None))
+        self.assertIn("was cut off", told["findings"][0]["text"])
+
     def test_storage_that_is_not_mounted(self):
         """Metadata is not thrown away because files are not to be seen for now."""
         path = self.image("one.qcow2")
@@ -332,11 +345,13 @@ class Theirs(DoctorCase):
         self.make(self.take("s1", "--disk-only"),
                   self.take("s2", "--memspec", self.base("s2.mem"), "--diskspec", "vda", "--diskspec", "vdb"), running=True)
         self.bring()
-        self.assertEqual(self.kinds(self.doctor()), [])
-        os.rename(self.base("s2.mem"), self.base("away"))
-        told = self.doctor(code=FOUND)
-        self.assertEqual([(found["kind"], found["snapshot"]) for found in told["findings"]], [("incomplete", "s2")])
-        self.assertIsNone(told["plan"])
+        for word in "was saved here", "s2.mem":
+            told = self.doctor(code=FOUND)
+            self.assertEqual([(found["kind"], found["snapshot"]) for found in told["findings"]], [("incomplete", "s2")])
+            self.assertIn(word, told["findings"][0]["text"])
+            self.assertIsNone(told["plan"])
+            if os.path.exists(self.base("s2.mem")):
+                os.rename(self.base("s2.mem"), self.base("away"))
 
     def test_forgotten_points(self):
         """Their metadata was deleted, or never came here; the points are in the images still."""
