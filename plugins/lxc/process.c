@@ -155,6 +155,7 @@ void lxc_live_save(LxcDomain *dom)
 
 /* ---- watching ------------------------------------------------------------------ */
 
+static void start_again(LxcDomain *dom, guint generation);
 typedef struct {
     LxcDomain *dom;
     guint generation;
@@ -164,7 +165,8 @@ static void ended_work(void *opaque)
 {
     Ended *ended = opaque;
 
-    lxc_process_settle(ended->dom, ended->generation);
+    if (!lxc_process_settle(ended->dom, ended->generation))
+        start_again(ended->dom, ended->generation);
     lxc_domain_unref(ended->dom);
     g_free(ended);
 }
@@ -227,25 +229,49 @@ static void remove_run_dir(LxcDomain *dom)
 }
 
 /* Nothing runs any more; with `ending` held. */
-static void finish(LxcDomain *dom, int reason)
+static void clear(LxcDomain *dom)
 {
     lxc_live_let_go(dom);
     lxc_cgroup_remove(dom->cgroup);
     remove_run_dir(dom);
     g_mutex_lock(&dom->lock);
-    int why = dom->end_reason ? dom->end_reason : reason;
-    gboolean transient = !dom->config;
     lxc_process_close(&dom->init);
     lxc_process_close(&dom->monitor);
     dom->id = -1;
+    g_mutex_unlock(&dom->lock);
+}
+
+static void tell_end(LxcDomain *dom, int reason)
+{
+    g_mutex_lock(&dom->lock);
+    gboolean transient = !dom->config;
     dom->state = VIREO_DOMAIN_SHUTOFF;
-    dom->reason = why;
+    dom->reason = dom->end_reason ? dom->end_reason : reason;
     dom->end_reason = 0;
     dom->autodestroy = FALSE;
     g_mutex_unlock(&dom->lock);
     lxc_domain_publish(dom);
     if (transient)
         lxc_domain_forget(dom);
+}
+
+static void finish(LxcDomain *dom, int reason)
+{
+    clear(dom);
+    tell_end(dom, reason);
+}
+
+/* Whether it was to reboot, and its monitor ended: liblxc cannot serve a console again that somebody had. */
+static gboolean ends_too_soon(LxcDomain *dom)
+{
+    g_autofree char *path = lxc_domain_path(dom, dom->space->run_dir, "/log"), *log = NULL;
+    g_autoptr(LxcDef) live = lxc_domain_live(dom);
+
+    g_mutex_lock(&dom->lock);
+    gboolean wanted = dom->end_reason != 0;
+    g_mutex_unlock(&dom->lock);
+    return !wanted && live && live->doc->on_reboot != VIREO_DOMAIN_LIFECYCLE_DESTROY &&
+           vireo_file_read(path, LIVE_MAX, &log, NULL, NULL) && strstr(log, "Failed to add console handlers");
 }
 
 static gboolean is_init_of(pid_t pid, pid_t monitor, const char *helper)
@@ -274,9 +300,16 @@ static pid_t new_init(LxcDomain *dom, pid_t monitor)
     return 0;
 }
 
+static void tell_reboot(LxcDomain *dom)
+{
+    vireo_domain_event_callback_reboot_msg message = { .msg.dom = { .id = dom->id, .name = dom->name } };
+
+    memcpy(message.msg.dom.uuid, dom->uuid, 16);
+    dom->space->driver->host->event(dom->space->published, VIREO_EVENT_domain_event_callback_reboot, &message);
+}
+
 static gboolean adopt(LxcDomain *dom, pid_t pid)
 {
-    LxcDriver *driver = dom->space->driver;
     g_autoptr(LxcDef) live = lxc_domain_live(dom);
     guint64 start = vireo_process_start_time(pid);
     int fd = start ? vireo_process_open(pid, start) : -1;
@@ -296,42 +329,49 @@ static gboolean adopt(LxcDomain *dom, pid_t pid)
     lxc_live_save(dom);
     lxc_domain_publish(dom);
     watch(dom);
-    vireo_domain_event_callback_reboot_msg message = { .msg.dom = { .id = dom->id, .name = dom->name } };
-    memcpy(message.msg.dom.uuid, dom->uuid, 16);
-    driver->host->event(dom->space->published, VIREO_EVENT_domain_event_callback_reboot, &message);
+    tell_reboot(dom);
     return TRUE;
 }
 
-/* The monitor tidies up after the init, or starts another one after a reboot. */
-static void settle(LxcDomain *dom)
+/* The monitor tidies up after the init, or starts another one after a reboot. FALSE: nobody did. */
+static gboolean settle(LxcDomain *dom)
 {
     gint64 until = g_get_monotonic_time() + GONE_MS * 1000;
     int step = 50;
 
     while (g_get_monotonic_time() < until) {
         if (dom->monitor.fd < 0 || vireo_process_wait(dom->monitor.fd, step)) {
+            if (ends_too_soon(dom))
+                return FALSE;
             finish(dom, VIREO_DOMAIN_SHUTOFF_SHUTDOWN);
-            return;
+            return TRUE;
         }
         pid_t pid = new_init(dom, dom->monitor.pid);
         if (pid && pid != dom->init.pid && adopt(dom, pid))
-            return;
+            return TRUE;
         step = MIN(step * 2, 1000);
     }
     vireo_process_signal(dom->monitor.fd, SIGKILL);
     vireo_process_wait(dom->monitor.fd, 1000);
     finish(dom, VIREO_DOMAIN_SHUTOFF_CRASHED);
+    return TRUE;
 }
 
-void lxc_process_settle(LxcDomain *dom, guint generation)
+/* With `lock`. */
+static gboolean has_ended(LxcDomain *dom, guint generation)
+{
+    return dom->id != -1 && dom->generation == generation && !vireo_process_start_time(dom->init.pid);
+}
+
+gboolean lxc_process_settle(LxcDomain *dom, guint generation)
 {
     g_mutex_lock(&dom->ending);
     g_mutex_lock(&dom->lock);
-    gboolean due = dom->id != -1 && dom->generation == generation && !vireo_process_start_time(dom->init.pid);
+    gboolean due = has_ended(dom, generation);
     g_mutex_unlock(&dom->lock);
-    if (due)
-        settle(dom);
+    gboolean settled = !due || settle(dom);
     g_mutex_unlock(&dom->ending);
+    return settled;
 }
 
 /* What is frozen does not die in version 1 of control groups, and somebody may be about to freeze it. */
@@ -506,6 +546,35 @@ gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **err
     lxc_domain_publish(dom);
     watch(dom);
     return TRUE;
+}
+
+/* A reboot that the monitor left undone. */
+static void start_again(LxcDomain *dom, guint generation)
+{
+    LxcDriver *driver = dom->space->driver;
+    g_autoptr(GError) error = NULL;
+
+    g_mutex_lock(&dom->job);
+    g_mutex_lock(&dom->ending);
+    g_autoptr(LxcDef) live = lxc_domain_live(dom);
+    g_mutex_lock(&dom->lock);
+    gboolean due = has_ended(dom, generation) && !dom->end_reason;
+    if (due) {
+        dom->id = -1;
+        dom->generation--; /* the same one goes on: it still ends with whom it belongs to */
+    }
+    g_mutex_unlock(&dom->lock);
+    if (due)
+        clear(dom);
+    g_mutex_unlock(&dom->ending);
+    if (due && lxc_process_start(dom, live, VIREO_DOMAIN_RUNNING_BOOTED, &error)) {
+        tell_reboot(dom);
+    } else if (due) {
+        driver->host->log(driver->core, VIREO_LOG_ERROR, dom->space->uri, "domain '%s' does not start again: %s", dom->name,
+                          error->message);
+        tell_end(dom, VIREO_DOMAIN_SHUTOFF_FAILED);
+    }
+    g_mutex_unlock(&dom->job);
 }
 
 /* ---- finding again ------------------------------------------------------------- */

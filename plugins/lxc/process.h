@@ -17,8 +17,8 @@ gboolean lxc_helper_run(LxcDomain *dom, int timeout_s, char **out, GPtrArray *gi
 gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **error);
 /* Kills it, and returns when nothing is left of it. reason: VIREO_DOMAIN_SHUTOFF_*. No lock is needed. */
 gboolean lxc_process_kill(LxcDomain *dom, int reason, GError **error);
-/* Looks how a container whose init has ended goes on. */
-void lxc_process_settle(LxcDomain *dom, guint generation);
+/* Looks how a container whose init has ended goes on. FALSE: it was to reboot, and its monitor has ended. */
+gboolean lxc_process_settle(LxcDomain *dom, guint generation);
 
 /* What runs is found again after a restart of the daemon. */
 void lxc_live_save(LxcDomain *dom);

@@ -223,6 +223,33 @@ class Console(lxctest.Case):
         wait_until(lambda: first.poll() is not None, 10, "the first one's end")
         self.ask(other, b"\necho is $((6 * 14))\n", b"is 84")
 
+    def test_a_reboot_with_a_client(self):
+        # liblxc ends a container that reboots while somebody has its first console: the daemon starts it again.
+        init = "trap '/bin/busybox reboot -f' TERM; while true; do echo here I am; sleep 0.1; done"
+        self.virsh("create", self.write("t.xml", self.container_xml("t", init="/bin/sh", args=("-c", init))))
+        told = open(os.path.join(self.work, "told"), "w", encoding="utf-8")
+        self.addCleanup(told.close)
+        events = subprocess.Popen(["virsh", "-c", self.daemon.uri(), "event", "--all", "--loop"], stdout=told)
+        self.addCleanup(events.wait)
+        self.addCleanup(events.kill)
+
+        def heard(*but):
+            with open(told.name, encoding="utf-8") as stream:
+                return [row.split("'")[1] for row in stream if row.startswith("event ") and not row.split()[-2].startswith(but)]
+        wait_until(lambda: self.virsh("suspend t; resume t") or heard(), 20, "events are told")
+        for count, reboot in enumerate((("reboot", "t"), ("send-process-signal", "t", "1", "term")), 1):
+            client, fd = self.talk("t")
+            self.read(fd, b"here I am")
+            first = self.init_pid("t")
+            self.virsh(*reboot)
+            wait_until(lambda: client.poll() is not None, 20, "the console's end")
+            wait_until(lambda: self.init_pid("t") not in (None, first) and
+                       self.virsh("domid", "t").strip() == str(self.init_pid("t")), 20, "another init, which is known")
+            wait_until(lambda: heard("Suspended", "Resumed") == count * ["reboot"], 10, "each reboot is told, and nothing else")
+        self.read(self.talk("t")[1], b"here I am")
+        self.virsh("destroy", "t")
+        wait_until(lambda: heard("Suspended", "Resumed")[2:] == ["lifecycle"], 10, "the end is told")
+
     def second(self, name):
         _, fd = self.talk(name)
         return self.read(fd, b"another client").decode()
