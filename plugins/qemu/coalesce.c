@@ -12,15 +12,16 @@
 
 #define AGAIN_US (100 * 1000)       /* after somebody else wanted the domain */
 #define RETRY_US (500 * 1000) /* after a failure, then twice as much each time */
-#define TRIES_MAX 8
+#define DOUBLED_MAX 9         /* times */
 #define UNLINK_MAX 32 /* before it is looked up anew what is left to do */
 
 typedef struct {
     QemuDomain *dom;
     gint64 not_before;
     guint tries;
-    gboolean busy;  /* a thread has it; otherwise it waits */
+    GThread *by;    /* which has it; NULL: it waits */
     gboolean again; /* asked for meanwhile */
+    char *said;     /* the failure that is in the log; NULL: none since something was done */
 } Entry;
 
 struct QemuCoalescer {
@@ -154,16 +155,24 @@ int qemu_domain_abort_job_flags(void *handle, vireo_call *call,
 
 /* ---- one domain ---------------------------------------------------------------------- */
 
-static Outcome failed(QemuDomain *dom, const QemuStep *step, const GError *error)
+static Outcome failed(QemuDomain *dom, GError **error)
 {
-    QemuDriver *driver = dom->space->driver;
+    if (!qemu_domain_must_yield(dom))
+        return FAILED;
+    g_clear_error(error);
+    return LATER;
+}
 
-    if (qemu_domain_must_yield(dom))
-        return LATER;
-    driver->host->log(driver->core, VIREO_LOG_WARNING, dom->space->uri,
-                      "domain '%s': space is not given back yet%s%s: %s", dom->name,
-                      step ? ", " : "", step ? step->image : "", error->message);
-    return FAILED;
+/* Nothing is to be done by what could be read; is that all? */
+static Outcome nothing_left(QemuDomain *dom, const QemuGraph *graph, GError **error)
+{
+    if (qemu_graph_incomplete(graph)) {
+        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "%s", qemu_graph_incomplete(graph));
+        return failed(dom, error);
+    }
+    if (!qemu_reap_all_seen(dom, graph, error) || !qemu_lost_give_back(dom, error))
+        return failed(dom, error);
+    return qemu_domain_must_yield(dom) ? LATER : DONE;
 }
 
 /* The first step, with those like it in the same image. */
@@ -185,37 +194,42 @@ static gboolean carry_out(QemuWork *work, const QemuStep *step, GError **error)
 }
 
 /* What is left to do is looked up anew after each image that is written to: meanwhile others may have come to need it. */
-static Outcome one_image(QemuDomain *dom)
+static Outcome one_image(QemuDomain *dom, GError **error)
 {
-    g_autoptr(GError) error = NULL;
     g_autoptr(QemuDef) machine = qemu_domain_current(dom);
     g_autoptr(VireoQmp) qmp = NULL;
     g_autoptr(QemuPlan) plan = qemu_plan_new();
 
     if (!machine || !qemu_reap_has_rest(dom))
         return DONE;
-    if (qemu_domain_active(dom) && !(qmp = qemu_domain_monitor(dom, &error)))
-        return failed(dom, NULL, error);
-    g_autoptr(QemuGraph) graph = qemu_engine_graph_within(dom, machine->doc, 0, &error);
-    if (!graph && !error)
+    if (qemu_domain_active(dom) && !(qmp = qemu_domain_monitor(dom, error)))
+        return failed(dom, error);
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(QemuGraph) graph = qemu_engine_graph_within(dom, machine->doc, 0, &failure);
+    if (!graph && !failure)
         return LATER;
-    if (!graph || !qemu_reap_settle(dom, graph, &error))
-        return failed(dom, NULL, error);
+    if (failure)
+        g_propagate_error(error, g_steal_pointer(&failure));
+    if (!graph || !qemu_reap_settle(dom, graph, error))
+        return failed(dom, error);
     qemu_plan_collect(graph, plan, 0);
     if (!plan->steps->len)
         qemu_plan_shorten(graph, plan, (guint)dom->space->driver->config.shorten_above);
     if (!plan->steps->len)
-        return qemu_lost_give_back(dom, &error) ? DONE : failed(dom, NULL, error);
+        return nothing_left(dom, graph, error);
     if (qemu_domain_must_yield(dom))
         return LATER;
     const QemuStep *step = qemu_plan_step(plan, 0);
     QemuWork work = { .dom = dom, .qmp = qmp, .plan = plan };
-    gboolean done = carry_out(&work, step, &error);
+    gboolean done = carry_out(&work, step, error);
     withdraw(dom);
-    return done ? MORE : failed(dom, step, error);
+    if (done)
+        return MORE;
+    g_prefix_error(error, "%s: ", step->image);
+    return failed(dom, error);
 }
 
-static Outcome collect(QemuDomain *dom)
+static Outcome collect(QemuDomain *dom, GError **error)
 {
     Outcome outcome = DONE;
 
@@ -229,7 +243,7 @@ static Outcome collect(QemuDomain *dom)
     dom->yields = TRUE;
     g_mutex_unlock(&dom->lock);
     if (!dom->gone)
-        outcome = qemu_work_catch_up(dom, NULL) ? one_image(dom) : FAILED;
+        outcome = qemu_work_catch_up(dom, error) ? one_image(dom, error) : FAILED;
     g_mutex_lock(&dom->lock);
     if (dom->merge.stop)
         outcome = DONE;
@@ -239,11 +253,31 @@ static Outcome collect(QemuDomain *dom)
     return outcome;
 }
 
+/* The same failure is told once. The entry is this thread's. */
+static Outcome collect_and_tell(Entry *entry)
+{
+    QemuDriver *driver = entry->dom->space->driver;
+    g_autoptr(GError) error = NULL;
+    Outcome outcome = collect(entry->dom, &error);
+
+    if (outcome == MORE || outcome == DONE)
+        g_clear_pointer(&entry->said, g_free);
+    if (outcome != FAILED || !g_strcmp0(entry->said, error->message))
+        return outcome;
+    g_free(entry->said);
+    entry->said = g_strdup(error->message);
+    driver->host->log(driver->core, VIREO_LOG_WARNING, entry->dom->space->uri,
+                      "domain '%s': space is not given back yet, that is tried again: %s", entry->dom->name,
+                      error->message);
+    return outcome;
+}
+
 /* ---- the threads ---------------------------------------------------------------------- */
 
 static void entry_free(Entry *entry)
 {
     qemu_domain_unref(entry->dom);
+    g_free(entry->said);
     g_free(entry);
 }
 
@@ -256,10 +290,10 @@ static Entry *next(QemuCoalescer *this)
         for (GList *link = this->queue.head; link; link = link->next) {
             Entry *entry = link->data;
 
-            if (entry->busy)
+            if (entry->by)
                 continue;
             if (entry->not_before <= now) {
-                entry->busy = TRUE;
+                entry->by = g_thread_self();
                 return entry;
             }
             soonest = MIN(soonest, entry->not_before);
@@ -277,21 +311,21 @@ static Entry *next(QemuCoalescer *this)
 /* Behind all others, so that each domain gets its turn. With the lock held. */
 static void settle(QemuCoalescer *this, Entry *entry, Outcome outcome)
 {
-    gboolean over = outcome == DONE || (outcome == FAILED && entry->tries >= TRIES_MAX);
     gint64 delay = outcome == LATER ? AGAIN_US : 0;
 
     g_queue_remove(&this->queue, entry);
-    if (over && !entry->again) {
+    if (outcome == DONE && !entry->again) {
         entry_free(entry);
         return;
     }
     if (outcome == FAILED)
-        delay = (gint64)RETRY_US << entry->tries++;
+        delay = (gint64)RETRY_US << MIN(entry->tries++, DOUBLED_MAX);
     if (outcome == MORE || outcome == DONE)
         entry->tries = 0;
     if (entry->again)
         delay = 0;
-    entry->busy = entry->again = FALSE;
+    entry->by = NULL;
+    entry->again = FALSE;
     entry->not_before = g_get_monotonic_time() + delay;
     g_queue_push_tail(&this->queue, entry);
 }
@@ -304,7 +338,7 @@ static gpointer work(gpointer opaque)
     g_mutex_lock(&this->lock);
     while ((entry = next(this))) {
         g_mutex_unlock(&this->lock);
-        Outcome outcome = collect(entry->dom);
+        Outcome outcome = collect_and_tell(entry);
         g_mutex_lock(&this->lock);
         settle(this, entry, outcome);
     }
@@ -378,10 +412,12 @@ static void enter(QemuDomain *dom, gint64 not_before)
         entry->not_before = not_before;
         g_queue_push_tail(&this->queue, entry);
     }
-    entry->again = entry->busy;
-    entry->not_before = MIN(entry->not_before, not_before);
-    entry->tries = 0;
-    wake(this);
+    if (entry->by != g_thread_self()) { /* which sees by itself whether anything is left to do */
+        entry->again = entry->by != NULL;
+        entry->not_before = MIN(entry->not_before, not_before);
+        entry->tries = 0;
+        wake(this);
+    }
     g_mutex_unlock(&this->lock);
 }
 

@@ -88,6 +88,8 @@ gboolean qemu_reap_note(QemuDomain *dom, GPtrArray *snaps, GError **error);
 gboolean qemu_reap_has_rest(QemuDomain *dom);
 /* Takes back of the notes what the graph shows to be none of that any more. */
 gboolean qemu_reap_settle(QemuDomain *dom, QemuGraph *graph, GError **error);
+/* Whether all that is noted and there is in the graph. */
+gboolean qemu_reap_all_seen(QemuDomain *dom, const QemuGraph *graph, GError **error);
 /* Gives back what takes no time, when there is little to look at and little to do; the rest is the coalescer's. FALSE: there
  * is too much to look at. */
 gboolean qemu_reap_little(QemuDomain *dom, vireo_call *call);

@@ -218,12 +218,9 @@ static void add_stored(Build *build, const VireoDomain *doc)
  * to it any more. */
 static void cannot_read(Build *build, const char *name, const GError *error)
 {
-    QemuDriver *driver = build->dom->space->driver;
+    g_autofree char *why = g_strdup_printf("snapshot '%s': %s", name, error->message);
 
-    qemu_graph_set_incomplete(build->graph);
-    driver->host->log(driver->core, VIREO_LOG_WARNING, build->dom->space->uri,
-                      "domain '%s', snapshot '%s': %s; no space is given back meanwhile", build->dom->name, name,
-                      error->message);
+    qemu_graph_set_incomplete(build->graph, why);
 }
 
 /* Where a snapshot keeps a disk. Going back to what is not there is refused when it is tried. */
@@ -314,10 +311,13 @@ static void add_files(Build *build, GHashTable *set)
     gpointer path;
 
     g_hash_table_iter_init(&iter, set);
-    while (g_hash_table_iter_next(&iter, &path, NULL) && goes_on(build))
+    while (g_hash_table_iter_next(&iter, &path, NULL) && goes_on(build)) {
+        g_autoptr(GError) error = NULL;
+
         if (!qemu_graph_has(build->graph, path) && g_file_test(path, G_FILE_TEST_IS_REGULAR) &&
-            !add_chain(build, path, NULL, 0, NULL))
-            qemu_graph_set_incomplete(build->graph);
+            !add_chain(build, path, NULL, 0, &error))
+            qemu_graph_set_incomplete(build->graph, error->message);
+    }
 }
 
 static void give(Build *build)
@@ -350,13 +350,14 @@ static void add_points(Build *build)
     g_hash_table_iter_init(&iter, build->files->points);
     while (g_hash_table_iter_next(&iter, &note, NULL)) {
         g_autofree char *tag = qemu_point_read(note, &image);
+        g_autoptr(GError) error = NULL;
 
         if (!tag || !goes_on(build) || !is_somewhere(build, image))
             continue;
-        if (add_chain(build, image, NULL, 0, NULL))
+        if (add_chain(build, image, NULL, 0, &error))
             qemu_graph_release_point(build->graph, image, tag);
         else
-            qemu_graph_set_incomplete(build->graph);
+            qemu_graph_set_incomplete(build->graph, error->message);
     }
 }
 

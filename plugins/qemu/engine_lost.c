@@ -12,13 +12,14 @@ void qemu_lost_note(QemuDomain *dom, const char *image)
     qemu_files_add(dom, more, NULL);
 }
 
-static gboolean give_back(gpointer image, gpointer value, gpointer dom)
+static gboolean give_back(QemuDomain *dom, const char *image, GError **error)
 {
     const char *argv[] = { IMAGE_TOOL, "check", "-q", "-r", "leaks", "-f", "qcow2", image, NULL };
 
-    if (!g_file_test(image, G_FILE_TEST_EXISTS))
+    if (!g_file_test(image, G_FILE_TEST_EXISTS) || qemu_engine_image_tool(dom, TRUE, NULL, image, argv, error))
         return TRUE;
-    return !qemu_domain_must_yield(dom) && qemu_engine_image_tool(dom, TRUE, NULL, image, argv, NULL);
+    g_prefix_error(error, "image %s: ", image);
+    return FALSE;
 }
 
 gboolean qemu_lost_give_back(QemuDomain *dom, GError **error)
@@ -26,5 +27,21 @@ gboolean qemu_lost_give_back(QemuDomain *dom, GError **error)
     if (qemu_domain_active(dom) || !g_hash_table_size(qemu_files_of(dom)->cut))
         return TRUE;
     g_autoptr(QemuFiles) files = qemu_files_load(dom);
-    return !g_hash_table_foreach_remove(files->cut, give_back, dom) || qemu_files_save(dom, files, error);
+    g_autoptr(GError) failure = NULL;
+    gboolean changed = FALSE;
+    GHashTableIter iter;
+    gpointer image;
+
+    g_hash_table_iter_init(&iter, files->cut);
+    while (!qemu_domain_must_yield(dom) && g_hash_table_iter_next(&iter, &image, NULL)) {
+        if (!give_back(dom, image, failure ? NULL : &failure))
+            continue;
+        g_hash_table_iter_remove(&iter);
+        changed = TRUE;
+    }
+    if (changed)
+        qemu_files_save(dom, files, failure ? NULL : &failure);
+    if (failure)
+        g_propagate_error(error, g_steal_pointer(&failure));
+    return !failure;
 }

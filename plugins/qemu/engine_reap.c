@@ -108,6 +108,37 @@ gboolean qemu_reap_settle(QemuDomain *dom, QemuGraph *graph, GError **error)
     return !dropped || qemu_files_save(dom, files, error);
 }
 
+/* One that came after the graph was built. */
+static gboolean was_seen(const QemuGraph *graph, const char *path, GError **error)
+{
+    if (qemu_graph_has(graph, path) || qemu_is_remote(path) || !g_file_test(path, G_FILE_TEST_EXISTS))
+        return TRUE;
+    qemu_error(error, VIREO_ERR_OPERATION_FAILED, "image %s was not there, or was no file, when all images were looked at",
+               path);
+    return FALSE;
+}
+
+gboolean qemu_reap_all_seen(QemuDomain *dom, const QemuGraph *graph, GError **error)
+{
+    const QemuFiles *files = qemu_files_of(dom);
+    GHashTableIter iter;
+    gpointer path;
+    const char *image;
+
+    g_hash_table_iter_init(&iter, files->released);
+    while (g_hash_table_iter_next(&iter, &path, NULL))
+        if (!was_seen(graph, path, error))
+            return FALSE;
+    g_hash_table_iter_init(&iter, files->points);
+    while (g_hash_table_iter_next(&iter, &path, NULL)) {
+        g_autofree char *tag = qemu_point_read(path, &image);
+
+        if (tag && !was_seen(graph, image, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 /* ---- at once ---------------------------------------------------------------------------- */
 
 static gboolean look(QemuDomain *dom, vireo_call *call, guint most, guint points, guint unlinks)

@@ -338,14 +338,14 @@ static gboolean is_too_long(const QemuWork *work)
     return FALSE;
 }
 
-/* What could not be collected before, and was not asked for: others may have let go of it since. */
+/* What could not be collected before, and was not asked for: others may have let go of it since. Or nobody knows yet. */
 static gboolean has_more(const QemuWork *work)
 {
     g_autoptr(QemuPlan) plan = qemu_plan_new();
 
     if (work->after)
         qemu_plan_collect(work->after, plan, 0);
-    return plan->steps->len > 0;
+    return plan->steps->len > 0 || (work->after && qemu_graph_incomplete(work->after));
 }
 
 /* All that are forgotten one after the other, at once. */
@@ -628,8 +628,9 @@ static void recover(QemuDomain *dom, gboolean at_start)
         let_run(dom, work.qmp);
     if (at_start && work.qmp && journal.freezes)
         qemu_quiesce_release(dom);
-    driver->host->log(driver->core, VIREO_LOG_WARNING, dom->space->uri,
-                      "domain '%s': a snapshot operation that was cut short %s", dom->name, what);
+    if (at_start || !dom->unfinished)
+        driver->host->log(driver->core, VIREO_LOG_WARNING, dom->space->uri,
+                          "domain '%s': a snapshot operation that was cut short %s", dom->name, what);
 }
 
 void qemu_work_recover(QemuDomain *dom)

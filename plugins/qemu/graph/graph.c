@@ -57,6 +57,7 @@ void qemu_graph_free(QemuGraph *graph)
         return;
     g_hash_table_unref(graph->holders);
     g_hash_table_unref(graph->nodes);
+    g_free(graph->incomplete);
     g_free(graph);
 }
 
@@ -281,9 +282,15 @@ guint qemu_graph_holds(const QemuGraph *graph, const char *path, const char *tag
     return point ? point->holds : node->holds;
 }
 
-void qemu_graph_set_incomplete(QemuGraph *graph)
+void qemu_graph_set_incomplete(QemuGraph *graph, const char *why)
 {
-    graph->incomplete = TRUE;
+    if (!graph->incomplete)
+        graph->incomplete = g_strdup(why);
+}
+
+const char *qemu_graph_incomplete(const QemuGraph *graph)
+{
+    return graph->incomplete;
 }
 
 guint qemu_graph_children(const QemuGraph *graph, const char *path)

@@ -51,7 +51,9 @@ gboolean qemu_graph_hold(QemuGraph *graph, QemuHoldKind kind, const char *name, 
 /* How often the present content (tag NULL) or a point is referred to. */
 guint qemu_graph_holds(const QemuGraph *graph, const char *path, const char *tag);
 /* Something that may need images of the graph could not be read: nothing is collected or overwritten. */
-void qemu_graph_set_incomplete(QemuGraph *graph);
+void qemu_graph_set_incomplete(QemuGraph *graph, const char *why);
+/* What was said first of that; NULL: all was read. */
+const char *qemu_graph_incomplete(const QemuGraph *graph);
 guint qemu_graph_children(const QemuGraph *graph, const char *path);
 guint qemu_graph_flags(const QemuGraph *graph, const char *path);
 /* The file a holder's slot refers to, NULL: none. */

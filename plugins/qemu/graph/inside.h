@@ -47,7 +47,7 @@ typedef struct {
 struct QemuGraph {
     GHashTable *nodes;   /* path -> QemuNode */
     GHashTable *holders; /* key -> QemuHolder */
-    gboolean incomplete; /* there may be more that needs what is there */
+    char *incomplete; /* why there may be more that needs what is there; NULL: there is not */
     gboolean has_released_points;
 };
 

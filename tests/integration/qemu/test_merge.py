@@ -269,6 +269,67 @@ class Live(Merge):
         self.reads(3, os.path.join(self.dir, "d.s2"))
 
 
+class Hindered(Case):
+    """Something is in the way of it for a while: said once, and tried again with nobody asking."""
+
+    def setUp(self):
+        super().setUp()
+        self.define("a", disks=[disk_xml(self.image("d.qcow2"), "vda")])
+        self.before = len(self.logged())
+        for name in "s1", "s2":
+            self.take(name)
+
+    def take(self, name):
+        self.virsh("snapshot-create-as", "a", name, "--disk-only")
+
+    def logged(self):
+        with open(self.daemon.log, encoding="utf-8", errors="replace") as stream:
+            return stream.readlines()
+
+    def told(self):
+        return [line for line in self.logged()[self.before:] if "is not given back" in line or "cut short" in line]
+
+    def worked(self):
+        """Seconds of the daemon."""
+        return time.clock_gettime(~self.daemon.process.pid << 3 | 2)
+
+    def tells(self, *words):
+        """Once, although it is tried more often than that."""
+        wait_until(self.told, 10, "it says that something is wrong")
+        before = self.worked()
+        time.sleep(1.8)
+        self.assertLess(self.worked() - before, 0.4, "it never rests")
+        said = self.told()
+        self.assertEqual(len(said), 1, said[:3])
+        for word in words:
+            self.assertIn(word, said[0])
+
+    def test_image_away(self):
+        """One of another branch: nobody knows what that needs."""
+        away = os.path.join(self.dir, "d.s1")
+        self.virsh("snapshot-revert", "a", "s1")
+        self.take("s3")
+        branch = qcow2.Image(self.targets("a")["vda"]).backing
+        os.rename(away, away + ".aside")
+        self.virsh("snapshot-delete", "a", "s3")
+        self.tells("'s2'", away)
+        self.assertTrue(os.path.exists(branch))
+        os.rename(away + ".aside", away)
+        wait_until(lambda: not os.path.exists(branch), 10, "it is tried again")
+        self.nothing_leaked()
+
+    def test_metadata_cannot_be_written(self):
+        where = os.path.join(self.daemon.root, "var/lib/vireo/qemu/system/snapshots", self.virsh("domuuid", "a"))
+        os.rename(where, where + ".aside")
+        with open(where, "wb"):
+            pass
+        self.assertIn("as soon as", self.virsh_fails("snapshot-create-as", "a", "s3", "--disk-only"))
+        self.tells("metadata")
+        os.unlink(where)
+        os.rename(where + ".aside", where)
+        wait_until(lambda: "s3" in self.names("snapshot-list", "a", "--name"), 10, "it is tried again")
+
+
 if __name__ == "__main__":
     if qemutest.vireotest.USE_LIBVIRTD:
         qemutest.skip_file("tests of Vireo's own driver")
