@@ -69,7 +69,7 @@ static int esx_init(const struct vireo_host *host, vireo_core *core, void **self
     X(node_get_info, esx_node_get_info, 0, 0, 0, 0)                                                \
     X(node_get_free_memory, esx_node_get_free_memory, 0, 0, 0, 0)                                  \
     X(domain_get_xml_desc, esx_domain_get_xml_desc, VIREO_DOMAIN_XML_INACTIVE,                     \
-      VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_UPDATE_CPU, 0, 0)                                 \
+      VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_UPDATE_CPU | VIREO_DOMAIN_XML_MIGRATABLE, 0, 0)   \
     X(domain_create_with_flags, esx_domain_create_with_flags, VIREO_DOMAIN_START_FORCE_BOOT, 0, 0, 0) \
     X(domain_managed_save, esx_domain_managed_save, 0, 0, 0, 0)                                    \
     X(domain_managed_save_remove, esx_domain_managed_save_remove, 0, 0, 0, 0)                      \

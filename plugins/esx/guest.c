@@ -92,12 +92,11 @@ int esx_domain_interface_addresses(void *handle, vireo_call *call, const vireo_d
 
 /* ---- the description ----------------------------------------------------------------- */
 
-static int only_description(EsxConn *conn, vireo_call *call, int type)
+static int only_description(EsxConn *conn, vireo_call *call, int type, int code)
 {
     if (type == VIREO_DOMAIN_METADATA_DESCRIPTION)
         return VIREO_OK;
-    return conn->driver->host->fail(call, VIREO_ERR_ARGUMENT_UNSUPPORTED,
-                                    "a machine has a description, and neither a title nor other metadata");
+    return conn->driver->host->fail(call, code, "a machine has a description, and neither a title nor other metadata");
 }
 
 int esx_domain_get_metadata(void *handle, vireo_call *call, const vireo_domain_get_metadata_args *args,
@@ -107,7 +106,7 @@ int esx_domain_get_metadata(void *handle, vireo_call *call, const vireo_domain_g
     EsxConn *conn = handle;
     g_autoptr(VireoArena) arena = vireo_arena_new();
 
-    if (only_description(conn, call, args->type) != VIREO_OK)
+    if (only_description(conn, call, args->type, VIREO_ERR_NO_DOMAIN_METADATA) != VIREO_OK)
         return VIREO_FAIL;
     VimObjectContent *found = esx_machine_properties(conn, call, &args->dom, paths, 1, arena);
     const char *note = found ? vireo_soap_value_text(esx_property(found, paths[0])) : NULL;
@@ -124,7 +123,7 @@ int esx_domain_set_metadata(void *handle, vireo_call *call, const vireo_domain_s
     EsxConn *conn = handle;
     VimVirtualMachineConfigSpec spec = { .annotation = args->metadata ? args->metadata : "" };
 
-    return only_description(conn, call, args->type) == VIREO_OK
+    return only_description(conn, call, args->type, VIREO_ERR_ARGUMENT_UNSUPPORTED) == VIREO_OK
                ? esx_machine_reconfigure(conn, call, &args->dom, &spec)
                : VIREO_FAIL;
 }

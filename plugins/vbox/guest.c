@@ -9,11 +9,11 @@
 
 /* ---- the description --------------------------------------------------------------------- */
 
-static gboolean is_description(VboxConn *conn, vireo_call *call, int type)
+static gboolean is_description(VboxConn *conn, vireo_call *call, int type, int code)
 {
     if (type == VIREO_DOMAIN_METADATA_DESCRIPTION)
         return TRUE;
-    conn->driver->host->fail(call, VIREO_ERR_ARGUMENT_UNSUPPORTED,
+    conn->driver->host->fail(call, code,
                              "a machine of VirtualBox has a description, and neither a title nor other metadata");
     return FALSE;
 }
@@ -24,7 +24,7 @@ int vbox_domain_get_metadata(void *handle, vireo_call *call, const vireo_domain_
     VboxConn *conn = handle;
     VboxTalk talk;
 
-    if (!is_description(conn, call, args->type))
+    if (!is_description(conn, call, args->type, VIREO_ERR_NO_DOMAIN_METADATA))
         return VIREO_FAIL;
     vbox_begin(&talk, conn, call);
     const char *note = VBOX_GET(&talk, i_machine_get_description, vbox_machine_ref(&talk, args->dom.uuid));
@@ -40,7 +40,7 @@ int vbox_domain_set_metadata(void *handle, vireo_call *call, const vireo_domain_
     VboxHold hold;
     VboxTalk talk;
 
-    if (!is_description(conn, call, args->type))
+    if (!is_description(conn, call, args->type, VIREO_ERR_ARGUMENT_UNSUPPORTED))
         return VIREO_FAIL;
     vbox_begin(&talk, conn, call);
     if (vbox_hold(&talk, vbox_machine_ref(&talk, args->dom.uuid), &hold)) {

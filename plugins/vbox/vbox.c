@@ -68,7 +68,7 @@ static int vbox_init(const struct vireo_host *host, vireo_core *core, void **sel
     X(node_get_memory_stats, vbox_node_get_memory_stats, 0, 0, 0, 0)                                                   \
     X(connect_get_domain_capabilities, vbox_connect_get_domain_capabilities, 0, 0, 0, 0)                               \
     X(domain_get_xml_desc, vbox_domain_get_xml_desc, VIREO_DOMAIN_XML_INACTIVE,                                        \
-      VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_UPDATE_CPU, 0, 0)                                                     \
+      VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_UPDATE_CPU | VIREO_DOMAIN_XML_MIGRATABLE, 0, 0)                       \
     X(domain_create_with_flags, vbox_domain_create_with_flags, VIREO_DOMAIN_START_FORCE_BOOT, 0, 0, 0)                 \
     X(domain_create_xml, vbox_domain_create_xml, VIREO_DOMAIN_START_VALIDATE, 0, 0, 0)                                 \
     X(domain_destroy_flags, vbox_domain_destroy_flags, 0, 0, 0, 0)                                                     \

@@ -227,6 +227,9 @@ class Guest(ChangeCase):
         self.assertIn(">of the first machine<", self.witness.machine(self.reference(self.first), "config.annotation"))
         self.assertEqual(self.virsh("desc", self.first), "of the first machine")
         self.assertIn("neither a title", self.virsh_fails("desc", "--title", self.first, "Title"))
+        self.assertEqual(self.virsh("desc", "--title", self.first), "")
+        self.assertIn(self.first, self.virsh("list", "--all", "--title"))
+        self.assertIn("neither a title", self.virsh_fails("metadata", self.first, "urn:x"))
 
     def test_stats(self):
         self.virsh("suspend", self.second)

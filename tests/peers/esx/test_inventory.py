@@ -203,6 +203,7 @@ class Inventory(EsxCase):
         self.assertRegex(domain.find("devices/interface/mac").get("address"), "^00:0c:29:")
         self.assertEqual(domain.find("devices/controller[@type='scsi']").get("index"), "0")
         self.assertIsNone(ElementTree.fromstring(self.virsh("dumpxml", "--inactive", self.first)).get("id"))
+        self.assertEqual(self.virsh("dumpxml", "--migratable", self.first), self.virsh("dumpxml", self.first))
 
     def test_host(self):
         node = dict(line.split(":") for line in self.virsh("nodeinfo").splitlines())
