@@ -23,38 +23,64 @@ static const char *roomiest_datastore(EsxServer *server, const VireoHttpWait *wa
     return best ? best->name : NULL;
 }
 
-/* Beside the first disk; a machine without one gets a folder of its own. NULL: failed. */
-static const char *path_for(EsxServer *server, const EsxSpec *spec, const VireoHttpWait *wait, VireoArena *arena,
-                            GError **error)
+/* Beside the first disk. */
+static const char *path_beside(const char *disk, const char *name, VireoArena *arena)
 {
-    const char *slash = spec->first_file ? strrchr(spec->first_file, '/') : NULL;
-    const char *end = spec->first_file ? strstr(spec->first_file, "] ") + 2 : NULL;
-    g_autofree char *path = NULL;
+    const char *slash = strrchr(disk, '/'), *end = slash ? slash + 1 : strstr(disk, "] ") + 2;
+    g_autofree char *path = g_strdup_printf("%.*s%s.vmx", (int)(end - disk), disk, name);
 
-    if (spec->first_file)
-        path = g_strdup_printf("%.*s%s.vmx", (int)((slash ? slash + 1 : end) - spec->first_file), spec->first_file,
-                               spec->config.name);
-    else {
-        const char *store = roomiest_datastore(server, wait, arena, error);
-        path = store ? g_strdup_printf("[%s]", store) : NULL;
-    }
+    return vireo_arena_strdup(arena, path);
+}
+
+/* In a folder that the server makes, in the datastore of that disk or, without one, wherever there is room. NULL: failed. */
+static const char *path_apart(EsxServer *server, const char *disk, const VireoHttpWait *wait, VireoArena *arena,
+                              GError **error)
+{
+    const char *store = disk ? NULL : roomiest_datastore(server, wait, arena, error);
+    g_autofree char *path = disk ? g_strndup(disk, strcspn(disk, "]") + 1) : store ? g_strdup_printf("[%s]", store) : NULL;
+
     return path ? vireo_arena_strdup(arena, path) : NULL;
 }
 
-static gboolean create_machine(EsxConn *conn, vireo_call *call, EsxSpec *spec, VireoArena *arena, GError **error)
+static EsxRef *create_at(EsxConn *conn, vireo_call *call, EsxSpec *spec, const char *path, VireoArena *arena, GError **error)
 {
     EsxServer *server = conn->server;
     VireoHttpWait wait = esx_wait(call);
-    VimVirtualMachineFileInfo files = { .vm_path_name = path_for(server, spec, &wait, arena, error) };
+    VimVirtualMachineFileInfo files = { .vm_path_name = path };
     VimCreateVMTaskArgs args = { ._this = server->vm_folder, .config = &spec->config, .pool = server->pool,
                                  .host = server->host };
 
-    if (!files.vm_path_name)
-        return FALSE;
     spec->config.files = &files;
     VimCreateVMTaskRet *ret = vim_create_vm_task(server->soap, &args, &wait, arena, error);
-    EsxRef *made = ret ? esx_task_result(conn, call, ret->returnval, arena, error) : NULL;
-    return made && esx_inventory_read(server, &made, 1, &wait, error);
+    spec->config.files = NULL;
+    return ret ? esx_task_result(conn, call, ret->returnval, arena, error) : NULL;
+}
+
+static gboolean is_taken(const GError *error)
+{
+    g_autofree char *text = NULL;
+
+    return esx_error_number(error, &text) == VIREO_ERR_STORAGE_VOL_EXIST;
+}
+
+/* What a machine that was undefined has left beside its disk stays, and is in nobody's way. */
+static gboolean create_machine(EsxConn *conn, vireo_call *call, EsxSpec *spec, VireoArena *arena, GError **error)
+{
+    VireoHttpWait wait = esx_wait(call);
+    const char *disk = spec->first_file, *path = NULL;
+    g_autoptr(GError) wrong = NULL;
+    EsxRef *made = NULL;
+
+    if (disk)
+        made = create_at(conn, call, spec, path_beside(disk, spec->config.name, arena), arena, &wrong);
+    if (!disk || (!made && is_taken(wrong))) {
+        g_clear_error(&wrong);
+        path = path_apart(conn->server, disk, &wait, arena, &wrong);
+        made = path ? create_at(conn, call, spec, path, arena, &wrong) : NULL;
+    }
+    if (!made)
+        g_propagate_error(error, g_steal_pointer(&wrong));
+    return made && esx_inventory_read(conn->server, &made, 1, &wait, error);
 }
 
 /* ---- an existing machine ------------------------------------------------------------- */

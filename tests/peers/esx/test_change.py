@@ -81,6 +81,13 @@ class Define(ChangeCase):
         self.assertEqual(xml.find("devices/disk[@device='disk']/target").get("dev"), "sdb")
         self.assertEqual(xml.find("devices/disk[@device='disk']/address").get("unit"), "1")
         self.virsh("undefine", "guest")
+        # What was left there is in nobody's way, and stays.
+        left = self.witness.file("LocalDS_0", "own/guest.vmx")
+        self.assertIsNotNone(left)
+        machine = self.define("guest", f"<disk type='file'><source file='{disk}'/><target dev='sdb'/></disk>")
+        self.assertIn(disk, self.witness.machine(machine, "config.hardware.device"))
+        self.assertRegex(self.witness.machine(machine, "config.files"), r"\[LocalDS_0\] guest[^/]*/guest.vmx")
+        self.virsh("undefine", "guest")
 
     def test_refusals(self):
         plain = MACHINE.format(name="odd", devices="{}")
