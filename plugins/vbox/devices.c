@@ -489,22 +489,41 @@ static void apply_serials(VboxTalk *talk, const char *machine, const VireoDomain
         apply_serial(talk, machine, i, ports[i]);
 }
 
-static void apply_folders(VboxTalk *talk, const char *machine, const VireoDomainDevices *devices)
+void vbox_folder_attach(VboxTalk *talk, const char *machine, const VireoDomainFilesystem *folder)
+{
+    VBOX_CALL(talk, i_machine_create_shared_folder, ._this = machine, .name = folder->target,
+              .host_path = folder->source->dir, .writable = !folder->readonly, .auto_mount_point = "");
+}
+
+/* All, or the one of that name; whether there was any. */
+static gboolean remove_folders(VboxTalk *talk, const char *machine, const char *wanted)
 {
     const vw_i_machine_get_shared_folders_ret *old = VBOX_CALL(talk, i_machine_get_shared_folders, ._this = machine);
+    gboolean found = FALSE;
 
     for (guint i = 0; i < old->returnval.n; i++) {
-        const char *ref = vbox_talk_take(talk, old->returnval.items[i]);
+        const char *name =
+            VBOX_GET(talk, i_shared_folder_get_name, vbox_talk_take(talk, old->returnval.items[i]));
 
-        VBOX_CALL(talk, i_machine_remove_shared_folder, ._this = machine,
-                  .name = VBOX_GET(talk, i_shared_folder_get_name, ref));
+        if (talk->error || (wanted && !g_str_equal(name, wanted)))
+            continue;
+        VBOX_CALL(talk, i_machine_remove_shared_folder, ._this = machine, .name = name);
+        found = TRUE;
     }
-    for (guint i = 0; i < devices->filesystems.n; i++) {
-        const VireoDomainFilesystem *folder = devices->filesystems.items[i];
+    return found;
+}
 
-        VBOX_CALL(talk, i_machine_create_shared_folder, ._this = machine, .name = folder->target,
-                  .host_path = folder->source->dir, .writable = !folder->readonly, .auto_mount_point = "");
-    }
+void vbox_folder_detach(VboxTalk *talk, const char *machine, const char *target)
+{
+    if (!remove_folders(talk, machine, target))
+        vbox_talk_refuse(talk, VIREO_ERR_DEVICE_MISSING, "the machine has no shared folder '%s'", target);
+}
+
+static void apply_folders(VboxTalk *talk, const char *machine, const VireoDomainDevices *devices)
+{
+    remove_folders(talk, machine, NULL);
+    for (guint i = 0; i < devices->filesystems.n; i++)
+        vbox_folder_attach(talk, machine, devices->filesystems.items[i]);
 }
 
 static void apply_screen(VboxTalk *talk, const char *machine, const VireoDomainDevices *devices)

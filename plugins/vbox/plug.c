@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Single devices of a machine: disks, media and cards. A machine has one configuration, whether it runs or not. */
+/* Single devices of a machine: disks, media, cards and shared folders. A machine has one configuration, whether it runs or not. */
 #include "ops.h"
 
 #include "spec.h"
@@ -38,6 +38,7 @@ static void change_one(VboxTalk *talk, const char *machine, const VireoDomainDev
 {
     const VireoDomainDisk *disk = devices->disks.n ? devices->disks.items[0] : NULL;
     const VireoDomainInterface *card = devices->interfaces.n ? devices->interfaces.items[0] : NULL;
+    const VireoDomainFilesystem *folder = devices->filesystems.n ? devices->filesystems.items[0] : NULL;
 
     if (disk && what == ATTACH)
         vbox_disk_attach(talk, machine, devices, disk);
@@ -51,10 +52,14 @@ static void change_one(VboxTalk *talk, const char *machine, const VireoDomainDev
         vbox_card_detach(talk, machine, card->mac->address);
     else if (card && what == UPDATE && card->mac && card->mac->address)
         vbox_card_update(talk, machine, card);
-    else
+    else if (!folder)
         vbox_talk_refuse(talk, VIREO_ERR_OPERATION_UNSUPPORTED,
-                         "disks and interfaces (by their <mac>) can be attached and detached, media changed, and "
-                         "interfaces connected elsewhere");
+                         "disks, interfaces (by their <mac>) and shared folders can be attached and detached, media "
+                         "changed, and interfaces connected elsewhere");
+    if (folder && what != ATTACH)
+        vbox_folder_detach(talk, machine, folder->target);
+    if (folder && what != DETACH)
+        vbox_folder_attach(talk, machine, folder);
 }
 
 /* Devices stand in documents of domains: what is refused there is refused here. */

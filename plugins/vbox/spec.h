@@ -38,14 +38,17 @@ void vbox_spec_apply(VboxTalk *talk, const char *machine, const VireoDomain *dom
 /* ---- devices.c ----------------------------------------------------------------------- */
 
 gboolean vbox_devices_check(const VireoDomainDevices *devices, GError **error);
-/* Attaches one more of them: a disk or a card. */
+/* Attaches one more of them: a disk, a card or a shared folder. */
 void vbox_disk_attach(VboxTalk *talk, const char *machine, const VireoDomainDevices *devices,
                       const VireoDomainDisk *disk);
 void vbox_card_attach(VboxTalk *talk, const char *machine, const VireoDomainInterface *card);
+void vbox_folder_attach(VboxTalk *talk, const char *machine, const VireoDomainFilesystem *folder);
 /* The one with its address gets another source, or link. */
 void vbox_card_update(VboxTalk *talk, const char *machine, const VireoDomainInterface *card);
 /* The one with that address goes. */
 void vbox_card_detach(VboxTalk *talk, const char *machine, const char *mac);
+/* The one of that name goes. */
+void vbox_folder_detach(VboxTalk *talk, const char *machine, const char *target);
 /* The file of a disk as VirtualBox's object; "" for none. */
 const char *vbox_disk_medium(VboxTalk *talk, const VireoDomainDisk *disk);
 /* describe.c: where the disk of that name is; NULL: nowhere, or there is an error. */

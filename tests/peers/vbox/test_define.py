@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """virsh on the vbox driver: machines come, change and go."""
+from pathlib import Path
+
 import libvirt
 
 from vboxtest import GUEST, ROOT, VboxCase, main, manage, showvminfo
@@ -132,8 +134,20 @@ class Define(VboxCase):
         self.virsh("change-media", "g", "hda", "--eject", "--config")
         self.assertEqual(showvminfo("g")["IDE-0-0"], "emptydrive")
         self.assertIn("domain.devices.sound", self.plug("<sound model='ich6'/>"))
+        self.share("g", "--config")
         drive = "<disk type='file' device='cdrom'><target dev='sdx'/></disk>"
         self.assertIn("no disk 'sdx'", self.plug(drive, "update-device"))
+
+    def share(self, name, when):
+        """A folder comes, becomes another one, and goes."""
+        folder = "<filesystem type='mount'><source dir='/root'/><target dir='shared'/></filesystem>"
+        for command, text, there in (("attach-device", folder, "/root"),
+                                     ("update-device", folder.replace("/root", "/tmp"), "/tmp"), ("detach-device", folder, None)):
+            path = Path(self.work) / "folder.xml"
+            path.write_text(text, encoding="ascii")
+            self.virsh(command, name, str(path), when)
+            self.assertEqual(showvminfo(name).get("SharedFolderPathMachineMapping1"), there)
+        self.assertIn("no shared folder 'shared'", self.virsh_fails("detach-device", name, str(path), when))
 
     def test_live_devices(self):
         """As far as VirtualBox lets a running machine have them."""
@@ -162,6 +176,7 @@ class Define(VboxCase):
                       self.virsh_fails(*attach, "hdb", "--targetbus", "ide", "--sourcetype", "file", "--live"))
         self.assertIn("not mutable", self.virsh_fails("attach-interface", "g", "bridge", "lo", "--live"))
         self.assertIn("not mutable", self.virsh_fails("detach-interface", "g", "user", "--mac", mac, "--live"))
+        self.share("g", "--live")
         self.virsh("desc", "g", "--live", "of one that runs")
         self.assertEqual(showvminfo("g")["description"], "of one that runs")
         self.assertIn("is running", self.virsh_fails("setvcpus", "g", "2"))
