@@ -27,6 +27,7 @@ static void snapshot_free(gpointer opaque)
 {
     QemuImageSnapshot *snapshot = opaque;
 
+    g_free(snapshot->id);
     g_free(snapshot->name);
     g_free(snapshot);
 }
@@ -40,10 +41,11 @@ QemuImageInfo *qemu_image_info_new(void)
     return info;
 }
 
-QemuImageSnapshot *qemu_image_info_add(GPtrArray *snapshots, const char *name)
+QemuImageSnapshot *qemu_image_info_add(GPtrArray *snapshots, const char *id, const char *name)
 {
     QemuImageSnapshot *snapshot = g_new0(QemuImageSnapshot, 1);
 
+    snapshot->id = g_strdup(id);
     snapshot->name = g_strdup(name);
     g_ptr_array_add(snapshots, snapshot);
     return snapshot;
@@ -74,6 +76,17 @@ const QemuImageSnapshot *qemu_image_info_snapshot(const QemuImageInfo *info, con
             return snapshot;
     }
     return NULL;
+}
+
+gboolean qemu_image_info_misleads(const QemuImageInfo *info, const char *name)
+{
+    for (guint i = 0; i < info->snapshots->len; i++) {
+        const QemuImageSnapshot *snapshot = info->snapshots->pdata[i];
+
+        if (!g_strcmp0(snapshot->id, name) && !g_str_equal(snapshot->name, name))
+            return TRUE;
+    }
+    return FALSE;
 }
 
 /* How much of it there is. */
@@ -188,11 +201,12 @@ static gboolean read_snapshots(Pieces *pieces, const guint8 *head, QemuImageInfo
             (extra_len >= 8 && !read_at(pieces, at + SNAPSHOT_HEAD, extra, sizeof extra)))
             return damaged(error, shown, "its snapshot table");
         QemuImageSnapshot *snapshot = g_new0(QemuImageSnapshot, 1);
+        snapshot->id = g_malloc0(id_len + 1u);
         snapshot->name = g_malloc0(name_len + 1u);
         snapshot->has_vmstate = qemu_qcow2_be32(entry + 32) || qemu_qcow2_be64(extra);
         g_ptr_array_add(info->snapshots, snapshot);
-        if (name_len &&
-            !read_at(pieces, at + SNAPSHOT_HEAD + extra_len + id_len, snapshot->name, name_len))
+        if ((id_len && !read_at(pieces, at + SNAPSHOT_HEAD + extra_len, snapshot->id, id_len)) ||
+            (name_len && !read_at(pieces, at + SNAPSHOT_HEAD + extra_len + id_len, snapshot->name, name_len)))
             return damaged(error, shown, "its snapshot table");
         at += (SNAPSHOT_HEAD + extra_len + id_len + name_len + 7) & ~7ull;
     }

@@ -28,6 +28,7 @@ static inline guint64 qemu_qcow2_be64(const guint8 *at)
 gboolean qemu_qcow2_read(int fd, guint64 offset, void *data, gsize len);
 
 typedef struct {
+    char *id; /* QEMU's number for it; where a name will do as well, it looks for a number first */
     char *name;
     gboolean has_vmstate;
 } QemuImageSnapshot;
@@ -45,7 +46,7 @@ typedef struct {
 
 QemuImageInfo *qemu_image_info_new(void);
 /* One more internal snapshot in info->snapshots, which owns it. */
-QemuImageSnapshot *qemu_image_info_add(GPtrArray *snapshots, const char *name);
+QemuImageSnapshot *qemu_image_info_add(GPtrArray *snapshots, const char *id, const char *name);
 /* Nothing but its length: what is in a raw image is the guest's word. */
 QemuImageInfo *qemu_image_info_raw(int fd, const char *shown, GError **error);
 /* Reads the header (and, when snapshots is set, the snapshot table and whether there is anything). fd is borrowed. */
@@ -55,3 +56,5 @@ void qemu_image_info_free(QemuImageInfo *info); /* drops one reference; NULL all
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuImageInfo, qemu_image_info_free)
 /* NULL when there is none of that name. */
 const QemuImageSnapshot *qemu_image_info_snapshot(const QemuImageInfo *info, const char *name);
+/* QEMU, asked to go to the snapshot of that name, would go to another one whose number it is. */
+gboolean qemu_image_info_misleads(const QemuImageInfo *info, const char *name);

@@ -112,7 +112,8 @@ static void read_snapshots(JsonArray *list, GPtrArray *snapshots)
 {
     for (guint i = 0; i < vireo_json_length(list); i++) {
         JsonObject *one = vireo_json_element(list, i);
-        QemuImageSnapshot *snapshot = qemu_image_info_add(snapshots, vireo_json_string(one, "name"));
+        QemuImageSnapshot *snapshot = qemu_image_info_add(snapshots, vireo_json_string(one, "id"),
+                                                          vireo_json_string(one, "name"));
 
         snapshot->has_vmstate = vireo_json_int(one, "vm-state-size", 0) > 0;
     }

@@ -107,6 +107,23 @@ static gboolean check_disks(const QemuRevert *revert, GError **error)
     return wrong == NULL;
 }
 
+/* Images in which the snapshot's name is another one's number. */
+static GHashTable *misleading(const QemuRevert *revert)
+{
+    GHashTable *images = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    VEC_EACH(revert->def->doc->devices->disks, i)
+    {
+        const char *tag = NULL, *path = qemu_graph_held(revert->graph, QEMU_HOLD_SNAPSHOT, revert->snap->doc->name,
+                                                        revert->def->doc->devices->disks.items[i]->target->dev, &tag);
+        g_autoptr(QemuImageInfo) info = path && tag ? qemu_image_inspect(path, TRUE, NULL) : NULL;
+
+        if (info && qemu_image_info_misleads(info, tag))
+            g_hash_table_add(images, g_strdup(path));
+    }
+    return images;
+}
+
 /* ---- the present ------------------------------------------------------------------------- */
 
 /* The image a disk leaves behind, when there is anything in it that nothing else has. */
@@ -184,13 +201,15 @@ gboolean qemu_revert_plan(QemuRevert *revert, GError **error)
 
     qemu_sides_reverted(&sides, revert->dom, revert->snap->doc, revert->def->doc, revert->reset_nvram);
     QemuRevertRequest request = { revert->snap->doc->name, revert->force, memory, new_image, revert,
-                                  sides.files, sides.n };
+                                  sides.files, sides.n, NULL };
 
     revert->plan = qemu_plan_new();
     revert->graph = qemu_engine_graph(revert->dom, now->doc, NULL, error);
     if (!revert->graph || !check_disks(revert, error))
         return FALSE;
     sort_presents(revert, now->doc);
+    g_autoptr(GHashTable) images = misleading(revert);
+    request.misleading = images;
     if (!qemu_plan_revert(revert->graph, revert->plan, &request, error))
         return FALSE;
     /* A snapshot of nothing but memory has no disk to go back to. */

@@ -247,12 +247,22 @@ gboolean qemu_snapshot_load_job(QemuDomain *dom, vireo_call *call, VireoQmp *qmp
 
 /* ---- stopped guests ------------------------------------------------------------ */
 
+/* qemu-img removes by name, but goes to whatever has that number before it looks for the name. Caller frees. */
+static char *number_of(const char *path, const char *tag)
+{
+    g_autoptr(QemuImageInfo) info = qemu_image_inspect(path, TRUE, NULL);
+    const QemuImageSnapshot *point = info ? qemu_image_info_snapshot(info, tag) : NULL;
+
+    return g_strdup(point && point->id && *point->id ? point->id : tag);
+}
+
 gboolean qemu_snapshot_image_do(QemuDomain *dom, vireo_call *call, const char *path, char what,
                                 const char *tag, GError **error)
 {
     QemuDriver *driver = dom->space->driver;
     char option[] = { '-', what, 0 };
-    const char *argv[] = { IMAGE_TOOL, "snapshot", option, tag, path, NULL };
+    g_autofree char *which = what == 'a' ? number_of(path, tag) : g_strdup(tag);
+    const char *argv[] = { IMAGE_TOOL, "snapshot", option, which, path, NULL };
     QemuImage image = { (char *)path, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2, FALSE, TRUE };
     g_autofree char *output = NULL;
 

@@ -116,6 +116,7 @@ typedef struct {
     void *opaque;
     const QemuSideFile *sides;
     guint n_sides;
+    GHashTable *misleading; /* paths: there QEMU would load the memory of another one. NULL: none */
 } QemuRevertRequest;
 gboolean qemu_plan_revert(QemuGraph *graph, QemuPlan *plan, const QemuRevertRequest *request,
                           GError **error);

@@ -39,6 +39,9 @@ static QemuNode *active_node(const Revert *revert, const char *slot)
  * given up. */
 static gboolean can_apply(const Revert *revert, const QemuNode *node, const QemuNode *active)
 {
+    if (revert->request->memory && revert->request->misleading &&
+        g_hash_table_contains(revert->request->misleading, node->path))
+        return FALSE;
     if (qemu_node_shared(node) || (node->flags & QEMU_FILE_READONLY) || revert->graph->incomplete)
         return FALSE;
     if (node == active)

@@ -201,6 +201,16 @@ class Off(Tree):
         self.drop("i1")
         self.assertEqual(self.disk_snapshots(self.base), [])
 
+    def test_names_that_are_numbers(self):
+        """QEMU takes such a name for the number of whatever snapshot has that."""
+        for name in "3", "1", "2":
+            self.take(name, "internal")
+        self.all_read_their_own()
+        self.drop("1")
+        self.assertEqual(self.disk_snapshots(self.base), ["2", "3"])
+        self.take("e", "external")
+        self.all_read_their_own()
+
     def test_w4_base_of_another_domain(self):
         other = self.image("other.qcow2", "-b", self.base, "-F", "qcow2")
         self.define("b", disks=[disk_xml(other, "vda")])
@@ -481,6 +491,23 @@ class Live(Case):
         for path in self.targets("a").values():
             self.sector("B", path)
         self.healthy()
+
+    def test_names_that_are_numbers(self):
+        """The one whose name is another one's number goes to an image of its own."""
+        line, _ = self.nano()
+        letters = {"2": "A", "3": "B", "1": "C", "4": "D"}
+        for name, letter in letters.items():
+            line.ask("m" + letter, "M=" + letter)
+            self.write_both(line, letter)
+            self.virsh("snapshot-create-as", "a", name)
+        pid = self.pid("a")
+        for name, same in ("4", True), ("3", False), ("1", False), ("2", False):
+            self.virsh("snapshot-revert", "a", name)
+            line = self.line("a")
+            line.ask("g", "M=" + letters[name])
+            self.read_both(line, letters[name])
+            self.assertEqual(self.pid("a") == pid, same, name)
+            pid = self.pid("a")
 
     def test_w7_nothing_is_stopped_in_vain(self):
         line, (one, _) = self.nano()
