@@ -46,7 +46,7 @@ typedef struct {
 
 struct VireoHttp {
     char *server, *ca_file, *pin, *proxy, *user, *password, *user_agent;
-    gboolean insecure;
+    gboolean insecure, keep_certificate;
     VireoHttpAuth auth;
     guint connect_timeout_ms, timeout_ms, stall_ms, idle_ms, max_connections;
     gsize max_answer;
@@ -58,6 +58,7 @@ struct VireoHttp {
     GPtrArray *busy;
     guint opened;
     gboolean closed;
+    GBytes *certificate;
 };
 
 /* One request on its way. */
@@ -150,6 +151,7 @@ VireoHttp *vireo_http_new(const VireoHttpOptions *options, GError **error)
     http->password = g_strdup(options->password);
     http->user_agent = g_strdup(options->user_agent ? options->user_agent : "vireo");
     http->insecure = options->insecure;
+    http->keep_certificate = options->certificate;
     http->connect_timeout_ms = options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
     http->timeout_ms = options->timeout_ms ? options->timeout_ms : TIMEOUT_MS;
     http->stall_ms = options->stall_ms ? options->stall_ms : STALL_MS;
@@ -207,6 +209,7 @@ void vireo_http_free(VireoHttp *http)
         g_mutex_clear(&http->share_locks[i]);
     g_mutex_clear(&http->lock);
     g_cond_clear(&http->freed);
+    g_clear_pointer(&http->certificate, g_bytes_unref);
     g_free(http->server);
     g_free(http->ca_file);
     g_free(http->pin);
@@ -238,6 +241,13 @@ void vireo_http_connections(VireoHttp *http, guint *now, guint *opened)
     *now = http->idle.length + http->busy->len;
     *opened = http->opened;
     g_mutex_unlock(&http->lock);
+}
+
+GBytes *vireo_http_dup_certificate(VireoHttp *http)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&http->lock);
+
+    return http->certificate ? g_bytes_ref(http->certificate) : NULL;
 }
 
 void vireo_http_forget(VireoHttp *http)
@@ -427,6 +437,7 @@ static void set_tls(VireoHttp *http, CURL *easy)
 {
     gboolean verify = !http->insecure && !http->pin;
 
+    curl_easy_setopt(easy, CURLOPT_CERTINFO, http->keep_certificate ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L);
     if (http->ca_file) {
@@ -535,6 +546,26 @@ static gboolean refuse_status(Request *request, guint status, const char *path, 
     return FALSE;
 }
 
+/* curl tells it as PEM, and only of a connection that was made for this request. */
+static void take_certificate(VireoHttp *http, CURL *easy)
+{
+    static const char begin[] = "Cert:-----BEGIN CERTIFICATE-----";
+    struct curl_certinfo *chain = NULL;
+
+    curl_easy_getinfo(easy, CURLINFO_CERTINFO, &chain);
+    for (struct curl_slist *one = chain && chain->num_of_certs ? chain->certinfo[0] : NULL; one; one = one->next) {
+        if (!g_str_has_prefix(one->data, begin))
+            continue;
+        gsize len = 0;
+        const char *text = one->data + strlen(begin);
+        g_autofree char *base64 = g_strndup(text, strcspn(text, "-"));
+        guchar *der = g_base64_decode(base64, &len);
+        g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&http->lock);
+        g_clear_pointer(&http->certificate, g_bytes_unref);
+        http->certificate = g_bytes_new_take(der, len);
+    }
+}
+
 static gboolean run(Request *request, GError **error)
 {
     const VireoHttpWait *wait = request->wait;
@@ -548,6 +579,8 @@ static gboolean run(Request *request, GError **error)
     if (watch)
         g_cancellable_disconnect(wait->cancellable, watch);
     curl_multi_remove_handle(request->lane->multi, request->lane->easy);
+    if (request->http->keep_certificate)
+        take_certificate(request->http, request->lane->easy);
     if (done && code != CURLE_OK)
         return explain(request, code, error);
     g_clear_error(&request->error);

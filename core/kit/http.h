@@ -56,6 +56,7 @@ typedef struct {
     guint idle_ms;             /* how long a connection is kept for its next use (60000) */
     guint max_connections;     /* more requests than this wait for each other (32) */
     gsize max_answer;          /* bytes, unpacked, of an answer that is not a file (64 MiB) */
+    gboolean certificate;      /* the server's is kept, for vireo_http_dup_certificate() */
 } VireoHttpOptions;
 
 /* How long one request may take. A struct of zeros is fine, and so is NULL in place of one. */
@@ -76,6 +77,9 @@ void vireo_http_free(VireoHttp *http);
 const char *vireo_http_server(VireoHttp *http);
 /* Connections that are open or opening, and how many were opened in all. */
 void vireo_http_connections(VireoHttp *http, guint *now, guint *opened);
+/* The server's certificate (DER), as the connection made last has shown it, with the option of that name; caller unrefs.
+ * NULL: none was shown yet. */
+GBytes *vireo_http_dup_certificate(VireoHttp *http);
 /* Forgets all cookies. */
 void vireo_http_forget(VireoHttp *http);
 

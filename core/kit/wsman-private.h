@@ -38,6 +38,8 @@ void wsman_login_free(WsmanLogin *login);
 /* Does not outlive login. NULL: there is no ticket. */
 WsmanSeal *wsman_seal_new(const WsmanLogin *login, GError **error);
 void wsman_seal_free(WsmanSeal *seal);
+/* The next token holds on the connection to the server with that certificate alone. NULL: that does not matter. */
+void wsman_seal_bind(WsmanSeal *seal, GBytes *certificate);
 /* The header with the next token for the server; challenge: the server's, in Base64, NULL at first. NULL without an
  * error: there is none to send. Caller frees. */
 char *wsman_seal_step(WsmanSeal *seal, const char *challenge, GError **error);

@@ -30,6 +30,7 @@ struct WsmanSeal {
     const WsmanLogin *login;
     gss_cred_id_t ticket; /* Kerberos', as there is another one when it has run out */
     gss_ctx_id_t context;
+    GString *binding; /* NULL: none */
     gboolean ready;
 };
 
@@ -118,8 +119,69 @@ void wsman_seal_free(WsmanSeal *seal)
         return;
     gss_release_cred(&minor, &seal->ticket);
     gss_delete_sec_context(&minor, &seal->context, GSS_C_NO_BUFFER);
+    if (seal->binding)
+        g_string_free(seal->binding, TRUE);
     g_free(seal);
 }
+
+/* ---- channel bindings ------------------------------------------------------------ */
+
+/* What an element of DER holds; NULL: it ends too early. */
+static const guint8 *der_open(const guint8 *at, const guint8 *end, gsize *len)
+{
+    gsize more = at && end - at >= 2 && at[1] & 0x80 ? at[1] & 0x7f : 0;
+
+    if (!at || end - at < 2 || more > 4 || (gsize)(end - at) < 2 + more)
+        return NULL;
+    *len = more ? 0 : at[1];
+    for (gsize i = 0; i < more; i++)
+        *len = *len << 8 | at[2 + i];
+    at += 2 + more;
+    return *len <= (gsize)(end - at) ? at : NULL;
+}
+
+/* RFC 5929: the one of the certificate's signature, and SHA-256 instead of older ones. */
+static GChecksumType digest_of(const guint8 *der, gsize size)
+{
+    static const struct {
+        const char *oid;
+        gsize len;
+        GChecksumType type;
+    } others[] = {{"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c", 9, G_CHECKSUM_SHA384}, /* with RSA */
+                  {"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d", 9, G_CHECKSUM_SHA512},
+                  {"\x2a\x86\x48\xce\x3d\x04\x03\x03", 8, G_CHECKSUM_SHA384}, /* with ECDSA */
+                  {"\x2a\x86\x48\xce\x3d\x04\x03\x04", 8, G_CHECKSUM_SHA512},
+                  {"\x60\x86\x48\x01\x65\x03\x04\x02\x02", 9, G_CHECKSUM_SHA384}, /* as a parameter of RSA-PSS */
+                  {"\x60\x86\x48\x01\x65\x03\x04\x02\x03", 9, G_CHECKSUM_SHA512}};
+    gsize len = 0;
+    const guint8 *signed_part = der_open(der_open(der, der + size, &len), der + size, &len);
+    const guint8 *algorithm = signed_part ? der_open(signed_part + len, der + size, &len) : NULL;
+
+    for (guint i = 0; algorithm && i < G_N_ELEMENTS(others); i++)
+        if (memmem(algorithm, len, others[i].oid, others[i].len))
+            return others[i].type;
+    return G_CHECKSUM_SHA256;
+}
+
+void wsman_seal_bind(WsmanSeal *seal, GBytes *certificate)
+{
+    gsize size = 0;
+    const guint8 *der = certificate ? g_bytes_get_data(certificate, &size) : NULL;
+    guint8 digest[64];
+    gsize len = sizeof digest;
+
+    if (!size)
+        return;
+    GChecksum *sum = g_checksum_new(digest_of(der, size));
+    g_checksum_update(sum, der, (gssize)size);
+    g_checksum_get_digest(sum, digest, &len);
+    g_checksum_free(sum);
+    if (seal->binding)
+        g_string_free(seal->binding, TRUE);
+    seal->binding = g_string_append_len(g_string_new("tls-server-end-point:"), (char *)digest, (gssize)len);
+}
+
+/* ---- tokens ---------------------------------------------------------------------- */
 
 gboolean wsman_seal_ready(const WsmanSeal *seal)
 {
@@ -139,13 +201,15 @@ char *wsman_seal_step(WsmanSeal *seal, const char *challenge, GError **error)
     gsize len = 0;
     g_autofree guchar *token = challenge ? g_base64_decode(challenge, &len) : NULL;
     gss_buffer_desc in = {len, token}, out = GSS_C_EMPTY_BUFFER;
+    struct gss_channel_bindings_struct bound = {.application_data = {seal->binding ? seal->binding->len : 0,
+                                                                     seal->binding ? seal->binding->str : NULL}};
     OM_uint32 minor, unused, flags = GSS_C_CONF_FLAG | GSS_C_INTEG_FLAG | GSS_C_SEQUENCE_FLAG | GSS_C_REPLAY_FLAG;
 
     if (login->mechanism == &kerberos)
         flags |= GSS_C_MUTUAL_FLAG;
     OM_uint32 major = gss_init_sec_context(&minor, login->credential ? login->credential : seal->ticket, &seal->context,
-                                           login->target, &login->mechanism->oid, flags, GSS_C_INDEFINITE, GSS_C_NO_CHANNEL_BINDINGS,
-                                           len ? &in : GSS_C_NO_BUFFER, NULL, &out, &flags, NULL);
+                                           login->target, &login->mechanism->oid, flags, GSS_C_INDEFINITE,
+                                           seal->binding ? &bound : GSS_C_NO_CHANNEL_BINDINGS, len ? &in : GSS_C_NO_BUFFER, NULL, &out, &flags, NULL);
     g_autofree char *text = out.length ? g_base64_encode(out.value, out.length) : NULL;
 
     gss_release_buffer(&unused, &out);

@@ -68,6 +68,7 @@ VireoWsman *vireo_wsman_new(const VireoWsmanOptions *options, GError **error)
     http->user = wsman->user = g_strdup(http->user ? http->user : "");
     http->password = wsman->password = g_strdup(http->password ? http->password : "");
     wsman->host = g_strdup(options->host ? options->host : "localhost");
+    http->certificate = options->auth != VIREO_WSMAN_BASIC;
     http->auth = options->auth == VIREO_WSMAN_BASIC ? VIREO_HTTP_AUTH_BASIC : VIREO_HTTP_AUTH_NONE;
     wsman->https = wsman->url && g_ascii_strncasecmp(wsman->url, "https:", 6) == 0;
     http->timeout_ms = http->timeout_ms ? http->timeout_ms : wsman->operation_ms + WSMAN_SLACK_MS;
@@ -264,6 +265,13 @@ static gboolean send_token(VireoWsman *wsman, Channel *channel, const char *toke
     return TRUE;
 }
 
+static void bind_to(WsmanSeal *seal, VireoHttp *http)
+{
+    g_autoptr(GBytes) certificate = vireo_http_dup_certificate(http);
+
+    wsman_seal_bind(seal, certificate);
+}
+
 /* Tokens until both sides know who the other is. NTLM ends with one of ours, Kerberos with one of theirs. */
 static gboolean authenticate(VireoWsman *wsman, Channel *channel, const VireoHttpWait *wait, GError **error)
 {
@@ -276,6 +284,7 @@ static gboolean authenticate(VireoWsman *wsman, Channel *channel, const VireoHtt
         return FALSE;
     for (guint i = 0; i < 4; i++) {
         GError *wrong = NULL;
+        bind_to(channel->seal, channel->http);
         g_autofree char *token = wsman_seal_step(channel->seal, challenge, &wrong);
         gboolean ready = wsman_seal_ready(channel->seal);
 
@@ -363,6 +372,9 @@ static gboolean send_plain(VireoWsman *wsman, const GString *message, gboolean s
 {
     gboolean ticket = wsman->auth == VIREO_WSMAN_KERBEROS;
     g_autoptr(WsmanSeal) seal = ticket ? wsman_seal_new(wsman->login, error) : NULL;
+
+    if (seal)
+        bind_to(seal, wsman->http);
     g_autofree char *token = seal ? wsman_seal_step(seal, NULL, error) : NULL, *more = NULL;
     const char *headers[] = {"Content-Type: application/soap+xml;charset=UTF-8", token, NULL};
     VireoHttpPost request = {.headers = headers, .body = message->str, .len = message->len, .safe = safe};
@@ -380,13 +392,32 @@ static gboolean send_plain(VireoWsman *wsman, const GString *message, gboolean s
     return good && !wrong;
 }
 
+/* A ticket may be bound to a certificate that only the connection for it has shown: status 401, and nothing was done. */
+static gboolean send_bound(VireoWsman *wsman, const GString *message, gboolean safe, GString *answer, guint *status,
+                           const VireoHttpWait *wait, GError **error)
+{
+    for (guint i = 0;; i++) {
+        GError *wrong = NULL;
+        g_autoptr(GBytes) before = vireo_http_dup_certificate(wsman->http);
+        gboolean good = send_plain(wsman, message, safe, answer, status, wait, &wrong);
+        g_autoptr(GBytes) now = vireo_http_dup_certificate(wsman->http);
+
+        if (*status != 401 || i || !now || (before && g_bytes_equal(before, now))) {
+            if (wrong)
+                g_propagate_error(error, wrong);
+            return good;
+        }
+        g_clear_error(&wrong);
+    }
+}
+
 static gboolean exchange(VireoWsman *wsman, const GString *message, const char *id, gboolean safe,
                          VireoWsmanAnswer *answer, const VireoHttpWait *wait, GError **error)
 {
     g_autoptr(GString) bytes = g_string_new(NULL);
     guint status = 0;
     gboolean good = needs_channel(wsman) ? send_in_channel(wsman, message, safe, bytes, &status, wait, error)
-                                         : send_plain(wsman, message, safe, bytes, &status, wait, error);
+                                         : send_bound(wsman, message, safe, bytes, &status, wait, error);
 
     if (!good)
         return FALSE;

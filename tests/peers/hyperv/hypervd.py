@@ -1,18 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: hypervd.py FOLDER [--http] [--ntlm|--ntlm=impacket|--kerberos] [--japanese] [--events] [--batch=N]
-       [--polls=N] [--machines=N]
+"""usage: hypervd.py FOLDER [--http] [--ntlm|--ntlm=impacket|--kerberos] [--strict|--strict=other] [--japanese] [--events]
+       [--batch=N] [--polls=N] [--machines=N]
 
 A WS-Management service like WinRM with Hyper-V behind it, on a free port of 127.0.0.1; writes both ports into
 FOLDER/ports: the service's, and one where a test says what shall happen and asks what has (see Control). It is as strict
 about requests as real ones are, or more."""
 import base64
+import hashlib
 import http.server
 import json
 import os
 import re
 import ssl
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -394,9 +396,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 raise ValueError("another scheme")
             token = base64.b64decode(given.split(" ", 1)[1])
             if self.options.kerberos:
-                self.context = tickets.Acceptor()
+                self.context = tickets.Acceptor(self.options.binding)
             elif token.startswith(b"NTLMSSP\0\1"):
-                self.context = ntlm.ByImpacket(USER, PASSWORD) if self.options.impacket else ntlm.ByGssapi()
+                self.context = (ntlm.ByImpacket(USER, PASSWORD, self.options.binding) if self.options.impacket
+                                else ntlm.ByGssapi(self.options.binding))
             out = self.context.step(token)
             complete = self.context.complete
         except Exception:  # pylint: disable=broad-except  # GSSError has no name before its module is loaded
@@ -481,6 +484,16 @@ class Options:
         number = lambda name, value: next((int(a.split("=")[1]) for a in args if a.startswith(name)), value)  # noqa: E731
         self.batch, self.polls = number("--batch=", 32000), number("--polls=", 2)
         self.machines = number("--machines=", 0)
+        self.strict, self.binding = next((a for a in args if a.startswith("--strict")), None), None
+
+
+def binding_of(pem):
+    """RFC 5929, tls-server-end-point. CbtHardeningLevel=Strict of WinRM wants it. [DOC]"""
+    text = subprocess.run(["openssl", "x509", "-in", pem, "-noout", "-text"], check=True, capture_output=True, text=True).stdout
+    name = re.search(r"Signature Algorithm: .*?(sha\d+)", text).group(1)
+    with open(pem, encoding="ascii") as stream:
+        der = ssl.PEM_cert_to_DER_cert(re.search("-----BEGIN CERT.*", stream.read(), re.DOTALL).group(0))
+    return b"tls-server-end-point:" + hashlib.new("sha256" if name == "sha1" else name, der).digest()
 
 
 def main():
@@ -489,6 +502,8 @@ def main():
         os.environ["NTLM_USER_FILE"] = os.path.join(folder, "ntlm-users")
         with open(os.environ["NTLM_USER_FILE"], "w", encoding="ascii") as users:
             users.write(f"DOMAIN:{USER}:{PASSWORD}\n")
+    if options.strict:  # the other one is as if somebody stood between it and the client
+        options.binding = binding_of(os.path.join(folder, "server.pem")) + b"x" * options.strict.endswith("other")
     host = Host(japanese=options.japanese, job_polls=options.polls)
     for number in range(options.machines):
         host.make(f"vm{number:03}")

@@ -32,21 +32,21 @@ GUEST = """<domain type='hyperv'>
 BIOS = "<type arch='x86_64'>hvm</type><boot dev='hd'/>"
 
 
-def make_certificate(folder):
+def make_certificate(folder, digest="sha256"):
     """Of 127.0.0.1, by itself."""
     pem = folder / "server.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+    subprocess.run(["openssl", "req", "-x509", "-" + digest, "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
                     "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key", "-out", folder / "cert"],
                    check=True, capture_output=True)
     pem.write_text((folder / "key").read_text() + (folder / "cert").read_text(), encoding="ascii")
 
 
 class Server:
-    def __init__(self, *options, env=None):
+    def __init__(self, *options, env=None, digest="sha256"):
         self.options = options
         self.place = tempfile.TemporaryDirectory(prefix="hyperv.")
         self.folder = Path(self.place.name)
-        make_certificate(self.folder)
+        make_certificate(self.folder, digest)
         with open(self.folder / "log", "w", encoding="utf-8") as log:
             self.process = subprocess.Popen([sys.executable, "-B", HERE / "hypervd.py", self.folder, *options],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,

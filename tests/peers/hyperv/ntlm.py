@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Acceptors of NTLM with one interface: gss-ntlmssp's, and one of MS-NLMP on impacket's cryptography, which shares no code
 with what the driver uses."""
+import hashlib
 import hmac
 import os
 import struct
@@ -12,11 +13,17 @@ class Refused(Exception):
     pass
 
 
+def acceptor(oid, binding):
+    """binding: of the server's certificate, as a host that is strict about it wants it; None: it does not."""
+    import gssapi
+    mech = gssapi.OID.from_int_seq(oid)
+    bound = {"channel_bindings": gssapi.raw.ChannelBindings(application_data=binding)} if binding else {}
+    return gssapi.SecurityContext(creds=gssapi.Credentials(usage="accept", mechs=[mech]), usage="accept", **bound)
+
+
 class ByGssapi:
-    def __init__(self):
-        import gssapi
-        mech = gssapi.OID.from_int_seq(OID)
-        self.context = gssapi.SecurityContext(creds=gssapi.Credentials(usage="accept", mechs=[mech]), usage="accept")
+    def __init__(self, binding=None):
+        self.context = acceptor(OID, binding)
 
     @property
     def complete(self):
@@ -41,8 +48,8 @@ class ByGssapi:
 class ByImpacket:
     """NTLMv2 with extended session security and key exchange, as Windows negotiates it."""
 
-    def __init__(self, user, password):
-        self.user, self.password = user, password
+    def __init__(self, user, password, binding=None):
+        self.user, self.password, self.binding = user, password, binding
         self.challenge = os.urandom(8)
         self.complete = False
         self.messages = []
@@ -82,6 +89,9 @@ class ByImpacket:
         proof = hmac.new(key, self.challenge + answer[16:], "md5").digest()
         if proof != answer[:16]:
             raise Refused("password")
+        if self.binding and self.bound(answer) != hashlib.md5(
+                struct.pack("<IIIII", 0, 0, 0, 0, len(self.binding)) + self.binding).digest():
+            raise Refused("channel binding")
         flags = struct.unpack_from("<I", token, 60)[0]
         session = ntlm.ARC4.new(hmac.new(key, proof, "md5").digest()).decrypt(field(52))
         self.flags = flags
@@ -89,6 +99,17 @@ class ByImpacket:
         self.streams = {side: ntlm.ARC4.new(ntlm.SEALKEY(flags, session, side)).encrypt for side in ("Client", "Server")}
         self.numbers = {"Client": 0, "Server": 0}
         self.complete = True
+
+    @staticmethod
+    def bound(answer):
+        """MsvAvChannelBindings of the pairs that the client gives back; None: none."""
+        at = 44
+        while at < len(answer):
+            kind, length = struct.unpack_from("<HH", answer, at)
+            if kind in (0, 10):
+                return answer[at + 4:at + 4 + length] if kind else None
+            at += 4 + length
+        return None
 
     def signature(self, side, plain):
         from impacket import ntlm

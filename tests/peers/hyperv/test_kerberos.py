@@ -64,6 +64,15 @@ class SimHttps(HypervCase):
         message = self.virsh_fails("list", uri=self.uri(server=server.address))
         self.assertIn("does not take the Kerberos ticket for HTTP/127.0.0.1", message)
 
+    def test_sim_kerberos_bound(self):
+        """To the server's certificate, as a host that is strict wants it; not to another one's."""
+        server = Server(*self.options, "--strict", env=kdc.env, digest="sha384")
+        self.addCleanup(server.stop)
+        self.assertIn("Intel", self.virsh("nodeinfo", uri=self.uri(server=server.address)))
+        between = Server(*self.options, "--strict=other", env=kdc.env)
+        self.addCleanup(between.stop)
+        self.assertIn("status 401", self.virsh_fails("nodeinfo", uri=self.uri(server=between.address)))
+
 
 class SimHttp(HypervCase):
     options = ("--http", "--kerberos")

@@ -75,6 +75,22 @@ class SimHttps(HypervCase):
         self.virsh("start", "vm")
         self.assertEqual(self.state("vm"), "running")
 
+    def test_sim_ntlm_bound(self):
+        """To the server's certificate, by the hash of its signature, as a host that is strict wants it."""
+        for option, digest in (("--ntlm", "sha256"), ("--ntlm=impacket", "sha384"), ("--ntlm=impacket", "sha512"),
+                               ("--ntlm=impacket", "sha1")):
+            with self.subTest(option=option, digest=digest):
+                server = hypervtest.Server(option, "--strict", digest=digest)
+                self.addCleanup(server.stop)
+                self.assertIn("Intel", self.virsh("nodeinfo", uri=self.uri(server=server.address)))
+
+    def test_sim_ntlm_somebody_between(self):
+        """Who has another certificate than the server cannot hand on what it is told."""
+        for option in "--ntlm", "--ntlm=impacket":
+            server = hypervtest.Server(option, "--strict=other")
+            self.addCleanup(server.stop)
+            self.assertIn("status 401", self.virsh_fails("nodeinfo", uri=self.uri(server=server.address)))
+
 
 if __name__ == "__main__":
     hypervtest.main()

@@ -6,6 +6,9 @@ import subprocess
 import time
 from pathlib import Path
 
+from ntlm import Refused, acceptor
+
+CHANNEL_BOUND = 2048  # GSS_C_CHANNEL_BOUND_FLAG
 REALM, OTHER = "VIREO.TEST", "OTHER.TEST"
 USER, PASSWORD = "admin", "Secret,1"
 SERVICE = "HTTP/127.0.0.1"
@@ -117,17 +120,19 @@ class Acceptor:
     """Of one connection. The header of what is encrypted stands apart, as SSPI does it: gss_unwrap() alone would not
     notice where it ends."""
 
-    def __init__(self):
-        import gssapi  # pylint: disable=import-outside-toplevel
-        mech = gssapi.OID.from_int_seq("1.2.840.113554.1.2.2")
-        self.context = gssapi.SecurityContext(creds=gssapi.Credentials(usage="accept", mechs=[mech]), usage="accept")
+    def __init__(self, binding=None):
+        self.binding = binding
+        self.context = acceptor("1.2.840.113554.1.2.2", binding)
 
     @property
     def complete(self):
         return self.context.complete
 
     def step(self, token):
-        return self.context.step(token)
+        out = self.context.step(token)
+        if self.binding and not int(self.context.actual_flags) & CHANNEL_BOUND:
+            raise Refused("a ticket without a channel binding")
+        return out
 
     def unseal(self, header, text):
         from gssapi import raw  # pylint: disable=import-outside-toplevel
