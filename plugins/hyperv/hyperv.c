@@ -117,6 +117,7 @@ static int hyperv_init(const struct vireo_host *host, vireo_core *core, void **s
     X(domain_interface_stats, hyperv_domain_interface_stats, 0, 0, 0, 0)                                               \
     X(domain_interface_addresses, hyperv_domain_interface_addresses, 0, 0, 0, 0)                                       \
     X(domain_get_hostname, hyperv_domain_get_hostname, 0, VIREO_DOMAIN_GET_HOSTNAME_AGENT, 0, 0)                       \
+    X(domain_get_guest_info, hyperv_domain_get_guest_info, 0, 0, 0, 0)                                                 \
     X(domain_screenshot, hyperv_domain_screenshot, 0, 0, 0, 0)                                                         \
     X(domain_send_key, hyperv_domain_send_key, 0, 0, 0, 0)                                                             \
     X(domain_snapshot_create_xml, hyperv_domain_snapshot_create_xml,                                                   \

@@ -204,12 +204,13 @@ class Host:
                           Name=f"{name}:Hv VP 0", PercentTotalRunTime=12345678))
         return machine
 
-    def guest_speaks(self, machine, name, addresses, subnets):
+    def guest_speaks(self, machine, name, addresses, subnets, **more):
         """Its integration services tell."""
         owner = machine["Name"]
-        told = Instance("Msvm_KvpExchangeDataItem", (), Name="FullyQualifiedDomainName", Data=name, Source=2)
+        told = [Instance("Msvm_KvpExchangeDataItem", (), Name=key, Data=value, Source=2).embed()
+                for key, value in {"FullyQualifiedDomainName": name, **more}.items()]
         self.add(Instance("Msvm_KvpExchangeComponent", ("DeviceID",), SystemName=owner, DeviceID="k",
-                          GuestIntrinsicExchangeItems=[told.embed()]))
+                          GuestIntrinsicExchangeItems=told))
         for one in self.resources(self.config(machine)):
             if one["ResourceType"] == 10:
                 card = one["InstanceID"].split("\\", 1)[1]

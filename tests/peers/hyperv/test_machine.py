@@ -250,6 +250,25 @@ class Sim(HypervCase):
         self.assertRegex(text, r"00:15:5d:01:02:03 +ipv4 +192.0.2.7/24")
         self.assertIn("fe80::1/64", text)
 
+    def guest_info(self, *options):
+        return dict(line.split(":", 1) for line in self.virsh("guestinfo", "vm", *options).replace(" ", "").splitlines())
+
+    def test_sim_guest_info(self):
+        self.define("vm", CARD)
+        self.assertIn("not running", self.virsh_fails("guestinfo", "vm"))
+        self.virsh("start", "vm")
+        self.assertIn("tell nothing of that", self.virsh_fails("guestinfo", "vm"))
+        self.ask("host.guest_speaks(host.machine('vm'), 'guest.example.com', ['192.0.2.7', 'fe80::1'], ['255.255.255.0', '64'], "
+                 "OSName='Windows&Server', OSVersion='10.0.20348', OSBuildNumber='20348', ProcessorArchitecture='9', CSDVersion='')")
+        system = {"os.name": "Windows&Server", "os.version": "10.0.20348", "os.kernel-release": "20348", "os.machine": "x86_64"}
+        self.assertEqual(self.guest_info("--os"), system)
+        self.assertEqual(self.guest_info("--hostname"), {"hostname": "guest.example.com"})
+        cards = {"if.count": "1", "if.0.name": "00:15:5d:01:02:03", "if.0.hwaddr": "00:15:5d:01:02:03", "if.0.addr.count": "2",
+                 "if.0.addr.0.type": "ipv4", "if.0.addr.0.addr": "192.0.2.7", "if.0.addr.0.prefix": "24",
+                 "if.0.addr.1.type": "ipv6", "if.0.addr.1.addr": "fe80::1", "if.0.addr.1.prefix": "64"}
+        self.assertEqual(self.guest_info(), {**system, **cards, "hostname": "guest.example.com"})
+        self.assertIn("and nothing else", self.virsh_fails("guestinfo", "vm", "--filesystem"))
+
     def test_sim_networks(self):
         self.assertIn("Default Switch", self.virsh("net-list", "--all"))
         self.assertEqual(self.virsh("net-uuid", "Default Switch"), "c08cb7b8-9b3c-408e-8e30-5e16a3aeb444")
