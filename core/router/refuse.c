@@ -42,6 +42,17 @@ char *vireo_refuse_readonly(const VireoOp *op, guint64 flags, gconstpointer args
     return NULL;
 }
 
+/* What the driver has for those who want this; "": nothing. */
+static const char *instead(const VireoOffer *offer, const VireoOp *op)
+{
+    gboolean saves = op->id == VIREO_OP_domain_save || op->id == VIREO_OP_domain_save_flags ||
+                     op->id == VIREO_OP_domain_save_params;
+
+    return saves && offer->row(offer->table, VIREO_OP_domain_managed_save)
+               ? ": managedsave has the hypervisor keep what is saved"
+               : "";
+}
+
 char *vireo_refuse_unsupported(const VireoOffer *offer, const VireoOp *op, const VireoWay *way, int *code)
 {
     g_autofree char *name = spoken(op);
@@ -54,8 +65,8 @@ char *vireo_refuse_unsupported(const VireoOffer *offer, const VireoOp *op, const
         return say(code, VIREO_ERR_NO_SUPPORT, "driver '%s' tells no plans of %s", offer->driver, name);
     if (op->plans)
         op = op->plans;
-    return say(code, VIREO_ERR_NO_SUPPORT, "driver '%s' does not serve %s%s%s%s", offer->driver, name,
-               op->api ? " (" : "", op->api ? op->api : "", op->api ? ")" : "");
+    return say(code, VIREO_ERR_NO_SUPPORT, "driver '%s' does not serve %s%s%s%s%s", offer->driver, name,
+               op->api ? " (" : "", op->api ? op->api : "", op->api ? ")" : "", instead(offer, op));
 }
 
 guint64 vireo_core_flags(const VireoOp *op)

@@ -218,6 +218,7 @@ class Power(VboxCase):
         self.define_booted("g")
         self.boot("g")
         self.press("g", "KEY_A", 2)
+        self.assertIn("managedsave has the hypervisor keep", self.virsh_fails("save", "g", f"{self.work}/saved"))
         self.virsh("managedsave", "g")
         self.assertEqual(self.state_reason("g"), ("shut off", "saved"))
         self.assertEqual(showvminfo("g")["VMState"], "saved")
