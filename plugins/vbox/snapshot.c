@@ -243,29 +243,32 @@ int vbox_domain_revert_to_snapshot(void *handle, vireo_call *call, const vireo_d
 
 /* ---- delete -------------------------------------------------------------------------- */
 
-static guint children_of(const VboxMachine *machine, const VboxSnapshot *snapshot)
+/* Their names, for people: "'b', 'd'". Caller frees. */
+static char *children_of(const VboxMachine *machine, const VboxSnapshot *snapshot, guint *n)
 {
-    guint n = 0;
+    GString *names = g_string_new(NULL);
 
+    *n = 0;
     for (guint i = 0; i < machine->snapshots->len; i++) {
-        int parent = ((VboxSnapshot *)machine->snapshots->pdata[i])->parent;
+        const VboxSnapshot *one = machine->snapshots->pdata[i];
 
-        n += parent >= 0 && machine->snapshots->pdata[parent] == snapshot;
+        if (one->parent >= 0 && machine->snapshots->pdata[one->parent] == snapshot)
+            g_string_append_printf(names, "%s'%s'", (*n)++ ? ", " : "", one->name);
     }
-    return n;
+    return g_string_free(names, FALSE);
 }
 
 /* What VirtualBox would refuse: one thing can be done about it here, and of the other it is said what can be done. */
 static void make_deletable(VboxTalk *talk, vireo_call *call, const VboxMachine *machine, const VboxSnapshot *snapshot)
 {
-    guint n = children_of(machine, snapshot);
+    guint n;
+    g_autofree char *names = children_of(machine, snapshot, &n);
 
     if (n > 1)
-        vbox_talk_refuse(
-            talk, VIREO_ERR_OPERATION_INVALID,
-            "snapshot '%s' has %u children, and VirtualBox can merge its disks into one only: delete it with "
-            "CHILDREN, or all but one of its children first",
-            snapshot->name, n);
+        vbox_talk_refuse(talk, VIREO_ERR_OPERATION_INVALID,
+                         "snapshot '%s' has %u children (%s), and VirtualBox can merge its disks into one only: delete it "
+                         "with CHILDREN, or all but one of them first",
+                         snapshot->name, n, names);
     else if (n == 1 && snapshot->current)
         vbox_reparent(talk, call, machine, snapshot);
 }

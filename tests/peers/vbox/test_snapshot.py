@@ -145,8 +145,9 @@ class Off(VboxCase):
     def test_delete(self):
         self.branches()
         said = self.virsh_fails("snapshot-delete", "g", "a")
-        self.assertIn("'a' has 2 children", said)
-        self.assertIn("with CHILDREN", said)
+        self.assertIn("'a' has 2 children ('b', 'd')", said)
+        self.assertIn("with CHILDREN, or all but one of them first", said)
+        self.assertEqual(tree("g"), ({"a": None, "b": "a", "c": "b", "d": "a"}, "d"))
         self.virsh("snapshot-delete", "g", "b")
         self.assertEqual(tree("g"), ({"a": None, "c": "a", "d": "a"}, "d"))
         self.virsh("snapshot-delete", "g", "d")
