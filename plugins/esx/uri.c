@@ -45,6 +45,9 @@ static gboolean read_parameter(const char *name, const char *value, void *opaque
         set(&uri->user, value);
     else if (g_str_equal(name, "path"))
         set(&uri->path, value);
+    else if (g_str_equal(name, "vcenter"))
+        return refuse(error, "URI parameter vcenter=%s is not taken: a connection has one server; machines of a vCenter are "
+                      "reached, and moved, with vpx://VCENTER/DATACENTER/.../HOST", value);
     else
         return refuse(error, "URI parameter %s is not known: there are no_verify, transport, proxy, auto_answer, and "
                       "server, user, path", name);

@@ -106,6 +106,9 @@ class Witness:
                   'i:type="FileBackedVirtualDiskSpec"><diskType>thin</diskType><adapterType>lsiLogic</adapterType>'
                   "<capacityKb>1024</capacityKb></spec>")
 
+    def move(self, center, folder):
+        self.call("MoveIntoFolder_Task", "Folder", folder, f'<list type="Datacenter">{center}</list>')
+
     def datacenter(self):
         if not CENTER:
             return "ha-datacenter"
@@ -167,8 +170,8 @@ class EsxCase(unittest.TestCase):
     def reference(self, name):
         return re.search(r"<vmware:moref>(.*)</vmware:moref>", self.virsh("dumpxml", name))[1]
 
-    def names(self, *args):
-        return sorted(self.virsh("list", "--name", *args).split())
+    def names(self, *args, **kwargs):
+        return sorted(self.virsh("list", "--name", *args, **kwargs).split())
 
     def state(self, name):
         return self.virsh("domstate", name)

@@ -2,6 +2,7 @@
 """virsh on the esx driver: connections, lists, descriptions, power."""
 import contextlib
 import os
+import re
 import socket
 import socketserver
 import ssl
@@ -9,8 +10,9 @@ import subprocess
 import threading
 import time
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
-from esxtest import CENTER, MODE, PATH, EsxCase, main, write_private
+from esxtest import CENTER, MODE, PATH, EsxCase, Witness, main, vireotest, write_private
 from simulator import PASSWORD
 
 
@@ -19,6 +21,7 @@ class Open(EsxCase):
         for parameter, words in (("no_such", "parameter no_such is not known"),
                                  ("insecure", "insecure=yes: the value is 0 or 1"),
                                  ("transport", "transport=yes: the value is http or https"),
+                                 ("vcenter", "reached, and moved, with vpx://"),
                                  ("proxy", "proxy=gopher://x"),
                                  ("server", "server=a/b: the value is HOST or HOST:PORT")):
             value = {"proxy": "gopher://x", "server": "a/b"}.get(parameter, "yes")
@@ -27,6 +30,24 @@ class Open(EsxCase):
         self.assertIn("the URI names no server", self.virsh_fails("uri", uri=self.uri(server=None, path=None)))
         self.assertIn("esx.conf has no [connection nowhere]",
                       self.virsh_fails("uri", uri=self.uri(server=None, path=None).replace("///?", "///nowhere?")))
+
+    def test_plain(self):
+        """Our own client sends the host, which stock ones keep for themselves. It may have an IPv6 address."""
+        port = self.simulator.server.split(":")[1]
+        auth = self.etc / "esx" / "auth.conf"
+        self.addCleanup(write_private, auth, auth.read_text())
+        write_private(auth, auth.read_text() + "[auth-esx-::1]\ncredentials=sim\n")
+        beyond = Relay(int(port))
+        self.addCleanup(beyond.server_close)
+        self.addCleanup(beyond.shutdown)
+        scheme = "vpx" if CENTER else "esx"
+        for server in self.simulator.server, f"[::1]:{beyond.server_address[1]}":
+            uri = f"{scheme}://root@{server}/{PATH}?no_verify=1&socket={self.daemon.socket}"
+            done = subprocess.run([Path(vireotest.BUILD) / "core" / "cli" / "vireo", "-c", uri, "list", "--all"],
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+            self.assertIn(self.first, done.stdout, done.stderr)
+        escaped = f"%5B::1%5D:{beyond.server_address[1]}"  # stock clients want it so
+        self.assertIn(self.first, self.names("--all", uri=self.uri(server=escaped)))
 
     def test_untrusted_certificate(self):
         said = self.virsh_fails("list", uri=self.uri(insecure="0"))
@@ -78,6 +99,17 @@ class Open(EsxCase):
         self.assertIn("127.0.0.1:1", self.virsh_fails("list", uri=self.uri(server="127.0.0.1:1")))
 
     if CENTER:
+        def test_folder(self):
+            """Of the inventory, before the datacenter; it is put back."""
+            witness = Witness(self.simulator.server)
+            self.addCleanup(witness.connection.close)
+            center = witness.datacenter()
+            made = witness.call("CreateFolder", "Folder", "group-d1", "<name>a b</name>")
+            folder = re.search(r'type="Folder"[^>]*>(.*?)<', made)[1]
+            witness.move(center, folder)
+            self.addCleanup(witness.move, center, "group-d1")
+            self.assertIn(self.first, self.names("--all", uri=self.uri(path="a%20b/DC0/DC0_H0")))
+
         def test_paths(self):
             for path, words in (("DC0", "needs the path of a host"), ("DC0/nothing", "there is no 'nothing'"),
                                 ("DC0/DC0_C0", "a cluster of 3 hosts"), ("DC0/DC0_C0/x", "there is no host 'x'")):
@@ -125,6 +157,20 @@ class Open(EsxCase):
         self.assertIn("127.0.0.1", self.virsh_fails("list", uri=self.named("dead")))
 
 
+class Relay(socketserver.ThreadingTCPServer):
+    """At the host's IPv6 address, to a port at its IPv4 one."""
+    address_family = socket.AF_INET6
+    daemon_threads = True
+
+    def __init__(self, port):
+        super().__init__(("::1", 0), None)
+        self.port = port
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def finish_request(self, request, client_address):
+        Tunnel.join(request, ("127.0.0.1", self.port))
+
+
 class Proxy(socketserver.ThreadingTCPServer):
     """Hands connections on that are asked for with CONNECT."""
     daemon_threads = True
@@ -142,12 +188,16 @@ class Tunnel(socketserver.StreamRequestHandler):
             pass
         assert method == "CONNECT", method
         self.server.targets.append(target)
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
         host, port = target.split(":")
-        with socket.create_connection((host, int(port))) as there:
-            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            back = threading.Thread(target=self.pump, args=(there, self.connection), daemon=True)
+        self.join(self.connection, (host, int(port)))
+
+    @classmethod
+    def join(cls, here, address):
+        with socket.create_connection(address) as there:
+            back = threading.Thread(target=cls.pump, args=(there, here), daemon=True)
             back.start()
-            self.pump(self.connection, there)
+            cls.pump(here, there)
             back.join()
 
     @staticmethod

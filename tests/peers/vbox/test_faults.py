@@ -279,6 +279,18 @@ class Sessions(VboxCase):
         wait_until(lambda: self.names("list", "--all", "--name", uri=with_ca("good")) == ["one"], 10, "it is seen")
         self.assertRegex(self.virsh_fails("list", uri=with_ca("bad")), "(?i)certificate")
 
+    def test_proxy(self):
+        """All goes through it; the way past it is not taken when it is dead."""
+        proxy = Proxy()
+        self.addCleanup(proxy.server_close)
+        self.addCleanup(proxy.shutdown)
+        manage("createvm", "--name", "one", "--register")
+        place = f"uri=vbox://{SERVER}/?transport=http&proxy=http://"
+        through = self.second_daemon(f"[connection good]\n{place}{proxy.server}\n[connection dead]\n{place}127.0.0.1:1\n")
+        wait_until(lambda: self.names("list", "--all", "--name", uri=through("good")) == ["one"], 10, "it is seen")
+        self.assertIn("IVirtualBox_getMachines", proxy.calls)
+        self.assertRegex(self.virsh_fails("list", uri=through("dead")), "127.0.0.1")
+
     def second_daemon(self, settings):
         """One with those settings; returns what makes URIs of their connections."""
         vireotest.FILES["vbox.conf"] = settings
