@@ -16,7 +16,7 @@ typedef struct {
     GHashTable *points; /* internal snapshots that are to go, see qemu_point_note */
     GHashTable *given; /* notes of snapshots without metadata, the images they are in: the user's */
     GHashTable *emptied; /* notes of files that a commit left where they were, see qemu_files_empty */
-    GHashTable *cut; /* images in which a merge was cut short, see qemu_lost_give_back */
+    GHashTable *cut; /* images that were not written to the end, see qemu_lost_give_back */
 } QemuFiles;
 QemuFiles *qemu_files_new(void);
 /* A copy of what is noted down; the domain's job is held. */
@@ -125,11 +125,12 @@ gboolean qemu_engine_unlink(QemuDomain *dom, const char *path, GError **error);
 /* The same without noting down that it is gone. */
 gboolean qemu_engine_remove(QemuDomain *dom, const char *path, GError **error);
 
-/* ---- what merges lose that are cut short (engine_lost.c) ----------------------------------------------- */
+/* ---- images that were not written to the end (engine_lost.c) ------------------------------------------- */
 
-/* Notes that such an image may hold clusters that nothing refers to. Where that cannot be noted they stay lost. */
+/* Notes that such an image may hold clusters that nothing refers to, or that are not known to be its alone. Where that
+ * cannot be noted it stays so. The job is held. */
 void qemu_lost_note(QemuDomain *dom, const char *image);
-/* Gives those clusters back while the guest is off. Images that are in use stay noted. */
+/* Sets that right while the guest is off. Images that are in use, or that cannot be mended, stay noted: FALSE. */
 gboolean qemu_lost_give_back(QemuDomain *dom, GError **error);
 
 /* ---- QEMU's nodes (engine_nodes.c) ------------------------------------------------------------------ */

@@ -98,8 +98,13 @@ static void take_back(QemuDomain *dom)
 gboolean qemu_engine_image_tool(QemuDomain *dom, gboolean yields, vireo_call *call, const char *image,
                                 const char *const *argv, GError **error)
 {
-    gboolean done = lend(dom, image, TRUE, error) && run_tool(dom, yields, call, argv, image, error);
-
+    if (!lend(dom, image, TRUE, error)) {
+        take_back(dom);
+        return FALSE;
+    }
+    gboolean done = run_tool(dom, yields, call, argv, image, error);
+    if (!done)
+        qemu_lost_note(dom, image);
     take_back(dom);
     return done;
 }
@@ -251,13 +256,16 @@ static gboolean extract(QemuDomain *dom, vireo_call *call, const QemuStep *step,
            lend(dom, step->other, FALSE, error) && run_tool(dom, FALSE, call, all, step->image, error);
 }
 
-/* qemu-img does not say that it could not write the rest as it ended, so where room is short the image is looked at. */
+/* qemu-img does not say that it could not write the rest as it ended, so where room is short the image is looked at, and
+ * so once more when that has given back what was lost in the image it is a copy of. */
 static gboolean is_sound(QemuDomain *dom, vireo_call *call, const char *image, GError **error)
 {
-    const char *argv[] = { IMAGE_TOOL, "check", "-q", "-f", "qcow2", image, NULL };
+    const char *look[] = { IMAGE_TOOL, "check", "-q", "-f", "qcow2", image, NULL };
+    const char *mend[] = { IMAGE_TOOL, "check", "-q", "-r", "leaks", "-f", "qcow2", image, NULL };
     g_autofree char *dir = g_path_get_dirname(image);
 
-    return room_in(dir) >= ROOM_ENOUGH || run_tool(dom, FALSE, call, argv, image, error);
+    return room_in(dir) >= ROOM_ENOUGH || run_tool(dom, FALSE, call, look, image, NULL) ||
+           (run_tool(dom, FALSE, call, mend, image, error) && run_tool(dom, FALSE, call, look, image, error));
 }
 
 /* The whole file with what is inside; then only what was asked for is left in it. */
@@ -426,6 +434,8 @@ static gboolean commit(QemuDomain *dom, vireo_call *call, const QemuStep *step, 
         return TRUE;
     gboolean done = lend(dom, step->image, TRUE, error) && lend(dom, step->other, TRUE, error) &&
                     run_tool(dom, FALSE, call, argv, step->image, error);
+    if (!done)
+        qemu_lost_note(dom, step->other);
     take_back(dom);
     return done;
 }

@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A merge that is cut short is begun again later, but what qemu-img had taken and not entered yet is lost to the image. */
+/* Images that a program stopped writing to half-way, for want of room or because it was ended: what it had taken and not
+ * entered yet, or let go of and not given back, is lost to the image. */
+#include "coalesce.h"
 #include "engine.h"
+#include "images.h"
 
 #define IMAGE_TOOL "/usr/bin/qemu-img"
 
 void qemu_lost_note(QemuDomain *dom, const char *image)
 {
+    if (g_hash_table_contains(qemu_files_of(dom)->cut, image))
+        return;
     g_autoptr(QemuFiles) more = qemu_files_new();
 
     g_hash_table_add(more->cut, g_strdup(image));
     qemu_files_add(dom, more, NULL);
+    qemu_coalesce(dom);
 }
 
-static gboolean give_back(QemuDomain *dom, const char *image, GError **error)
+static gboolean mend(QemuDomain *dom, const char *image, GError **error)
 {
     const char *argv[] = { IMAGE_TOOL, "check", "-q", "-r", "leaks", "-f", "qcow2", image, NULL };
 
-    if (!g_file_test(image, G_FILE_TEST_EXISTS) || qemu_engine_image_tool(dom, TRUE, NULL, image, argv, error))
+    if (!qemu_image_is_there(image) || qemu_engine_image_tool(dom, TRUE, NULL, image, argv, error))
         return TRUE;
     g_prefix_error(error, "image %s: ", image);
     return FALSE;
@@ -24,24 +30,25 @@ static gboolean give_back(QemuDomain *dom, const char *image, GError **error)
 
 gboolean qemu_lost_give_back(QemuDomain *dom, GError **error)
 {
+    g_autoptr(GError) failure = NULL;
+    GHashTableIter iter;
+    gpointer image;
+    guint mended = 0;
+
     if (qemu_domain_active(dom) || !g_hash_table_size(qemu_files_of(dom)->cut))
         return TRUE;
     g_autoptr(QemuFiles) files = qemu_files_load(dom);
-    g_autoptr(GError) failure = NULL;
-    gboolean changed = FALSE;
-    GHashTableIter iter;
-    gpointer image;
-
     g_hash_table_iter_init(&iter, files->cut);
-    while (!qemu_domain_must_yield(dom) && g_hash_table_iter_next(&iter, &image, NULL)) {
-        if (!give_back(dom, image, failure ? NULL : &failure))
-            continue;
-        g_hash_table_iter_remove(&iter);
-        changed = TRUE;
-    }
-    if (changed)
-        qemu_files_save(dom, files, failure ? NULL : &failure);
+    while (!qemu_domain_must_yield(dom) && g_hash_table_iter_next(&iter, &image, NULL))
+        if (mend(dom, image, failure ? NULL : &failure)) {
+            g_hash_table_iter_remove(&iter);
+            mended++;
+        }
+    if (mended && !qemu_files_save(dom, files, error))
+        return FALSE;
     if (failure)
         g_propagate_error(error, g_steal_pointer(&failure));
-    return !failure;
+    else if (g_hash_table_size(files->cut))
+        qemu_error(error, VIREO_ERR_OPERATION_ABORTED, "somebody else wants domain '%s'", dom->name);
+    return !g_hash_table_size(files->cut);
 }

@@ -421,6 +421,7 @@ static gboolean finish(QemuWork *work, GError **error)
         return put_off(work->dom, error);
     if (work->after_switch && !work->after_switch(work->opaque, error)) {
         journal_end(work->dom);
+        qemu_coalesce(work->dom); /* what follows is noted down */
         return FALSE;
     }
     gboolean more = qemu_work_collect(work, at, POINTS_MAX, UNLINK_MAX);

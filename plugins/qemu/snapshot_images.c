@@ -278,5 +278,6 @@ gboolean qemu_snapshot_image_do(QemuDomain *dom, vireo_call *call, const char *p
         qemu_error(error, VIREO_ERR_OPERATION_FAILED, "qemu-img on %s: %s", path,
                    output && *output ? output : "failed without a message");
     qemu_error_add_room(error, path);
+    qemu_lost_note(dom, path);
     return FALSE;
 }

@@ -155,6 +155,17 @@ static gboolean image_each(QemuRevert *revert, guint count, char what, const cha
     return TRUE;
 }
 
+/* Of an attempt that was cut short. */
+static void drop_undo(QemuRevert *revert)
+{
+    for (guint i = 0; i < revert->tops->len; i++) {
+        const QemuTop *top = revert->tops->pdata[i];
+
+        if (qemu_snap_has_disk(revert->snap, top->dev) && qemu_top_holds(top, UNDO_TAG, NULL))
+            qemu_snapshot_image_do(revert->dom, NULL, top->path, 'd', UNDO_TAG, NULL);
+    }
+}
+
 /* On disk from before the first image is changed until the last one has been. */
 static char *journal_key(QemuDomain *dom)
 {
@@ -190,7 +201,7 @@ static gboolean apply_to_images(QemuRevert *revert, GError **error)
 {
     const guint all = G_MAXUINT;
 
-    image_each(revert, all, 'd', UNDO_TAG, NULL); /* of an attempt that was cut short */
+    drop_undo(revert);
     if (!image_each(revert, all, 'c', UNDO_TAG, error)) {
         image_each(revert, all, 'd', UNDO_TAG, NULL);
         return FALSE;

@@ -5,7 +5,7 @@ import os
 import struct
 
 OFFSET = 0x00FFFFFFFFFFFE00
-ZERO = 1
+COPIED, ZERO = 1 << 63, 1
 MAGIC = b"QFI\xfb"
 HEADER = ">IQIIQIIQQIIQ"
 BACKING_FORMAT = 0xE2792ACA
@@ -93,6 +93,16 @@ class Image:
                 if entry & OFFSET:
                     self.use(uses, entry & OFFSET, size)
 
+    def marks(self):
+        """Cluster and whether the present is said to be the only one that uses it."""
+        for l2 in self.words(self.l1_at, self.entries):
+            if not l2 & OFFSET:
+                continue
+            yield (l2 & OFFSET) >> self.bits, bool(l2 & COPIED)
+            for entry in self.words(l2 & OFFSET, (1 << self.bits) // 8):
+                if entry & OFFSET:
+                    yield (entry & OFFSET) >> self.bits, bool(entry & COPIED)
+
     def count_bitmaps(self, uses):
         known = self.extension(BITMAPS)
         count, _, size, at = struct.unpack(">IIQQ", known) if known else (0, 0, 0, 0)
@@ -114,7 +124,8 @@ class Image:
             uses[cluster] = uses.get(cluster, 0) + 1
 
     def problems(self):
-        """(clusters that count as free, or as less used than they are; clusters that leaked)."""
+        """(clusters that count as free, as less used than they are, or as the present's alone when they are not, or the
+        other way round; clusters that leaked)."""
         size, uses = 1 << self.bits, {0: 1}
         self.use(uses, self.table_at, self.table_len * size)
         if self.snapshots:
@@ -135,6 +146,7 @@ class Image:
                 found = struct.unpack(f">{here}H", self.bytes(block & OFFSET, here * 2))
                 counts.update((number * per_block + index, count) for index, count in enumerate(found) if count)
         bad = sum(counts.get(cluster, 0) < used for cluster, used in uses.items())
+        bad += sum(alone != (counts.get(cluster, 0) == 1) for cluster, alone in self.marks())
         return bad, sum(count > uses.get(cluster, 0) for cluster, count in counts.items())
 
 

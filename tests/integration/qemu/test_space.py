@@ -97,6 +97,16 @@ class Full(stoptest.Case):
                 self.assertLess(free, ROOM, name)
         self.each_operation(one)
 
+    def test_last_writes(self):
+        """So little room that a point is taken off an image's list, but its clusters cannot be given back any more."""
+        _, before, step = next(one for one in stoptest.OPERATIONS if one[0] == "revert to memory inside, off")
+        _, _, after = self.count(before, step, stoptest.STEPS)
+        for free in 11 * PAGE, 12 * PAGE:
+            with self.subTest(free=free):
+                self.with_room(before, step, free, after)
+        with open(self.scene.daemon.log, encoding="utf-8", errors="replace") as stream:
+            self.assertIn("Failed to free the cluster", stream.read(), "there was too much room left, or too little")
+
     def with_room(self, before, step, free, after):
         """Whether it was enough."""
         scene = self.scene
