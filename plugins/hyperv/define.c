@@ -92,6 +92,23 @@ static guint64 mib_of(guint64 kib)
     return (kib + 2047) / 2048 * 2;
 }
 
+static void set_tpm(HypervTalk *talk, const char *guid, gboolean wanted)
+{
+    const VireoCim *is = hyperv_security_of(talk, guid);
+
+    if (talk->error || vireo_cim_flag(is, "TpmEnabled") == wanted)
+        return;
+    if (!vireo_cim_text(is, "InstanceID")) {
+        hyperv_talk_refuse(talk, VIREO_ERR_CONFIG_UNSUPPORTED, "%s has no TPM for machines", talk->server->uri->host);
+        return;
+    }
+    g_autoptr(VireoCim) changes = vireo_cim_add(vireo_cim_new("Msvm_SecuritySettingData"), "InstanceID", NULL,
+                                                vireo_cim_string(is, "InstanceID"));
+    vireo_cim_add(changes, "TpmEnabled", "boolean", wanted ? "true" : "false");
+    hyperv_invoke(talk, hyperv_service(talk, "Msvm_SecurityService"), "ModifySecuritySettings",
+                  vireo_cim_add_embedded(vireo_cim_new(""), "SecuritySettingData", changes));
+}
+
 static void apply(HypervTalk *talk, const char *guid, const VireoDomain *domain)
 {
     g_autoptr(VireoCim) settings = settings_from(guid, domain);
@@ -99,10 +116,15 @@ static void apply(HypervTalk *talk, const char *guid, const VireoDomain *domain)
     hyperv_settings_put_notes(settings, domain->description);
     if (domain->os->boots.n)
         put_boots(settings, domain->os);
+    if (hyperv_secure_boot_of(domain->os))
+        vireo_cim_add(settings, "SecureBootEnabled", "boolean",
+                      hyperv_secure_boot_of(domain->os) == VIREO_TRISTATE_YES ? "true" : "false");
     hyperv_settings_apply(talk, settings);
     set_quantity(talk, guid, "Msvm_MemorySettingData", mib_of(domain->memory->text));
     set_quantity(talk, guid, "Msvm_ProcessorSettingData",
                  domain->vcpu && domain->vcpu->has_text ? domain->vcpu->text : 1);
+    if (domain->os->firmware == VIREO_DOMAIN_OS_FIRMWARE_EFI)
+        set_tpm(talk, guid, hyperv_has_tpm(domain));
 }
 
 /* ---- a new machine ----------------------------------------------------------------------- */
@@ -143,12 +165,16 @@ static char *create_machine(HypervTalk *talk, const VireoDomain *domain)
 
 /* ---- an existing machine ----------------------------------------------------------------- */
 
+/* As far as they are taken out and put in. */
 static gboolean same_devices(const VireoDomain *is, const VireoDomain *wanted)
 {
+    VireoDomainDevices mine = *is->devices, theirs = *wanted->devices;
+
+    mine.tpms.n = theirs.tpms.n = 0;
     g_autofree char *one =
-        vireo_model_format(&vireo_domain_devices_type, "devices", is->devices, VIREO_MODEL_FORMAT_INACTIVE);
+        vireo_model_format(&vireo_domain_devices_type, "devices", &mine, VIREO_MODEL_FORMAT_INACTIVE);
     g_autofree char *other =
-        vireo_model_format(&vireo_domain_devices_type, "devices", wanted->devices, VIREO_MODEL_FORMAT_INACTIVE);
+        vireo_model_format(&vireo_domain_devices_type, "devices", &theirs, VIREO_MODEL_FORMAT_INACTIVE);
 
     return g_str_equal(one, other);
 }

@@ -261,6 +261,37 @@ static void describe_serials(VireoDomainDevices *devices, const GPtrArray *resou
     }
 }
 
+/* A host that has no such class says so with a fault. */
+const VireoCim *hyperv_security_of(HypervTalk *talk, const char *guid)
+{
+    gboolean before = talk->error != NULL;
+    const VireoCim *security =
+        hyperv_query_one(talk, HYPERV_SPACE, NULL,
+                         "select * from Msvm_SecuritySettingData where InstanceID like 'Microsoft:%s%%'", guid);
+
+    if (!before && g_error_matches(talk->error, VIREO_WSMAN_ERROR, VIREO_WSMAN_ERROR_FAULT))
+        g_clear_error(&talk->error);
+    return security;
+}
+
+static void describe_security(HypervTalk *talk, VireoDomain *domain, const char *guid, const VireoCim *settings)
+{
+    VireoDomainFirmwareFeature *feature = g_new0(VireoDomainFirmwareFeature, 1);
+
+    feature->name = g_strdup("secure-boot");
+    feature->enabled = vireo_cim_flag(settings, "SecureBootEnabled") ? VIREO_TRISTATE_YES : VIREO_TRISTATE_NO;
+    domain->os->firmware_info = g_new0(VireoDomainFirmwareInfo, 1);
+    vireo_list_append(&domain->os->firmware_info->features, feature);
+    if (!vireo_cim_flag(hyperv_security_of(talk, guid), "TpmEnabled"))
+        return;
+    VireoDomainTpm *tpm = g_new0(VireoDomainTpm, 1);
+    tpm->model = VIREO_DOMAIN_TPM_MODEL_TPM_CRB;
+    tpm->backend = g_new0(VireoDomainTpmBackendOptions, 1);
+    tpm->backend->type = VIREO_DOMAIN_TPM_BACKEND_EMULATOR;
+    tpm->backend->version = VIREO_DOMAIN_TPM_VERSION_2_0;
+    vireo_list_append(&domain->devices->tpms, tpm);
+}
+
 static void describe_os(VireoDomain *domain, const VireoCim *settings)
 {
     static const VireoDomainBootDevice devices[] = {VIREO_DOMAIN_BOOT_DEVICE_FD, VIREO_DOMAIN_BOOT_DEVICE_CDROM,
@@ -331,6 +362,8 @@ VireoDomain *hyperv_describe(HypervTalk *talk, const HypervMachine *machine)
         else
             describe_card(talk, domain->devices, devices->pdata[i]);
     describe_serials(domain->devices, resources);
+    if (domain->os->firmware == VIREO_DOMAIN_OS_FIRMWARE_EFI)
+        describe_security(talk, domain, machine->guid, settings);
     return domain;
 }
 

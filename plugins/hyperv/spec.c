@@ -20,6 +20,7 @@ static const char *const paths[] = {
     "domain.os.type",
     "domain.os.type.arch",
     "domain.os.firmware",
+    "domain.os.firmware.feature.*",
     "domain.os.boot.dev",
     "domain.features.acpi",
     "domain.features.apic",
@@ -44,6 +45,9 @@ static const char *const paths[] = {
     "domain.devices.serial.type",
     "domain.devices.serial.source.path",
     "domain.devices.serial.target.port",
+    "domain.devices.tpm.model",
+    "domain.devices.tpm.backend.type",
+    "domain.devices.tpm.backend.version",
     NULL,
 };
 
@@ -193,6 +197,39 @@ gboolean hyperv_devices_check(const VireoDomainDevices *devices, GError **error)
 
 /* ---- the machine --------------------------------------------------------------------- */
 
+VireoTristate hyperv_secure_boot_of(const VireoDomainOs *os)
+{
+    const VireoDomainFirmwareInfo *info = os->firmware_info;
+
+    return info && info->features.n ? info->features.items[info->features.n - 1]->enabled : VIREO_TRISTATE_UNSET;
+}
+
+gboolean hyperv_has_tpm(const VireoDomain *domain)
+{
+    return domain->devices && domain->devices->tpms.n;
+}
+
+static gboolean check_security(const VireoDomain *domain, GError **error)
+{
+    const VireoDomainFirmwareInfo *info = domain->os->firmware_info;
+    const VireoDomainTpm *tpm = hyperv_has_tpm(domain) ? domain->devices->tpms.items[0] : NULL;
+    gboolean efi = domain->os->firmware == VIREO_DOMAIN_OS_FIRMWARE_EFI;
+
+    for (guint i = 0; info && i < info->features.n; i++)
+        if (!g_str_equal(info->features.items[i]->name, "secure-boot"))
+            return vireo_refuse(error, info->features.items[i]->line, "feature '%s': the firmware has secure-boot",
+                                info->features.items[i]->name);
+    if (!efi && (tpm || (info && info->features.n)))
+        return vireo_refuse(error, domain->line, "secure boot and a TPM need <os firmware='efi'>");
+    if (!tpm)
+        return TRUE;
+    if (domain->devices->tpms.n > 1 || (tpm->model > VIREO_DOMAIN_TPM_MODEL_DEFAULT && tpm->model != VIREO_DOMAIN_TPM_MODEL_TPM_CRB) ||
+        !tpm->backend || tpm->backend->type != VIREO_DOMAIN_TPM_BACKEND_EMULATOR ||
+        (tpm->backend->version && tpm->backend->version != VIREO_DOMAIN_TPM_VERSION_2_0))
+        return vireo_refuse(error, tpm->line, "a machine has one TPM: tpm-crb, with an emulator of version 2.0");
+    return TRUE;
+}
+
 static gboolean check_os(const VireoDomain *domain, GError **error)
 {
     const VireoDomainOsMachine *type = domain->os ? domain->os->type : NULL;
@@ -229,5 +266,5 @@ gboolean hyperv_spec_check(const VireoDomain *domain, GError **error)
         return vireo_refuse(error, domain->vcpu->line, "current vcpu count must equal maximum");
     if (domain->clock && domain->clock->offset && domain->clock->offset != VIREO_DOMAIN_CLOCK_OFFSET_UTC)
         return vireo_refuse(error, domain->clock->line, "the clock offset is utc");
-    return check_os(domain, error) && check_life(domain, error) && hyperv_devices_check(domain->devices, error);
+    return check_os(domain, error) && check_security(domain, error) && check_life(domain, error) && hyperv_devices_check(domain->devices, error);
 }

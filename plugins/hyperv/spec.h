@@ -44,6 +44,10 @@ char *hyperv_switch_named(HypervTalk *talk, const char *name);
 /* Whether the document can be honoured, before anything is made of it. */
 gboolean hyperv_spec_check(const VireoDomain *domain, GError **error);
 gboolean hyperv_devices_check(const VireoDomainDevices *devices, GError **error);
+VireoTristate hyperv_secure_boot_of(const VireoDomainOs *os);
+gboolean hyperv_has_tpm(const VireoDomain *domain);
+/* What is kept of the security of a machine; an empty one: nothing is, the host is too old. */
+const VireoCim *hyperv_security_of(HypervTalk *talk, const char *guid);
 /* The number of that one of the serial ports. */
 guint64 hyperv_port_of(const VireoDomainDevices *devices, guint index);
 /* Where a disk goes; address: may be NULL. */

@@ -82,7 +82,7 @@ class Host:
                           CreationClassName="Msvm_ComputerSystem", ElementName=HOST, EnabledState=RUNNING, Name=HOST,
                           Description="Microsoft Hosting Computer System"))
         for klass, what in (("Msvm_VirtualSystemManagementService", "vmms"), ("Msvm_VirtualSystemSnapshotService", "vssnap"),
-                            ("Msvm_ImageManagementService", "ims"), ("Msvm_VirtualSystemMigrationService", "vsmig"),
+                            ("Msvm_ImageManagementService", "ims"), ("Msvm_SecurityService", "security"), ("Msvm_VirtualSystemMigrationService", "vsmig"),
                             ("Msvm_VirtualEthernetSwitchManagementService", "nvspwmi")):
             self.add(Instance(klass, SERVICE_KEYS, **{**name, "CreationClassName": klass, "Name": what}))
         self.add(Instance("Msvm_VirtualSystemManagementServiceSettingData", ("InstanceID",), InstanceID="Microsoft:" + HOST,
@@ -195,6 +195,9 @@ class Host:
             self.add(resource("Msvm_SerialPortSettingData", ResourceType=21, ElementName=f"COM {int(number) + 1}",
                               InstanceID=f"{base}\\8E3A359F-559A-4B6A-98A9-1690A6100ED7\\{number}", Connection=[""],
                               ResourceSubType="Microsoft:Hyper-V:Serial Port"))
+        if generation == 2:
+            self.add(Instance("Msvm_SecuritySettingData", ("InstanceID",), InstanceID=base + "\\a1b5-security\\0", TpmEnabled=False,
+                              EncryptStateAndVmMigrationTraffic=False, ShieldingRequested=False))
         owner = dict(SystemCreationClassName="Msvm_ComputerSystem", SystemName=ident)
         for klass in ("Msvm_ShutdownComponent", "Msvm_Keyboard", "Msvm_VideoHead"):
             more = dict(CurrentHorizontalResolution=64, CurrentVerticalResolution=48) if klass.endswith("Head") else {}
@@ -404,6 +407,18 @@ class Host:
             if (value := self.apply(one, values)):
                 return value
         return self.job("ModifyResourceSettings", lambda: None)
+
+    protected = True  # machines have key protectors
+
+    def Msvm_SecurityService_ModifySecuritySettings(self, service, args):
+        """[DOC]; without a key protector it fails [3P]."""
+        values = read_embedded(args["SecuritySettingData"][0], "Msvm_SecuritySettingData")
+        one = self.by_id(values.pop("InstanceID", ""))
+        if not one or set(values) - set(one.values):
+            return 4
+        if not self.protected and values.get("TpmEnabled") == "true":
+            return 32768
+        return self.apply(one, values)
 
     def vsms_add_resource(self, args):
         config, made = self.get(args["AffectedConfiguration"][0]), []

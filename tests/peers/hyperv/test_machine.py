@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """sim: machines of a server, by stock virsh: what they are, how they start and stop, what changes them."""
+import re
+
 import hypervtest
 from hypervtest import BIOS, GUEST, HypervCase, wait_until
 
@@ -54,9 +56,46 @@ class Sim(HypervCase):
         self.define("two", text=text)
         self.assertEqual(self.xml("two").find("os").get("firmware"), "efi")
         self.assertEqual(self.ask("host.config(host.machine('two'))['VirtualSystemSubType']"), "Microsoft:Hyper-V:SubType:2")
-        self.assertIn("does not change its firmware",
-                      self.refuses(self.virsh("dumpxml", "two").replace(" firmware='efi'", "")))
+        bios = re.sub("<firmware>.*</firmware>", "", self.virsh("dumpxml", "two").replace(" firmware='efi'", ""), flags=re.DOTALL)
+        self.assertIn("does not change its firmware", self.refuses(bios))
         self.assertIn("SCSI disks only", self.refuses(text.replace("two<", "three<").replace(SCSI, DISK)))
+
+    def security(self, name):
+        xml = self.xml(name)
+        features = [(one.get("name"), one.get("enabled")) for one in xml.iterfind("os/firmware/feature")]
+        tpms = [(one.get("model"), one.find("backend").get("type"), one.find("backend").get("version"))
+                for one in xml.iterfind("devices/tpm")]
+        there = [self.ask(f"host.config(host.machine('{name}'))['SecureBootEnabled']"),
+                 self.ask("host.all('Msvm_SecuritySettingData')[0]['TpmEnabled']")]
+        return features, tpms, there
+
+    def test_sim_secure_boot_and_tpm(self):
+        """In a machine's description both ways."""
+        feature, tpm = "<firmware><feature enabled='yes' name='secure-boot'/></firmware>", "<tpm><backend type='emulator'/></tpm>"
+        crb = ("tpm-crb", "emulator", "2.0")
+        text = GUEST.format(name="vm", devices=CARD + tpm, os="<type>hvm</type>" + feature).replace("<os>", "<os firmware='efi'>")
+        self.define("vm", text=text)
+        self.assertEqual(self.security("vm"), ([("secure-boot", "yes")], [crb], [True, True]))
+        card = self.ask("[one['InstanceID'] for one in host.resources(host.config(host.machine('vm'))) if one['ResourceType'] == 10]")
+        xml = self.virsh("dumpxml", "vm")
+        effects = self.ask("len(host.effects)")
+        self.define("", text=xml)  # its own changes nothing
+        self.assertEqual(self.ask(f"host.effects[{effects}:]"), ["ModifySystemSettings"])
+        self.define("", text=xml.replace("enabled='yes'", "enabled='no'"))
+        self.assertEqual(self.security("vm"), ([("secure-boot", "no")], [crb], [False, True]))
+        self.define("", text=re.sub("<(tpm|firmware)[ >].*?</\\1>", "", xml, flags=re.DOTALL))  # nothing is said of secure boot
+        self.assertEqual(self.security("vm"), ([("secure-boot", "no")], [], [False, False]))
+        self.assertEqual(self.ask("[one['InstanceID'] for one in host.resources(host.config(host.machine('vm'))) "
+                                  "if one['ResourceType'] == 10]"), card)  # devices stay where they are
+        self.ask("setattr(host, 'protected', False)")
+        self.addCleanup(self.ask, "setattr(host, 'protected', True)")
+        self.assertIn("ModifySecuritySettings returned 32768", self.refuses(xml))
+        self.ask("host.remove(host.all('Msvm_SecuritySettingData'))")
+        self.assertEqual(self.xml("vm").findall("devices/tpm"), [])
+        self.assertIn("has no TPM for machines", self.refuses(xml))
+        for words, change in (("need <os firmware='efi'>", (" firmware='efi'", "")), ("the firmware has secure-boot", ("secure-boot", "enrolled-keys")),
+                              ("one TPM: tpm-crb", ("<tpm>", "<tpm model='tpm-tis'>"))):
+            self.assertIn(words, self.refuses(text.replace("<name>vm", "<name>other").replace(*change)))
 
     def test_sim_refusals(self):
         def refused(words, devices="", system=BIOS, change=("", "")):
