@@ -126,7 +126,9 @@ gboolean qemu_engine_make_file(QemuDomain *dom, const char *path, const char *li
         return FALSE;
     }
     gboolean made = TRUE;
-    if (driver->privileged && like && qemu_image_first_owner(driver, like, &uid, &gid, &mode))
+    if (driver->privileged && like && qemu_is_remote(like)) /* where nobody of this host owns it */
+        made = fchown(fd, driver->uid, driver->gid) == 0;
+    else if (driver->privileged && like && qemu_image_first_owner(driver, like, &uid, &gid, &mode))
         made = fchown(fd, uid, gid) == 0 && fchmod(fd, mode & 0666) == 0;
     close(fd);
     if (!made)

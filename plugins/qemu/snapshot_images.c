@@ -7,10 +7,8 @@
 #include "engine.h"
 #include "events.h"
 #include "images.h"
-#include "run.h"
 
 #define IMAGE_TOOL "/usr/bin/qemu-img"
-#define IMAGE_TOOL_MS 600000
 
 static void top_free(gpointer opaque)
 {
@@ -259,25 +257,12 @@ static char *number_of(const char *path, const char *tag)
 gboolean qemu_snapshot_image_do(QemuDomain *dom, vireo_call *call, const char *path, char what,
                                 const char *tag, GError **error)
 {
-    QemuDriver *driver = dom->space->driver;
     char option[] = { '-', what, 0 };
     g_autofree char *which = what == 'a' ? number_of(path, tag) : g_strdup(tag);
     const char *argv[] = { IMAGE_TOOL, "snapshot", option, which, path, NULL };
-    QemuImage image = { (char *)path, VIREO_DOMAIN_STORAGE_FORMAT_QCOW2, FALSE, TRUE };
-    g_autofree char *output = NULL;
 
-    if (!qemu_image_give(driver, dom->uuid_text, &image, error))
-        return FALSE;
-    int status = qemu_run(driver, call, argv, TRUE, IMAGE_TOOL_MS, &output, error);
-    /* What a running guest has stays with it. */
-    if (!qemu_domain_active(dom))
-        qemu_image_take_back(driver, dom->uuid_text);
-    if (status == 0)
+    if (qemu_engine_image_tool(dom, FALSE, call, path, argv, error))
         return TRUE;
-    if (status > 0)
-        qemu_error(error, VIREO_ERR_OPERATION_FAILED, "qemu-img on %s: %s", path,
-                   output && *output ? output : "failed without a message");
-    qemu_error_add_room(error, path);
     qemu_lost_note(dom, path);
     return FALSE;
 }

@@ -90,6 +90,19 @@ class Steps:
         self.reads(3, 1)
         self.reads(1, 1, self.location)
 
+    def test_inside_an_overlay(self):
+        """Of another one, which QEMU's user is to read then."""
+        self.far_guest(start=False)
+        for name in "s1", "s2":
+            self.snapshot(name, "--disk-only")
+        self.put(2, 0)
+        self.virsh("snapshot-create-as", "d", "s3", "--diskspec", "vda,snapshot=no", "--diskspec",
+                   "vdb,snapshot=internal")
+        self.put(3, 0)
+        self.virsh("snapshot-revert", "d", "s3")
+        self.reads(2, 0)
+        self.reads(1, 1)
+
     def test_merging(self):
         self.far_guest()
         for number in 1, 2, 3:

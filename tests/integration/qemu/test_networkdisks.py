@@ -223,6 +223,21 @@ class Guests(placetest.Steps, nettest.Case):
             self.reads(1, number + 1)
             self.virsh("undefine", "d", "--snapshots-metadata")
 
+    def test_defined_again(self):
+        """With nothing but the images to tell what these are based on."""
+        self.net_guest(start=False)
+        for number, name in enumerate(("s1", "s2")):
+            self.snapshot(name, "--disk-only")
+            self.put(2, number)
+        document = self.write("d.xml", self.virsh("dumpxml", "d"))
+        self.virsh("undefine", "d", "--snapshots-metadata")
+        self.virsh("define", document)
+        self.virsh("start", "d")
+        self.put(3, 2)
+        self.off()
+        for byte, at in (2, 0), (2, 1), (3, 2):
+            self.reads(byte, at)
+
     def test_one_client_only(self):
         """A server that takes no other connection than QEMU's."""
         self.net_guest("qcow2", clients=1)
