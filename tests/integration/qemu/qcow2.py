@@ -10,6 +10,12 @@ MAGIC = b"QFI\xfb"
 HEADER = ">IQIIQIIQQIIQ"
 BACKING_FORMAT = 0xE2792ACA
 BITMAPS = 0x23852875
+FAR = "nbd+unix:///x?socket="    # servers of ours have their socket beside the file, see nettest.Server
+
+
+def served(socket):
+    """The file whose bytes a server has."""
+    return socket.removesuffix(".sock")
 
 
 class Image:
@@ -18,6 +24,8 @@ class Image:
     def __init__(self, path):
         self.path, self.snapshots, self.backing, self.backing_kind = path, {}, None, None
         self.maps = {}
+        if path.endswith(".sock"):
+            raise ValueError(f"{path} is a socket")
         self.fd = os.open(path, os.O_RDONLY)
         self.top = self.bytes(0, 65536)
         if self.top[:4] != MAGIC:
@@ -29,6 +37,8 @@ class Image:
         if backing_at:
             self.backing_name = self.top[backing_at:backing_at + backing_len].decode()
             self.backing = os.path.join(os.path.dirname(path), self.backing_name)
+            if self.backing_name.startswith(FAR):
+                self.backing = served(self.backing_name.removeprefix(FAR))
             kind = self.extension(BACKING_FORMAT)
             self.backing_kind = kind and kind.decode()
         self.snapshots_end = self.snapshots_at

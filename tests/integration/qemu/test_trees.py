@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Trees as they come: random operations on guests that are off, paused and running, and after each of them every
 snapshot, the present and what others made of them hold their own bytes, every image is whole, and no file is left that
-nothing needs. Some guests have UEFI firmware, an agent, or checkpoints (widetest).
+nothing needs. Some guests have UEFI firmware, an agent, checkpoints, or disks of an NBD server (widetest).
 
 VIREO_TEST_STEPS (in all), VIREO_TEST_SEED (of the first walk) and VIREO_TEST_WALK (steps of one, otherwise drawn) make
-it longer, or repeat one. A walk that fails is made shorter, and printed: VIREO_TEST_REPLAY=FILE does that list again.
+it longer, or repeat one; VIREO_TEST_SHAPE=N: disks as in the N-th of SHAPES only. A walk that fails is made shorter, and printed: VIREO_TEST_REPLAY=FILE does that list again.
 Parts (VIREO_TEST_PART) differ in their seeds, and run side by side."""
 import json
 import os
@@ -21,7 +21,7 @@ import widetest
 from imagetest import libvirt
 
 SANITIZED = "ASAN_OPTIONS" in os.environ
-STEPS = int(os.environ.get("VIREO_TEST_STEPS", "150" if SANITIZED else "1100"))
+STEPS = int(os.environ.get("VIREO_TEST_STEPS", "150" if SANITIZED else "900"))
 PART = int(os.environ.get("VIREO_TEST_PART", "1"))
 SEED = int(os.environ.get("VIREO_TEST_SEED", f"{PART * 100}"))
 WALK = int(os.environ.get("VIREO_TEST_WALK", "0"))
@@ -38,7 +38,9 @@ WEIGHTS = {"put": 12, "take": 20, "revert": 14, "delete": 14, "forget": 3, "rede
 SET = {"set": 8}    # where there are variables of firmware
 POINTS = {"point": 4, "unpoint": 1, "backup": 4}    # where there are checkpoints
 SHAPES = [(("qcow2", "qcow2"),), (("qcow2",),), (("qcow2", "raw"),), (("qcow2", "qcow2", "qcow2"),),
-          (("qcow2", "qcow2"), ("qcow2", "qcow2")), (("qcow2", "raw", "qcow2"),)]
+          (("qcow2", "qcow2"), ("qcow2", "qcow2")), (("qcow2", "raw", "qcow2"),),
+          (("nbd-raw",),), (("qcow2", "nbd-qcow2"),), (("nbd-qcow2", "nbd-raw"),)]
+SHAPE = os.environ.get("VIREO_TEST_SHAPE")
 
 
 class Dice:
@@ -46,8 +48,9 @@ class Dice:
 
     def __init__(self, seed):
         self.random, self.count = random.Random(seed), 0
-        shape = self.random.choice(SHAPES)
-        self.world = {"domains": shape, "based": self.random.random() < 0.3}
+        shape = self.random.choice(SHAPES) if SHAPE is None else SHAPES[int(SHAPE)]
+        far = any(kind.startswith("nbd-") for disks in shape for kind in disks)
+        self.world = {"domains": shape, "based": self.random.random() < 0.3 and not far}
         # Most of it is about files: a guest that runs costs more time.
         self.off = self.random.random() < 0.6
         self.weights = dict(WEIGHTS)

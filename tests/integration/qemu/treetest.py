@@ -55,6 +55,12 @@ def same(found, wanted, what):
         raise Wrong(f"{what}: {found!r}, not {wanted!r}")
 
 
+def place(source):
+    """The file of an image, also of one that a server of ours has."""
+    host = source.find("host")
+    return source.get("file") if host is None else qcow2.served(host.get("socket"))
+
+
 class Disk:
     def __init__(self, kind, content=EMPTY):
         self.kind, self.content = kind, content
@@ -96,9 +102,11 @@ class World:
     def __init__(self, domains=(("qcow2", "qcow2"),), based=False, mount=0):
         vireotest = qemutest.vireotest
         memory = os.path.isdir(MEMORY_DIR) and os.access(MEMORY_DIR, os.W_OK)
-        self.daemon = vireotest.Daemon(vireotest.make_work_dir(MEMORY_DIR if memory else "/tmp"))
-        self.dir = os.path.join(self.daemon.work, "i")
+        work = vireotest.make_work_dir(MEMORY_DIR if memory else "/tmp")
+        self.dir = os.path.join(work, "i")
         os.mkdir(self.dir, 0o755)
+        self.configure()
+        self.daemon = vireotest.Daemon(work)
         self.mount = mount
         if mount:
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mount},mode=755", "images", self.dir], check=True)
@@ -134,6 +142,9 @@ class World:
         if code:
             raise Wrong(f"the daemon ended with {code}")
 
+    def configure(self):
+        """Before the daemon starts."""
+
     # plumbing
 
     def open(self):
@@ -147,6 +158,10 @@ class World:
     def file(self, name):
         return os.path.join(self.dir, name)
 
+    def url(self, path):
+        """How programs open it."""
+        return path
+
     def tool(self, *args):
         done = subprocess.run(["qemu-img", *args], capture_output=True, text=True, check=False)
         if done.returncode:
@@ -155,7 +170,9 @@ class World:
     def add_domain(self, name, kinds, based):
         disks, xml = {}, []
         for number, kind in enumerate(kinds):
-            target, path = "vd" + "abc"[number], self.file(f"{name}{number}.{kind}")
+            target = "vd" + "abc"[number]
+            far, kind = kind.startswith("nbd-"), kind.removeprefix("nbd-")
+            path = self.file(f"{name}{number}.{kind}")
             if based and kind == "qcow2":
                 self.tool("create", "-q", "-f", kind, "-b", self.file(f"base{number}.qcow2"), "-F", "qcow2", path)
             elif number == 0:
@@ -164,7 +181,8 @@ class World:
                 self.tool("create", "-q", "-f", kind, path, "1M")
             os.chmod(path, 0o666)
             disks[target] = Disk(kind)
-            xml.append(qemutest.disk_xml(path, target, kind, boot=number + 1))
+            xml.append(self.far_disk(path, target, kind, number + 1) if far else
+                       qemutest.disk_xml(path, target, kind, boot=number + 1))
         dom = self.domains[name] = Domain(name, disks)
         dom.boots = not based
         xml = self.domain_xml(dom, "".join(xml))
@@ -180,7 +198,7 @@ class World:
         flags = libvirt.VIR_DOMAIN_XML_SECURE | (0 if active else libvirt.VIR_DOMAIN_XML_INACTIVE)
         tree = ElementTree.fromstring(self.lv(dom).XMLDesc(flags))
         for disk in tree.findall("devices/disk"):
-            yield disk.find("target").get("dev"), disk.find("source").get("file"), disk.find("driver").get("type")
+            yield disk.find("target").get("dev"), place(disk.find("source")), disk.find("driver").get("type")
 
     def hmp(self, dom, command):
         return libvirt_qemu.qemuMonitorCommand(self.lv(dom), command,
@@ -211,7 +229,7 @@ class World:
             command = ["qemu-io"]
             for target, path, kind in self.tops(dom):
                 if target in lines:
-                    command += ["-c", f"open -o driver={kind} {path}"]
+                    command += ["-c", f"open -o driver={kind} {self.url(path)}"]
                     command += [part for line in lines[target] for part in ("-c", line)] + ["-c", "close"]
             code, said = self.alone(command)
             if code or "failed" in said:
@@ -281,7 +299,7 @@ class World:
 
     def sources_of(self, tree):
         kinds = {disk.get("name"): disk.get("snapshot") for disk in tree.findall("disks/disk")}
-        disks = [(disk.find("target").get("dev"), disk.find("source").get("file"), disk.find("driver").get("type"),
+        disks = [(disk.find("target").get("dev"), place(disk.find("source")), disk.find("driver").get("type"),
                   kinds.get(disk.find("target").get("dev"), "internal")) for disk in tree.findall("domain/devices/disk")]
         memory = tree.find("memory")
         return [disk for disk in disks if disk[3] in ("internal", "external")], \
@@ -512,7 +530,7 @@ class World:
                 qcow2.Image(self.file(name))
             except (ValueError, FileNotFoundError):
                 continue    # memory, raw; merged
-            code, said = self.alone(["qemu-img", "check", "-q", self.file(name)])
+            code, said = self.alone(["qemu-img", "check", "-q", "-f", "qcow2", self.url(self.file(name))])
             if code not in ((0, 3) if self.leaky else (0,)) and os.path.exists(self.file(name)):
                 raise Wrong(f"{name}: {said}")
 
@@ -689,7 +707,7 @@ class World:
 
     def hold(self, tree):
         manual = {disk.get("name") for disk in tree.findall("disks/disk") if disk.get("snapshot") == "manual"}
-        self.held |= {os.path.basename(disk.find("source").get("file")) for disk in tree.findall("domain/devices/disk")
+        self.held |= {os.path.basename(place(disk.find("source"))) for disk in tree.findall("domain/devices/disk")
                       if disk.find("target").get("dev") in manual}
 
     def do_redefine(self, name, snap, current):
@@ -745,7 +763,7 @@ class World:
         chain = reader.chain(top[0], top[1] == "raw")
         need(len(chain) > 1 and not chain[1].endswith(".raw"))
         content = self.content(reader, chain[1])
-        self.tool("create", "-q", "-f", "qcow2", "-b", chain[1], "-F", "qcow2", self.file(file))
+        self.tool("create", "-q", "-f", "qcow2", "-b", self.url(chain[1]), "-F", "qcow2", self.file(file))
         self.others[self.file(file)] = content
 
     def do_return(self, file):

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Worlds with more in them than disks: the variables of UEFI firmware, whose bytes come back with each snapshot; an
-agent that holds the guest's file systems; checkpoints, from which incremental backups are right or refused."""
+agent that holds the guest's file systems; checkpoints, from which incremental backups are right or refused; images that
+a server has."""
 import os
 import shutil
 import subprocess
 
+import nettest
 import qcow2
 import qemutest
 import treetest
@@ -16,6 +18,8 @@ FIRMWARE = "/usr/share/qemu/firmware"
 TEMPLATE = "/usr/share/OVMF/OVMF_VARS_4M.fd"
 HAS_UEFI = os.path.isdir(FIRMWARE) and os.path.exists(TEMPLATE)
 PLACE = 0x20000    # of the letter among the variables, behind what the firmware uses
+SETTINGS = "[process]\nuser = nobody\ngroup = nogroup\n"
+FAR_SIZE = 512 << 20    # all that an image of a server may ever take
 # What a backup may say instead of being wrong.
 UNSURE = (libvirt.VIR_ERR_CHECKPOINT_INCONSISTENT, )
 
@@ -25,15 +29,31 @@ class World(treetest.World):
 
     def __init__(self, uefi=None, agent=False, **kwargs):
         self.uefi, self.has_agent, self.agents = uefi, agent, {}
-        self.backups = 0
+        self.backups, self.servers = 0, {}
         super().__init__(**kwargs)
 
     def close(self):
         try:
             super().close()
         finally:
-            for agent in self.agents.values():
-                agent.stop()
+            for one in *self.agents.values(), *self.servers.values():
+                one.stop()
+
+    def configure(self):
+        qemutest.vireotest.FILES["qemu.conf"] = SETTINGS + f"[snapshots]\noverlay_dir = {self.dir}\n"
+
+    # images of servers: what these have is a file beside the others
+
+    def far_disk(self, path, target, kind, boot):
+        if kind == "qcow2":
+            os.truncate(path, FAR_SIZE)
+        server = self.servers[path] = nettest.Server(path, self.dir, unix=True)
+        return (f"<disk type='network' device='disk'><driver name='qemu' type='{kind}'/>"
+                f"<source protocol='nbd' name='x'>{server.host}</source><target dev='{target}' bus='virtio'/>"
+                f"<boot order='{boot}'/></disk>")
+
+    def url(self, path):
+        return self.servers[path].location if path in self.servers else path
 
     def domain_xml(self, dom, disks, devices=""):
         dom.points = {}    # checkpoint -> what each of its disks read then
