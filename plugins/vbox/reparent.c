@@ -2,9 +2,9 @@
 /* The machine's present state, put below the parent of its current snapshot: VirtualBox deletes no current snapshot that
  * has a child, since its disks would go into those of both, and it has no call to do this itself. The disks are copied,
  * the machine goes back to the parent, and the copies take the place of the disks it has then. */
-#include "driver.h"
-
 #include <string.h>
+
+#include "spec.h"
 
 typedef struct {
     const VwIMediumAttachment *at;
@@ -18,7 +18,7 @@ static const VboxSnapshot *parent_of(const VboxMachine *machine, const VboxSnaps
 }
 
 /* All that a description has but the files of hard disks. Caller frees. */
-static char *settings_of(VboxTalk *talk, const VboxMachine *machine, const char *ref)
+static VireoDomain *settings_of(VboxTalk *talk, const VboxMachine *machine, const char *ref)
 {
     VireoDomain *domain = vbox_describe(talk, machine, ref);
 
@@ -28,32 +28,45 @@ static char *settings_of(VboxTalk *talk, const VboxMachine *machine, const char 
         if (disk->device == VIREO_DOMAIN_DISK_DEVICE_DISK && disk->source)
             g_clear_pointer(&disk->source->file, g_free);
     }
-    char *text = vireo_domain_format(domain, 0);
-    vireo_domain_free(domain);
-    return text;
+    return domain;
 }
 
-/* What this needs, in the words of somebody who can do something about it. */
-static gboolean possible(VboxTalk *talk, const VboxMachine *machine, const VboxSnapshot *snapshot, const char *ref,
-                         const char *parent)
+static gboolean same(const VireoModelType *type, const char *element, gconstpointer one, gconstpointer other)
 {
-    static const char explained[] = "it is the current one and has a child, and VirtualBox would have to merge its disks "
-                                    "into those of both. Delete it with CHILDREN, or delete its child first";
+    g_autofree char *left = vireo_model_format(type, element, one, 0), *right = vireo_model_format(type, element, other, 0);
 
+    return g_str_equal(left, right);
+}
+
+static const char explained[] = "it is the current one and has a child, and VirtualBox would have to merge its disks "
+                                "into those of both. Delete it with CHILDREN, or delete its child first";
+
+/* What this needs, in the words of somebody who can do something about it. */
+static gboolean possible(VboxTalk *talk, const VboxMachine *machine, const VboxSnapshot *snapshot, const char *parent)
+{
     if (!parent)
         vbox_talk_refuse(talk, VIREO_ERR_OPERATION_INVALID, "snapshot '%s' is the first: %s", snapshot->name, explained);
     else if (machine->state != VW_MACHINE_STATE_POWERED_OFF && machine->state != VW_MACHINE_STATE_ABORTED)
         vbox_talk_refuse(talk, VIREO_ERR_OPERATION_INVALID,
                          "snapshot '%s' goes when the domain is off, and has no saved state: %s", snapshot->name, explained);
-    if (talk->error)
-        return FALSE;
-    g_autofree char *now = settings_of(talk, machine, ref), *then = settings_of(talk, machine, parent);
-    if (!g_str_equal(now, then))
-        vbox_talk_refuse(talk, VIREO_ERR_OPERATION_INVALID,
-                         "snapshot '%s': %s; the domain has other settings or devices than '%s', and cannot be put below "
-                         "that one",
-                         snapshot->name, explained, parent_of(machine, snapshot)->name);
     return talk->error == NULL;
+}
+
+/* What is not a device is set again, below the parent: these settings, or NULL where they are the same. */
+static VireoDomain *settings_to_set(VboxTalk *talk, const VboxMachine *machine, const VboxSnapshot *snapshot,
+                                    const char *ref, const char *parent)
+{
+    VireoDomain *now = settings_of(talk, machine, ref), *then = settings_of(talk, machine, parent);
+
+    if (!same(&vireo_domain_devices_type, "devices", now->devices, then->devices) ||
+        g_strcmp0(now->os->type->arch, then->os->type->arch) != 0)
+        vbox_talk_refuse(talk, VIREO_ERR_OPERATION_INVALID,
+                         "snapshot '%s': %s; the domain has other devices than '%s', and cannot be put below that one",
+                         snapshot->name, explained, parent_of(machine, snapshot)->name);
+    if (same(&vireo_domain_type, "domain", now, then))
+        g_clear_pointer(&now, vireo_domain_free);
+    vireo_domain_free(then);
+    return now;
 }
 
 static const VwIMediumAttachment *in_place(const vw_i_machine_get_medium_attachments_ret *all,
@@ -125,8 +138,8 @@ static void throw_away(VboxTalk *talk, const char *medium)
     talk->error = before;
 }
 
-/* Fresh disks, which have nothing of their own yet, for the copies. */
-static void exchange(VboxTalk *talk, const char *machine, const GArray *disks)
+/* Fresh disks, which have nothing of their own yet, for the copies; and the settings. */
+static void exchange(VboxTalk *talk, const char *machine, const GArray *disks, const VireoDomain *settings)
 {
     g_autoptr(GPtrArray) fresh = g_ptr_array_new();
     VboxHold hold;
@@ -147,6 +160,8 @@ static void exchange(VboxTalk *talk, const char *machine, const GArray *disks)
                   .controller_port = disk->at->port, .device = disk->at->device, .type = VW_DEVICE_TYPE_HARD_DISK,
                   .medium = disk->copy);
     }
+    if (settings)
+        vbox_spec_apply(talk, hold.machine, settings);
     VBOX_CALL(talk, i_machine_save_settings, ._this = hold.machine);
     vbox_let_go(talk, &hold);
     for (guint i = 0; i < fresh->len && !talk->error; i++)
@@ -159,8 +174,9 @@ void vbox_reparent(VboxTalk *talk, vireo_call *call, const VboxMachine *machine,
     const char *ref = vbox_machine_ref(talk, machine->uuid);
     const char *parent = above ? VBOX_GET(talk, i_snapshot_get_machine, above->ref) : NULL;
 
-    if (talk->error || !possible(talk, machine, snapshot, ref, parent))
+    if (talk->error || !possible(talk, machine, snapshot, parent))
         return;
+    VireoDomain *settings = settings_to_set(talk, machine, snapshot, ref, parent);
     g_autoptr(GArray) disks = find_disks(talk, snapshot, ref, parent);
     for (guint i = 0; i < disks->len && !talk->error; i++) {
         Disk *disk = &g_array_index(disks, Disk, i);
@@ -169,7 +185,8 @@ void vbox_reparent(VboxTalk *talk, vireo_call *call, const VboxMachine *machine,
     }
     vbox_snapshot_restore(talk, call, ref, above);
     gboolean restored = !talk->error;
-    exchange(talk, ref, disks);
+    exchange(talk, ref, disks, settings);
+    vireo_domain_free(settings);
     for (guint i = 0; i < disks->len && !restored; i++)
         throw_away(talk, g_array_index(disks, Disk, i).copy);
     if (restored && talk->error && disks->len)
