@@ -89,6 +89,15 @@ char *vireo_refuse_unknown(const VireoOp *op, guint64 flags, int *code)
                    : NULL;
 }
 
+/* Why a driver without it cannot have it; "": that is the driver's own affair. */
+static const char *because(const VireoOp *op, guint64 refused)
+{
+    gboolean redefines = op->id == VIREO_OP_domain_snapshot_create_xml &&
+                         (refused & VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE);
+
+    return redefines ? ": the hypervisor alone keeps its snapshots, and takes none that is only described" : "";
+}
+
 static char *refuse_unserved(const VireoOffer *offer, const VireoWay *way, guint64 refused, int *code)
 {
     const VireoOp *op = way->op;
@@ -105,7 +114,7 @@ static char *refuse_unserved(const VireoOffer *offer, const VireoWay *way, guint
             vireo_op_flag_names(op, way->row->native | way->row->trivial | vireo_core_flags(op));
 
         refused &= ~lost;
-        more = g_strdup_printf("(supported: %s)", supported);
+        more = g_strdup_printf("(supported: %s)%s", supported, because(op, refused));
     }
     names = vireo_op_flag_names(op, refused);
     several = (refused & (refused - 1)) != 0;
