@@ -35,6 +35,22 @@ static gboolean is_noted(const QemuDoctor *doctor, const char *path, const char 
     return g_hash_table_contains(doctor->files->points, note);
 }
 
+/* QEMU has forgotten it, and could not write that down. */
+static gboolean waits(QemuDoctor *doctor, const char *path, const char *tag)
+{
+    g_autofree char *note = qemu_point_note(path, tag);
+
+    if (!qemu_lost_waits(doctor->dom, note))
+        return FALSE;
+    qemu_doctor_find(doctor, "waiting-point", VIREO_DOCTOR_NOTE, path, tag,
+                     g_strdup_printf("%s still holds internal snapshot '%s', which was deleted: QEMU could not write "
+                                     "that down", path, tag),
+                     g_strdup("nothing need be done: it goes when the guest is off, and its space comes back then; see "
+                              "that there is room"),
+                     FALSE);
+    return TRUE;
+}
+
 static void look_at_points(QemuDoctor *doctor, const QemuGraph *graph, const QemuLooked *looked)
 {
     for (guint i = 0; i < looked->info->snapshots->len; i++) {
@@ -42,7 +58,8 @@ static void look_at_points(QemuDoctor *doctor, const QemuGraph *graph, const Qem
 
         if (g_str_equal(point->name, QEMU_UNDO_TAG))
             left_point(doctor, graph, looked->path);
-        else if (!qemu_graph_holds(graph, looked->path, point->name) && !is_noted(doctor, looked->path, point->name))
+        else if (!qemu_graph_holds(graph, looked->path, point->name) && !waits(doctor, looked->path, point->name) &&
+                 !is_noted(doctor, looked->path, point->name))
             qemu_doctor_find(doctor, "unknown-point", VIREO_DOCTOR_NOTE, looked->path, NULL,
                              g_strdup_printf("%s holds internal snapshot '%s', which no snapshot of the domain is",
                                              looked->path, point->name),

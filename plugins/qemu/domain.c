@@ -29,6 +29,7 @@ QemuDomain *qemu_domain_new(QemuSpace *space, const guint8 uuid[16], const char 
     dom->vcpu_tids = g_array_new(FALSE, FALSE, sizeof(gint));
     dom->jobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     dom->removed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    dom->stuck = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     dom->block_jobs = qemu_blockjobs_new();
     dom->failed_jobs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     dom->chains =
@@ -63,6 +64,7 @@ void qemu_domain_unref(QemuDomain *dom)
     g_array_unref(dom->vcpu_tids);
     g_hash_table_unref(dom->jobs);
     g_hash_table_unref(dom->removed);
+    g_hash_table_unref(dom->stuck);
     g_hash_table_unref(dom->block_jobs);
     g_hash_table_unref(dom->failed_jobs);
     g_hash_table_unref(dom->chains);

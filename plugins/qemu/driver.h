@@ -152,6 +152,7 @@ struct QemuDomain {
     QemuBackupFigures *backup_done; /* of the last one; NULL: there was none */
     GHashTable *chains;       /* disk target -> GPtrArray of QemuImage, as last looked at */
     GHashTable *removed;      /* device ids QEMU reported as gone */
+    GHashTable *stuck;        /* internal snapshots that QEMU cannot take out of images: see qemu_lost_waits */
     GQueue ports;             /* reports of channels that nobody has looked at: see channel.c */
     char *log_path;
     guint64 log_start;          /* length of the log when the process began */

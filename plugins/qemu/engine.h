@@ -130,6 +130,10 @@ gboolean qemu_engine_remove(QemuDomain *dom, const char *path, GError **error);
 /* Notes that such an image may hold clusters that nothing refers to, or that are not known to be its alone. Where that
  * cannot be noted it stays so. The job is held. */
 void qemu_lost_note(QemuDomain *dom, const char *image);
+/* The guest's QEMU has forgotten an internal snapshot that the image still has: nothing but another process takes it out
+ * of there. note: see qemu_point_note. */
+void qemu_lost_wait(QemuDomain *dom, const char *image, const char *tag);
+gboolean qemu_lost_waits(QemuDomain *dom, const char *note);
 /* Sets that right while the guest is off. Images that are in use, or that cannot be mended, stay noted: FALSE. */
 gboolean qemu_lost_give_back(QemuDomain *dom, GError **error);
 

@@ -358,6 +358,8 @@ static void add_points(Build *build)
             qemu_graph_release_point(build->graph, image, tag);
         else
             qemu_graph_set_incomplete(build->graph, error->message);
+        if (qemu_lost_waits(build->dom, note))
+            qemu_graph_point_waits(build->graph, image, tag);
     }
 }
 

@@ -235,13 +235,15 @@ gboolean qemu_live_writable(QemuDomain *dom, VireoQmp *qmp, const char *path, gb
 
 /* QEMU forgets a snapshot even when it could not write that down: then the file still has it, and qemu-img takes it out of
  * there when the guest is off. */
-static gboolean is_gone(const QemuStep *step, GError **error)
+static gboolean is_gone(QemuDomain *dom, const QemuStep *step, GError **error)
 {
     g_autoptr(QemuImageInfo) info = qemu_image_inspect(step->image, TRUE, NULL);
 
     if (!info || !qemu_image_info_snapshot(info, step->tag))
         return TRUE;
-    qemu_error(error, VIREO_ERR_OPERATION_FAILED, "QEMU could not write to %s that snapshot '%s' is not in it any more",
+    qemu_lost_wait(dom, step->image, step->tag);
+    qemu_error(error, VIREO_ERR_OPERATION_FAILED,
+               "QEMU could not write to %s that snapshot '%s' is not in it any more; it goes when the guest is off",
                step->image, step->tag);
     qemu_error_add_room(error, step->image);
     return FALSE;
@@ -262,7 +264,7 @@ static gboolean drop_point(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, con
     dom->quiet_states = TRUE; /* the job stops the guest while it works */
     g_mutex_unlock(&dom->lock);
     gboolean done =
-        qemu_snapshot_job(dom, call, qmp, "snapshot-delete", step->tag, NULL, nodes, error) && is_gone(step, error);
+        qemu_snapshot_job(dom, call, qmp, "snapshot-delete", step->tag, NULL, nodes, error) && is_gone(dom, step, error);
     if (!done) /* its list may be written, now or later, while the clusters still count as used */
         qemu_lost_note(dom, step->image);
     g_mutex_lock(&dom->lock);

@@ -18,6 +18,21 @@ void qemu_lost_note(QemuDomain *dom, const char *image)
     qemu_coalesce(dom);
 }
 
+void qemu_lost_wait(QemuDomain *dom, const char *image, const char *tag)
+{
+    g_mutex_lock(&dom->lock);
+    g_hash_table_add(dom->stuck, qemu_point_note(image, tag));
+    g_mutex_unlock(&dom->lock);
+}
+
+gboolean qemu_lost_waits(QemuDomain *dom, const char *note)
+{
+    g_mutex_lock(&dom->lock);
+    gboolean waits = dom->id != -1 && g_hash_table_contains(dom->stuck, note);
+    g_mutex_unlock(&dom->lock);
+    return waits;
+}
+
 static gboolean mend(QemuDomain *dom, const char *image, GError **error)
 {
     const char *argv[] = { IMAGE_TOOL, "check", "-q", "-r", "leaks", "-f", "qcow2", image, NULL };

@@ -379,6 +379,7 @@ static void announce(QemuDomain *dom, const struct vireo_child *child, VireoQmp 
     dom->reason = how->paused ? how->paused_reason : how->running_reason;
     g_hash_table_remove_all(dom->jobs);
     g_hash_table_remove_all(dom->removed);
+    g_hash_table_remove_all(dom->stuck);
     g_mutex_unlock(&dom->lock);
 }
 

@@ -129,7 +129,7 @@ static gboolean collect_point(QemuGraph *graph, QemuPlan *plan, QemuNode *node, 
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const QemuPoint *point = value;
 
-        if (!point->released || point->holds)
+        if (!point->released || point->holds || point->waits)
             continue;
         drop_point(plan, node, point);
         return TRUE;

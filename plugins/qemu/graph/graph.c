@@ -381,6 +381,15 @@ gboolean qemu_graph_release_point(QemuGraph *graph, const char *path, const char
     return TRUE;
 }
 
+void qemu_graph_point_waits(QemuGraph *graph, const char *path, const char *tag)
+{
+    const QemuNode *node = qemu_graph_node(graph, path);
+    QemuPoint *point = node ? g_hash_table_lookup(node->points, tag) : NULL;
+
+    if (point)
+        point->waits = TRUE;
+}
+
 /* Written to by the domain itself, so that what it held has gone. */
 static gboolean is_active(const QemuGraph *graph, const QemuNode *node)
 {

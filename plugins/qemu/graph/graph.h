@@ -68,6 +68,8 @@ gboolean qemu_graph_is_shared(const QemuGraph *graph, const char *path);
 char *qemu_graph_kept(const QemuGraph *graph, const char *path);
 /* A snapshot gave the point up: it may be collected. FALSE: it is not there, or is referred to again. */
 gboolean qemu_graph_release_point(QemuGraph *graph, const char *path, const char *tag);
+/* It cannot be taken out of the image for the time being, even when it was given up. */
+void qemu_graph_point_waits(QemuGraph *graph, const char *path, const char *tag);
 /* What snapshot tag found in the image is the user's now: its point there, or else the present content. The image
  * is never collected. FALSE: it is not there, or no longer what it was. */
 gboolean qemu_graph_give(QemuGraph *graph, const char *path, const char *tag);

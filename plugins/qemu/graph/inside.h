@@ -15,6 +15,7 @@ typedef struct {
     guint64 bytes;
     guint holds;
     gboolean released; /* given up by a snapshot: may be collected */
+    gboolean waits;    /* but not yet */
     gboolean given;    /* a snapshot without metadata: the user's */
 } QemuPoint;
 

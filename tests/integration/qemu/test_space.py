@@ -5,6 +5,7 @@ lost, nothing left, the daemon alive; once there is room the same call works.
 VIREO_TEST_LONG=1: at all of the steps. VIREO_TEST_ONLY=WORD: operations with that word; VIREO_TEST_FROM=NAME,
 VIREO_TEST_TO=NAME: from that one to that; VIREO_TEST_EVERY=N: each N-th step."""
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import sys
 import qemutest
 import stoptest
 from imagetest import libvirt
+from plantest import VIREO
 
 SAMPLES = 1 if stoptest.SANITIZED or stoptest.FEW else 2
 FULL = "a full file system of our own, in a mount namespace"
@@ -66,12 +68,26 @@ class Space(stoptest.Case):
         self.failing(errno.EIO)
 
 
+class Scene(stoptest.Scene):
+    waited = 0
+
+    def waiting(self):
+        env = {**os.environ, "VIREO_SOCKET": self.daemon.socket, "VIREO_DEFAULT_URI": "qemu:///system"}
+        found = set()
+        for name in self.domains:
+            said = subprocess.run([VIREO, "--json", "doctor", name], env=env, capture_output=True, check=False).stdout
+            found |= {f"{one['snapshot']} in {os.path.basename(one['file'])}" for one in json.loads(said)[0]["findings"]
+                      if one["kind"] == "waiting-point"}
+        self.waited += len(found)
+        return found
+
+
 class Full(stoptest.Case):
     """Images on a file system that fills up."""
 
     @classmethod
     def make(cls):
-        return stoptest.Scene(mount=ROOM)
+        return Scene(mount=ROOM)
 
     def ballast(self, free):
         path = os.path.join(self.scene.dir, "ballast")
@@ -106,6 +122,14 @@ class Full(stoptest.Case):
                 self.with_room(before, step, free, after)
         with open(self.scene.daemon.log, encoding="utf-8", errors="replace") as stream:
             self.assertIn("Failed to free the cluster", stream.read(), "there was too much room left, or too little")
+
+    def test_point_waits(self):
+        """QEMU forgets a point of an image and has no room to write that down: the snapshot is deleted, the doctor says
+        what it waits for, and nothing is left when the guest is off."""
+        _, before, step = next(one for one in stoptest.OPERATIONS if one[0] == "delete in the middle, on")
+        _, _, after = self.count(before, step, stoptest.STEPS)
+        self.assertTrue(self.with_room(before, step, 0, after))
+        self.assertTrue(self.scene.waited, "nothing had to wait")
 
     def with_room(self, before, step, free, after):
         """Whether it was enough."""

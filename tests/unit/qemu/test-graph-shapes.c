@@ -443,6 +443,27 @@ static void test_points_of_open(void)
     }
 }
 
+/* One that QEMU cannot take out of its image keeps nothing else waiting, and nothing is merged into that image. */
+static void test_point_waits(void)
+{
+    g_autoptr(QemuGraph) graph = qemu_graph_new();
+    g_autoptr(QemuPlan) plan = qemu_plan_new();
+    const guint given_up = QEMU_FILE_OWNED | QEMU_FILE_RELEASED;
+
+    g_assert_true(qemu_graph_add(graph, "/vm/a", QEMU_FILE_QCOW2, given_up, 1, NULL, NULL));
+    g_assert_true(qemu_graph_add(graph, "/vm/b", QEMU_FILE_QCOW2, QEMU_FILE_OWNED, 1, "/vm/a", NULL));
+    g_assert_true(qemu_graph_add_point(graph, "/vm/b", "s", 1, NULL));
+    g_assert_true(qemu_graph_add(graph, "/vm/c", QEMU_FILE_QCOW2, given_up, 1, NULL, NULL));
+    g_assert_true(qemu_graph_hold(graph, QEMU_HOLD_ACTIVE, "", "vda", "/vm/b", NULL, NULL));
+    g_assert_true(qemu_graph_release_point(graph, "/vm/b", "s"));
+    qemu_graph_point_waits(graph, "/vm/b", "s");
+    qemu_plan_collect(graph, plan, 0);
+    g_assert_cmpuint(plan->steps->len, ==, 1);
+    g_assert_cmpint(qemu_plan_step(plan, 0)->kind, ==, QEMU_STEP_UNLINK);
+    g_assert_cmpstr(qemu_plan_step(plan, 0)->image, ==, "/vm/c");
+    g_assert_true(qemu_graph_release_point(graph, "/vm/b", "s")); /* it stays noted down */
+}
+
 /* The image of a snapshot without metadata, below the one in use. */
 static QemuGraph *with_frozen(void)
 {
@@ -576,6 +597,7 @@ int main(int argc, char **argv)
     g_test_add_func("/graph/every-step", test_every_step);
     g_test_add_func("/graph/points-of-shared", test_points_of_shared);
     g_test_add_func("/graph/points-of-open", test_points_of_open);
+    g_test_add_func("/graph/point-waits", test_point_waits);
     g_test_add_func("/graph/given", test_given);
     g_test_add_func("/graph/elsewhere", test_metadata_from_elsewhere);
     g_test_add_func("/graph/many", test_many);
