@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "engine.h"
 #include "events.h"
 #include "images.h"
 #include "kit/retry.h"
@@ -81,8 +82,8 @@ static gboolean add_nodes(QemuHot *hot, GPtrArray *nodes, GError **error)
     return TRUE;
 }
 
-/* The nodes of a disk from its own image down, as deep as they go. */
-static void del_all_nodes(QemuHot *hot, const VireoDomainDisk *disk)
+/* The nodes that the disk came with, from its own image down, as deep as they go. */
+static void del_own_nodes(QemuHot *hot, const VireoDomainDisk *disk)
 {
     for (guint depth = 0;; depth++) {
         g_autofree char *format = qemu_disk_node_name(disk, depth, FALSE);
@@ -92,6 +93,28 @@ static void del_all_nodes(QemuHot *hot, const VireoDomainDisk *disk)
             return;
         del_node(hot, storage);
     }
+}
+
+/* Those of overlays have other names. */
+static void del_overlays(QemuHot *hot, const GPtrArray *chain)
+{
+    g_autoptr(QemuNodes) nodes = qemu_nodes_ask(hot->qmp, NULL);
+
+    for (guint i = 0; nodes && chain && i < chain->len; i++) {
+        g_autofree char *real = qemu_real_path(((QemuImage *)chain->pdata[i])->path);
+        g_autofree char *format = qemu_nodes_find(nodes, real, FALSE);
+        g_autofree char *storage = qemu_nodes_find(nodes, real, TRUE);
+
+        if (format && storage && qemu_hot_run(hot, "blockdev-del", vireo_json_new('s', "node-name", format, 0), NULL))
+            del_node(hot, storage);
+    }
+}
+
+static void del_all_nodes(QemuHot *hot, const VireoDomainDisk *disk, const GPtrArray *chain)
+{
+    del_own_nodes(hot, disk);
+    del_overlays(hot, chain);
+    del_own_nodes(hot, disk);
 }
 
 /* ---- plugging ------------------------------------------------------------------ */
@@ -157,7 +180,7 @@ void qemu_hot_disk_release(QemuHot *hot, const VireoDomainDisk *disk)
 {
     g_autoptr(GPtrArray) chain = qemu_image_chain(disk, NULL);
 
-    del_all_nodes(hot, disk);
+    del_all_nodes(hot, disk, chain);
     take_back(hot, disk, chain);
 }
 
@@ -261,7 +284,13 @@ static gboolean resize(QemuDomain *dom, vireo_call *call,
     }
     /* Images have sectors. */
     size = (size + 511) / 512 * 512;
-    g_autofree char *node = qemu_disk_node_name(disk, 0, FALSE);
+    g_autofree char *real = qemu_real_path(qemu_disk_path(disk));
+    g_autofree char *node = qemu_live_node(qmp, real, error);
+    if (!node) {
+        if (error && !*error)
+            qemu_error(error, VIREO_ERR_OPERATION_FAILED, "QEMU has not opened image %s", qemu_disk_path(disk));
+        return FALSE;
+    }
     return vireo_qmp_run(qmp, "block_resize",
                          vireo_json_new('s', "node-name", node, 'i', "size", (gint64)size, 0),
                          &wait, error);

@@ -153,6 +153,21 @@ class Live(qemutest.Case):
         self.assertEqual(self.virsh("domblkinfo", "a", "vda").splitlines()[0].split()[-1], str(2 << 20))
         self.virsh_fails("blockresize", "a", "vdz", "2M")
 
+    def test_on_overlays(self):
+        """What snapshots put on top is as large as it should be, and is let go of as a whole."""
+        self.virsh("attach-device", "a", self.device, "--live")
+        for name in "s1", "s2":
+            self.virsh("snapshot-create-as", "a", name, "--disk-only")
+        self.virsh("blockresize", "a", "vda", "2M")
+        self.assertEqual(self.virsh("domblkinfo", "a", "vda").splitlines()[0].split()[-1], str(2 << 20))
+        self.virsh("detach-disk", "a", "vdb", "--live")
+        self.virsh("reset", "a")
+        wait_until(lambda: "vdb" not in self.targets("a"), 10, "the disk has left")
+        folder = f"/proc/{self.pid('a')}/fd"
+        held = {os.path.basename(os.readlink(os.path.join(folder, number))) for number in os.listdir(folder)}
+        self.assertEqual(held & {"b.qcow2", "b.s1", "b.s2"}, set())
+        self.assertIn(os.path.basename(self.targets("a")["vda"]), held)
+
     def test_disk_leaves_by_its_name(self):
         self.virsh("attach-device", "a", self.device, "--live")
         self.virsh("detach-device-alias", "a", "virtio-disk1", "--live")
