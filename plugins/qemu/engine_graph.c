@@ -175,15 +175,26 @@ static gboolean add_disk(Build *build, const VireoDomainDisk *disk, const char *
 
 /* ---- ours ------------------------------------------------------------------------- */
 
+/* A medium may be gone for long: no snapshot has it. Unless it is raw it may be based on what they have. */
+static gboolean can_do_without(Build *build, const VireoDomainDisk *disk, const GError *error)
+{
+    if (disk->readonly && disk->driver->type != VIREO_DOMAIN_STORAGE_FORMAT_RAW)
+        qemu_graph_set_incomplete(build->graph, error->message);
+    return disk->readonly;
+}
+
 static gboolean add_definition(Build *build, const VireoDomain *doc, GError **error)
 {
     VEC_EACH(doc->devices->disks, i)
     {
         const VireoDomainDisk *disk = doc->devices->disks.items[i];
+        g_autoptr(GError) failure = NULL;
         const char *path = NULL;
 
-        if (!add_disk(build, disk, &path, error))
+        if (!add_disk(build, disk, &path, &failure) && !can_do_without(build, disk, failure)) {
+            g_propagate_error(error, g_steal_pointer(&failure));
             return FALSE;
+        }
         if (path && !qemu_graph_hold(build->graph,
                                      disk->readonly ? QEMU_HOLD_OUTSIDE : QEMU_HOLD_ACTIVE,
                                      disk->readonly ? "a read-only disk" : "", disk->target->dev,

@@ -107,6 +107,24 @@ static gboolean check_disks(const QemuRevert *revert, GError **error)
     return wrong == NULL;
 }
 
+/* What no snapshot has, but the guest starts with. */
+static gboolean check_media(const QemuRevert *revert, GError **error)
+{
+    VEC_EACH(revert->def->doc->devices->disks, i)
+    {
+        const VireoDomainDisk *disk = revert->def->doc->devices->disks.items[i];
+        g_autoptr(GError) failure = NULL;
+        g_autoptr(GPtrArray) chain = disk->readonly ? qemu_image_chain(disk, &failure) : NULL;
+
+        if (!failure)
+            continue;
+        qemu_refuse(error, VIREO_ERR_OPERATION_FAILED, "bring it back, or revert to another one",
+                    "snapshot '%s' was taken with another image: %s", revert->snap->doc->name, failure->message);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 /* Images in which the snapshot's name is another one's number. */
 static GHashTable *misleading(const QemuRevert *revert)
 {
@@ -218,6 +236,8 @@ gboolean qemu_revert_plan(QemuRevert *revert, GError **error)
         revert->in_place = !revert->def->doc->devices->tpms.n && /* its state is a file of swtpm, too */
                            can_load(revert->dom) && qemu_same_machine(now->doc, revert->def->doc);
     revert->branches |= sides.n && !revert->in_place;
+    if (revert->start && !revert->in_place && !check_media(revert, error))
+        return FALSE;
     if (revert->dom->config || !revert->dom->autodestroy || revert->in_place)
         return TRUE;
     qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,

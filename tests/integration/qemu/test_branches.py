@@ -366,6 +366,30 @@ class Elsewhere(Tree):
         self.reads(2, other)
 
 
+class Media(Case):
+    def test_gone(self):
+        """A CD is in no snapshot: its image is missed when a guest is to start with it, and by nobody before."""
+        path = self.nano_disk("d.qcow2")
+        discs = [self.write(name, "disc") for name in ("one.iso", "two.iso")]
+        drive = "<disk type='file' device='cdrom'><source file='{}'/><target dev='hdc' bus='ide'/><readonly/></disk>"
+        self.define("a", disks=[disk_xml(path, "vda", boot=1), drive.format(discs[0])])
+        self.virsh("start", "a")
+        for name, kind in ("s1", "external"), ("s2", "external"), ("s3", "internal"):
+            self.virsh("snapshot-create-as", "a", name, "--disk-only", "--diskspec", f"vda,snapshot={kind}")
+        self.virsh("change-media", "a", "hdc", discs[1], "--live", "--config")
+        os.unlink(discs[0])
+        pid = self.pid("a")
+        self.assertIn(discs[0], self.virsh_fails("snapshot-revert", "a", "s1", "--running"))
+        self.assertEqual((self.pid("a"), self.state("a")), (pid, "running"))
+        self.virsh("snapshot-revert", "a", "s2")
+        self.assertEqual((self.state("a"), self.targets("a")["hdc"]), ("shut off", discs[0]))
+        self.assertIn(discs[0], self.virsh_fails("snapshot-revert", "a", "s2", "--running"))
+        self.virsh("snapshot-create-as", "a", "s4", "--disk-only")
+        for name in "s2", "s4", "s3", "s1":
+            self.virsh("snapshot-delete", "a", name)
+        self.healthy()
+
+
 class Live(Case):
     def test_delete_middle_root_leaf(self):
         line, (one, two) = self.nano()
