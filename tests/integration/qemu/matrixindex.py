@@ -19,6 +19,8 @@ INDEX = {
     "E11": ("memory of a guest that is off", ["create: memory only", "create: memory with `DISK_ONLY`"]),
     "E12": ("`HALT` of a transient domain", ["flags: `HALT`"]),
     "E13": ("internal, firmware in flash", ["test_uefi_snapshots: Off.test_every_kind", "test_uefi_snapshots: Live.test_every_kind"]),
+    "E14": ("a guest that sleeps", ["test_states: States.test_pmsuspended"]),
+    "E15": ("overlay of a disk that is no file, off", ["placetest: Steps.test_off"]),
     "E16": ("external and off, a checkpoint is there", ["test_bitmaps: Bitmaps.test_overlay_of_a_guest_that_is_off"]),
     "E17": ("the overlay exists", ["flags: overlay exists, no `REUSE_EXT`"]),
     "E18": ("no file to reuse", ["flags: `REUSE_EXT`, file missing"]),
@@ -45,6 +47,7 @@ INDEX = {
                                                   "test_merge: Live.test_qemu_is_killed"]),
     "D11": ("never started since", ["external: middle", "external: one disk manual"]),
     "D12": ("memory only", ["external: memory only"]),
+    "D13": ("a disk that is no file, off", ["placetest: Steps.test_merging", "placetest: Steps.test_inside_a_qcow2_image"]),
     "D14": ("the domain has another image meanwhile", ["test_branches: Elsewhere.test_redefined_on_another_image"]),
     # going back
     "R1": ("to an external one", ["revert: external disks, taken running; now running", "revert: external disks and memory; now off",
@@ -52,7 +55,9 @@ INDEX = {
     "R2": ("transient, to one of a guest that was off", ["odd: taken off, no flag"]),
     "R3": ("without a domain in it", ["odd: metadata without `<domain>`"]),
     "R4": ("a managed save image is there", ["odd: a managed save image is there", "odd: a managed save image is there, `FORCE`"]),
+    "R5": ("a disk that is no file", ["placetest: Steps.test_live", "placetest: Steps.test_off"]),
     "R6": ("a block job runs", ["odd: a block job runs"]),
+    "R7": ("from a guest that sleeps", ["test_states: States.test_asleep_and_back"]),
     "R8": ("missing on one disk", ["odd: missing on one disk"]),
     "R9": ("missing on the disk with the memory", ["odd: missing on the disk with the memory"]),
     "R10": ("internal, from every state", ["revert: internal, taken running; now running", "revert: internal, taken running; now off"]),
@@ -82,13 +87,4 @@ INDEX = {
                                      "revert: internal, taken off; now off", "redefine: `REUSE_EXT`"]),
     "W14": ("the present goes with a revert", ["test_branches: Off.test_w14_the_present_is_kept", "test_reverts: Matrix.test_presents_do_not_pile_up"]),
     "W15": ("deleting starts the guest's QEMU", ["external: leaf, current"]),
-}
-
-# Not shown in this room; why.
-ELSEWHERE = {
-    "E14": "a guest that sleeps",
-    "E15": "disks that are no files",
-    "D13": "disks that are no files",
-    "R5": "disks that are no files",
-    "R7": "a guest that sleeps",
 }
