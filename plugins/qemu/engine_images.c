@@ -237,7 +237,8 @@ static gboolean extract(QemuDomain *dom, vireo_call *call, const QemuStep *step,
 {
     g_autofree char *backing = qemu_engine_backing(step->other);
     g_autoptr(QemuImageInfo) below = backing ? inspect_below(step->other, backing, error) : NULL;
-    g_autofree char *tag = g_strconcat("snapshot.name=", step->tag, NULL);
+    g_auto(GStrv) parts = g_strsplit(step->tag, ",", -1);
+    g_autofree char *name = g_strjoinv(",,", parts), *tag = g_strconcat("snapshot.name=", name, NULL);
     const char *argv[16] = { IMAGE_TOOL, "convert", "-q", "-U", "-l", tag, "-f", "qcow2", "-O",
                              "qcow2" };
     guint n = 10;

@@ -14,10 +14,31 @@
 #include "tell.h"
 #include "tpm.h"
 
+/* There may be several in a second. Caller frees. */
+static char *name_of_now(QemuDomain *dom)
+{
+    gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+    char *name = g_strdup_printf("%" G_GINT64_FORMAT, now);
+
+    for (guint n = 2;; n++) {
+        g_autoptr(QemuSnap) taken = qemu_tree_find(dom->tree, name);
+
+        if (!taken)
+            return name;
+        g_free(name);
+        name = g_strdup_printf("%" G_GINT64_FORMAT "-%u", now, n);
+    }
+}
+
 static gboolean check_name(QemuDomain *dom, VireoDomainSnapshot *doc, GError **error)
 {
     if (!doc->name)
-        doc->name = g_strdup_printf("%" G_GINT64_FORMAT, g_get_real_time() / G_USEC_PER_SEC);
+        doc->name = name_of_now(dom);
+    if (g_str_equal(doc->name, QEMU_UNDO_TAG)) {
+        qemu_refuse(error, VIREO_ERR_XML_DETAIL, "give it another name",
+                    "'%s' is what an image holds for as long as a revert takes", doc->name);
+        return FALSE;
+    }
     if (*doc->name && *doc->name != '.' && !strchr(doc->name, '/') && strlen(doc->name) <= 200)
         return TRUE;
     qemu_refuse(error, VIREO_ERR_XML_DETAIL,

@@ -211,6 +211,19 @@ class Off(Tree):
         self.take("e", "external")
         self.all_read_their_own()
 
+    def test_names_with_commas(self):
+        """qemu-img has a use for them when it copies a snapshot out of an image."""
+        for name in "a,b", "a,,b":
+            self.take(name, "internal")
+        self.take("e")
+        self.all_read_their_own()
+
+    def test_names_that_are_taken(self):
+        for _ in range(3):
+            self.virsh("snapshot-create", "a", "--disk-only")
+        self.assertEqual(len(self.names("snapshot-list", "a", "--name")), 3)
+        self.assertIn("for as long as a revert takes", self.virsh_fails("snapshot-create-as", "a", "vireo-undo"))
+
     def test_w4_base_of_another_domain(self):
         other = self.image("other.qcow2", "-b", self.base, "-F", "qcow2")
         self.define("b", disks=[disk_xml(other, "vda")])
