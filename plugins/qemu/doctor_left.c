@@ -129,19 +129,53 @@ static void look_at_files(QemuDoctor *doctor, const QemuGraph *graph)
 
 /* ---- others ---------------------------------------------------------------------------- */
 
+typedef struct {
+    QemuDoctor *doctor;
+    GHashTable *users; /* images that others have -> who; borrowed */
+    GHashTable *told;
+} Others;
+
+static gboolean is_file(const char *who)
+{
+    return g_str_has_prefix(who, "file ");
+}
+
+static void note_user(const char *who, const char *path, const char *backing, void *opaque)
+{
+    if (!is_file(who))
+        g_hash_table_insert(((Others *)opaque)->users, (char *)path, (char *)who);
+}
+
 static void look_at_other(const char *who, const char *path, const char *backing, void *opaque)
 {
-    QemuDoctor *doctor = opaque;
-    gboolean is_file = g_str_has_prefix(who, "file ");
-    const char *ours = is_file ? backing : path;
+    Others *others = opaque;
+    GHashTable *images = others->doctor->images;
+    gboolean itself = g_hash_table_contains(images, path), file = is_file(who);
+    const char *ours = itself ? path : backing;
 
-    if (!ours || !g_hash_table_contains(doctor->images, ours))
+    if (!ours || !g_hash_table_contains(images, ours) ||
+        (file && (itself || g_hash_table_contains(others->users, path))))
         return;
-    qemu_doctor_find(doctor, "foreign-reference", VIREO_DOCTOR_NOTE, ours, NULL,
-                     is_file ? g_strdup_printf("%s is based on %s, and belongs to nobody we know of", path, ours)
-                             : g_strdup_printf("%s uses %s, too", who, ours),
+    char *text = file     ? g_strdup_printf("%s is based on %s, and belongs to nobody we know of", path, ours)
+                 : itself ? g_strdup_printf("%s uses %s, too", who, ours)
+                          : g_strdup_printf("%s uses %s, which is based on %s", who, path, ours);
+    if (!g_hash_table_add(others->told, g_strdup(text))) {
+        g_free(text);
+        return;
+    }
+    qemu_doctor_find(others->doctor, "foreign-reference", VIREO_DOCTOR_NOTE, ours, NULL, text,
                      g_strdup("nothing need be done: while that is so the image is neither removed nor written to"),
                      FALSE);
+}
+
+static void look_at_others(QemuDoctor *doctor, const QemuGraph *graph)
+{
+    g_autoptr(GHashTable) users = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    Others others = { doctor, users, told };
+
+    qemu_graph_each_outside(graph, note_user, &others);
+    qemu_graph_each_outside(graph, look_at_other, &others);
 }
 
 static gint by_text(gconstpointer a, gconstpointer b)
@@ -186,6 +220,6 @@ void qemu_doctor_left(QemuDoctor *doctor, const QemuGraph *graph)
             look_at_points(doctor, graph, looked);
     }
     look_at_files(doctor, graph);
-    qemu_graph_each_outside(graph, look_at_other, doctor);
+    look_at_others(doctor, graph);
     look_at_unowned(doctor);
 }

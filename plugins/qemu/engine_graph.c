@@ -397,19 +397,26 @@ static void hold_outside(Build *build, QemuHoldKind kind, const char *who, const
     }
 }
 
+/* In words. Names are not the same in one space. Caller frees. */
+static char *who_is(const Build *build, const QemuDomain *other)
+{
+    return other->space == build->dom->space ? g_strdup_printf("domain '%s'", other->name)
+                                             : g_strdup_printf("domain '%s' (%s)", other->name, other->uuid_text);
+}
+
 static void add_domain(Build *build, QemuDomain *other)
 {
     g_autoptr(QemuDef) live = qemu_domain_live(other), config = qemu_domain_config(other);
-    g_autofree char *live_name = g_strconcat(other->uuid_text, " live", NULL);
+    g_autofree char *who = who_is(build, other);
     g_autoptr(GPtrArray) snaps = qemu_tree_all(other->tree);
 
     if (live)
-        hold_outside(build, QEMU_HOLD_RUNNING, live_name, live->doc);
+        hold_outside(build, QEMU_HOLD_RUNNING, who, live->doc);
     if (config)
-        hold_outside(build, QEMU_HOLD_OUTSIDE, other->uuid_text, config->doc);
+        hold_outside(build, QEMU_HOLD_OUTSIDE, who, config->doc);
     for (guint i = 0; i < snaps->len && goes_on(build); i++) {
         const VireoDomainSnapshot *doc = ((QemuSnap *)snaps->pdata[i])->doc;
-        g_autofree char *name = g_strconcat(other->uuid_text, "/", doc->name, NULL);
+        g_autofree char *name = g_strdup_printf("snapshot '%s' of %s", doc->name, who);
 
         if (doc->domain)
             hold_outside(build, QEMU_HOLD_OUTSIDE, name, doc->domain);

@@ -204,10 +204,17 @@ class Doctor(DoctorCase):
     def test_foreign_reference(self):
         one, _ = self.two()
         self.chain_of("s1")
-        self.image("other.qcow2", "-b", one, "-F", "qcow2")
+        other = self.image("other.qcow2", "-b", one, "-F", "qcow2")
         told = self.doctor()
         self.assertEqual(self.kinds(told, ("note",)), ["foreign-reference"])
-        self.assertIn("other.qcow2", told["findings"][0]["text"])
+        self.assertIn(f"{other} is based on {one}, and belongs to nobody", told["findings"][0]["text"])
+        self.define("b", disks=[qemutest.disk_xml(other, "vda")])
+        self.virsh("snapshot-create-as", "b", "x", "--disk-only")
+        self.assertEqual([found["text"] for found in self.doctor()["findings"]],
+                         [f"snapshot 'x' of domain 'b' uses {other}, which is based on {one}"])
+        self.assertEqual({found["text"] for found in self.doctor(name="b")["findings"]},
+                         {f"snapshot 's1' of domain 'a' uses {one}, too",
+                          f"domain 'a' uses {self.base('one.s1')}, which is based on {one}"})
 
     # leftovers
 
