@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Envelopes that services send. Nothing is known by its prefix, and by its namespace only where names would clash:
- * services differ in those, too. */
+/* Envelopes that services send. What belongs to the protocol is known by its namespace, nothing by its prefix. Properties
+ * and what faults have inside are known by their names: services differ in those namespaces. */
 #include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <string.h>
 
 #include "kit/wsman-private.h"
 
-#define XSI "http://www.w3.org/2001/XMLSchema-instance"
+#define XSI        "http://www.w3.org/2001/XMLSchema-instance"
+#define SOAP       "http://www.w3.org/2003/05/soap-envelope"
+#define ADDRESSING "http://schemas.xmlsoap.org/ws/2004/08/addressing"
+#define EVENTING   "http://schemas.xmlsoap.org/ws/2004/08/eventing"
+#define WSMAN      "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
+#define CIM        "http://schemas.dmtf.org/wbem/wscim/1/common"
 
 /* ---- errors ---------------------------------------------------------------------- */
 
@@ -59,9 +64,11 @@ const char *vireo_wsman_error_subcode(const GError *error)
 
 /* ---- elements -------------------------------------------------------------------- */
 
-static gboolean is(const xmlNode *node, const char *name)
+/* space NULL: of any. */
+static gboolean is(const xmlNode *node, const char *space, const char *name)
 {
-    return node->type == XML_ELEMENT_NODE && g_str_equal((const char *)node->name, name);
+    return node->type == XML_ELEMENT_NODE && g_str_equal((const char *)node->name, name) &&
+           (!space || (node->ns && node->ns->href && g_str_equal((const char *)node->ns->href, space)));
 }
 
 static const xmlNode *first(const xmlNode *node)
@@ -71,9 +78,9 @@ static const xmlNode *first(const xmlNode *node)
     return node;
 }
 
-static const xmlNode *child(const xmlNode *node, const char *name)
+static const xmlNode *child(const xmlNode *node, const char *space, const char *name)
 {
-    for (node = first(node); node && !is(node, name);)
+    for (node = first(node); node && !is(node, space, name);)
         node = node->next;
     return node;
 }
@@ -82,7 +89,7 @@ static const xmlNode *child(const xmlNode *node, const char *name)
 static const xmlNode *below(const xmlNode *node, const char *name)
 {
     for (node = first(node); node; node = node->next) {
-        const xmlNode *found = is(node, name) ? node : below(node, name);
+        const xmlNode *found = is(node, NULL, name) ? node : below(node, name);
 
         if (found)
             return found;
@@ -107,10 +114,10 @@ static char *attribute(const xmlNode *node, const char *name, const char *space)
 
 static VireoCim *read_path(const xmlNode *node)
 {
-    const xmlNode *inner = child(node, "EndpointReference");
-    const xmlNode *parameters = child(inner ? inner : node, "ReferenceParameters");
-    const xmlNode *selectors = child(parameters, "SelectorSet");
-    g_autofree char *uri = text_of(child(parameters, "ResourceURI"));
+    const xmlNode *inner = child(node, ADDRESSING, "EndpointReference");
+    const xmlNode *parameters = child(inner ? inner : node, ADDRESSING, "ReferenceParameters");
+    const xmlNode *selectors = child(parameters, WSMAN, "SelectorSet");
+    g_autofree char *uri = text_of(child(parameters, WSMAN, "ResourceURI"));
     VireoCim *path = vireo_cim_new(uri ? uri : "");
 
     for (const xmlNode *one = first(selectors); one; one = one->next) {
@@ -136,14 +143,14 @@ static void read_property(VireoCim *cim, const xmlNode *node)
         vireo_cim_add_null(cim, name);
         return;
     }
-    if (!inner || is(inner, "Datetime") || is(inner, "Interval") || is(inner, "Date") || is(inner, "Time") ||
-        is(inner, "CIM_DateTime")) {
+    if (!inner || is(inner, CIM, "Datetime") || is(inner, CIM, "Interval") || is(inner, CIM, "Date") ||
+        is(inner, CIM, "Time") || is(inner, CIM, "CIM_DateTime")) {
         g_autofree char *text = (char *)xmlNodeGetContent(inner ? inner : node);
 
         vireo_cim_add(cim, name, NULL, text);
         return;
     }
-    if (is(inner, "EndpointReference") || child(node, "ReferenceParameters"))
+    if (is(inner, ADDRESSING, "EndpointReference") || child(node, ADDRESSING, "ReferenceParameters"))
         vireo_cim_add_path(cim, name, made = read_path(node));
     else
         vireo_cim_add_object(cim, name, made = read_instance(node));
@@ -175,13 +182,13 @@ static VireoCim *read_instance(const xmlNode *node)
 
 static void read_fault(const xmlNode *fault, GError **error)
 {
-    const xmlNode *code = child(fault, "Code"), *detail = child(fault, "Detail");
+    const xmlNode *code = child(fault, SOAP, "Code"), *detail = child(fault, SOAP, "Detail");
     const xmlNode *inner = below(detail, "WSManFault");
     const xmlNode *provider = below(inner, "ProviderFault");
     const xmlNode *deepest = below(provider, "WSManFault");
-    g_autofree char *subcode = text_of(child(child(code, "Subcode"), "Value"));
-    g_autofree char *reason = text_of(child(child(fault, "Reason"), "Text"));
-    g_autofree char *more = text_of(provider ? provider : child(inner, "Message"));
+    g_autofree char *subcode = text_of(child(child(code, SOAP, "Subcode"), SOAP, "Value"));
+    g_autofree char *reason = text_of(child(child(fault, SOAP, "Reason"), SOAP, "Text"));
+    g_autofree char *more = text_of(provider ? provider : child(inner, NULL, "Message"));
     g_autofree char *number = inner ? attribute(deepest ? deepest : inner, "Code", NULL) : NULL;
     const char *colon = subcode ? strrchr(subcode, ':') : NULL;
     g_autofree char *text = more && *more        ? g_strdup(more)
@@ -193,24 +200,32 @@ static void read_fault(const xmlNode *fault, GError **error)
                                              colon ? colon + 1 : subcode, text));
 }
 
+/* Enumerations end in one namespace when they are optimised, and in another one when they are not. */
+static const xmlNode *of_either(const xmlNode *node, const char *name)
+{
+    const xmlNode *found = child(node, WSMAN_ENUMERATION, name);
+
+    return found ? found : child(node, WSMAN, name);
+}
+
 static void read_enumeration(const xmlNode *node, VireoWsmanAnswer *answer)
 {
-    const xmlNode *items = child(node, "Items");
-    g_autofree char *context = text_of(child(node, "EnumerationContext"));
+    const xmlNode *items = of_either(node, "Items");
+    g_autofree char *context = text_of(child(node, WSMAN_ENUMERATION, "EnumerationContext"));
 
     answer->items = g_ptr_array_new_with_free_func((GDestroyNotify)vireo_cim_unref);
-    answer->end = child(node, "EndOfSequence") != NULL;
+    answer->end = of_either(node, "EndOfSequence") != NULL;
     answer->context = context && *context ? g_steal_pointer(&context) : NULL;
     for (const xmlNode *one = first(items); one; one = one->next)
         if (one->type == XML_ELEMENT_NODE)
-            g_ptr_array_add(answer->items, is(one, "EndpointReference") ? read_path(one) : read_instance(one));
+            g_ptr_array_add(answer->items, is(one, ADDRESSING, "EndpointReference") ? read_path(one) : read_instance(one));
 }
 
 /* Where the events are to be had, and the name by which they are given up. */
 static VireoCim *read_subscription(const xmlNode *node)
 {
-    g_autofree char *context = text_of(child(node, "EnumerationContext"));
-    g_autofree char *identifier = text_of(below(child(node, "SubscriptionManager"), "Identifier"));
+    g_autofree char *context = text_of(child(node, WSMAN_ENUMERATION, "EnumerationContext"));
+    g_autofree char *identifier = text_of(below(child(node, EVENTING, "SubscriptionManager"), "Identifier"));
     VireoCim *subscription = vireo_cim_add(vireo_cim_new("SubscribeResponse"), "EnumerationContext", NULL, context);
 
     return vireo_cim_add(subscription, "Identifier", NULL, identifier);
@@ -218,24 +233,24 @@ static VireoCim *read_subscription(const xmlNode *node)
 
 static gboolean read_envelope(const xmlNode *root, VireoWsmanAnswer *answer, GError **error)
 {
-    const xmlNode *body = root && is(root, "Envelope") ? child(root, "Body") : NULL;
+    const xmlNode *body = root && is(root, SOAP, "Envelope") ? child(root, SOAP, "Body") : NULL;
     const xmlNode *node = first(body);
 
     if (!body) {
         g_set_error_literal(error, VIREO_WSMAN_ERROR, VIREO_WSMAN_ERROR_ANSWER, "the answer is no SOAP envelope");
         return FALSE;
     }
-    answer->relates_to = text_of(child(child(root, "Header"), "RelatesTo"));
+    answer->relates_to = text_of(child(child(root, SOAP, "Header"), ADDRESSING, "RelatesTo"));
     if (!node)
         return TRUE; /* of Release */
-    if (is(node, "Fault")) {
+    if (is(node, SOAP, "Fault")) {
         read_fault(node, error);
         return FALSE;
     }
-    if (is(node, "EnumerateResponse") || is(node, "PullResponse"))
+    if (is(node, WSMAN_ENUMERATION, "EnumerateResponse") || is(node, WSMAN_ENUMERATION, "PullResponse"))
         read_enumeration(node, answer);
     else
-        answer->body = is(node, "SubscribeResponse") ? read_subscription(node) : read_instance(node);
+        answer->body = is(node, EVENTING, "SubscribeResponse") ? read_subscription(node) : read_instance(node);
     return TRUE;
 }
 

@@ -8,7 +8,10 @@
 
 #include "kit/wsman.h"
 
-#define V2 VIREO_WSMAN_WMI "root/virtualization/v2/"
+#define V2   VIREO_WSMAN_WMI "root/virtualization/v2/"
+#define SOAP "http://www.w3.org/2003/05/soap-envelope"
+#define N    "http://schemas.xmlsoap.org/ws/2004/09/enumeration"
+#define W    "http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"
 
 static void read_recording(const char *name, VireoWsmanAnswer *answer)
 {
@@ -24,7 +27,7 @@ static void read_recording(const char *name, VireoWsmanAnswer *answer)
 
 static void read_text(const char *body, VireoWsmanAnswer *answer, GError **error)
 {
-    g_autofree char *text = g_strconcat("<env:Envelope xmlns:env='http://www.w3.org/2003/05/soap-envelope'>"
+    g_autofree char *text = g_strconcat("<env:Envelope xmlns:env='" SOAP "'>"
                                         "<env:Header/><env:Body>",
                                         body, "</env:Body></env:Envelope>", NULL);
 
@@ -106,7 +109,7 @@ static void test_sim_optimised(void)
     g_auto(VireoWsmanAnswer) answer = {0};
     g_autoptr(GError) error = NULL;
 
-    read_text("<n:EnumerateResponse xmlns:n='urn:n' xmlns:w='urn:w'><n:EnumerationContext></n:EnumerationContext><w:Items>"
+    read_text("<n:EnumerateResponse xmlns:n='" N "' xmlns:w='" W "'><n:EnumerationContext></n:EnumerationContext><w:Items>"
               "<w:XmlFragment xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance'><Name>a</Name><Id xsi:nil='true'/>"
               "</w:XmlFragment><x:Foo xmlns:x='urn:other'><y:Name xmlns:y='urn:y'>b</y:Name><Tag>1</Tag><Tag>2</Tag></x:Foo>"
               "</w:Items><w:EndOfSequence/></n:EnumerateResponse>",
@@ -126,7 +129,7 @@ static void test_sim_fault(void)
     g_auto(VireoWsmanAnswer) answer = {0};
     g_autoptr(GError) error = NULL;
 
-    read_text("<s:Fault xmlns:s='urn:s'><s:Code><s:Value>s:Receiver</s:Value><s:Subcode><s:Value>w:InternalError</s:Value>"
+    read_text("<s:Fault xmlns:s='" SOAP "'><s:Code><s:Value>s:Receiver</s:Value><s:Subcode><s:Value>w:InternalError</s:Value>"
               "</s:Subcode></s:Code><s:Reason><s:Text xml:lang=''>outer </s:Text></s:Reason><s:Detail><f:WSManFault "
               "xmlns:f='urn:f' Code='2150859010' Machine='h'><f:Message><f:ProviderFault provider='WMI'><f:WSManFault "
               "Code='2147749889'><f:Message> Generic failure \n</f:Message></f:WSManFault></f:ProviderFault></f:Message>"
@@ -138,10 +141,38 @@ static void test_sim_fault(void)
     g_assert_cmpstr(vireo_wsman_error_subcode(error), ==, "InternalError");
 }
 
+/* With prefixes as OMI has them, or none, it is the same answer; in another namespace a name means nothing. */
+static void test_sim_namespaces(void)
+{
+    static const char other[] =
+        "<SOAP-ENV:Envelope xmlns:SOAP-ENV='" SOAP "' xmlns:wsa='http://schemas.xmlsoap.org/ws/2004/08/addressing'>"
+        "<SOAP-ENV:Header><x:RelatesTo xmlns:x='urn:x'>no</x:RelatesTo><wsa:RelatesTo>uuid:1</wsa:RelatesTo></SOAP-ENV:Header>"
+        "<SOAP-ENV:Body><PullResponse xmlns='" N "'><x:EnumerationContext xmlns:x='urn:x'>no</x:EnumerationContext>"
+        "<EnumerationContext>12</EnumerationContext><Items><p:Foo xmlns:p='urn:cim'><p:Inner><p:Date>1</p:Date><p:Z>2</p:Z>"
+        "</p:Inner><p:When><c:Datetime xmlns:c='http://schemas.dmtf.org/wbem/wscim/1/common'>2025-12-17T09:55:22Z</c:Datetime>"
+        "</p:When></p:Foo></Items><EndOfSequence xmlns='urn:x'/></PullResponse></SOAP-ENV:Body></SOAP-ENV:Envelope>";
+    g_auto(VireoWsmanAnswer) answer = {0}, no_fault = {0};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(vireo_wsman_answer_read(other, strlen(other), &answer, &error));
+    g_assert_cmpstr(answer.relates_to, ==, "uuid:1");
+    g_assert_cmpstr(answer.context, ==, "12");
+    g_assert_false(answer.end);
+    g_assert_cmpuint(answer.items->len, ==, 1);
+    g_autoptr(VireoCim) inner = vireo_cim_dup_object(answer.items->pdata[0], "Inner", 0);
+    g_assert_cmpstr(vireo_cim_text(inner, "Date"), ==, "1");
+    g_assert_cmpstr(vireo_cim_text(inner, "Z"), ==, "2");
+    g_assert_cmpint(vireo_cim_time(answer.items->pdata[0], "When"), ==, 1765965322000000);
+    read_text("<m:Fault xmlns:m='urn:m'><m:ReturnValue>0</m:ReturnValue></m:Fault>", &no_fault, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(vireo_cim_text(no_fault.body, "ReturnValue"), ==, "0");
+}
+
 static void test_sim_garbage(void)
 {
     static const char *const texts[] = {
-        "", "<", "<a/>", "no", "<!DOCTYPE a [<!ENTITY b 'c'>]><Envelope><Body>&b;</Body></Envelope>", "\xff\xfe<\0", "<Envelope/>"};
+        "", "<", "<a/>", "no", "<!DOCTYPE a [<!ENTITY b 'c'>]><Envelope><Body>&b;</Body></Envelope>", "\xff\xfe<\0", "<Envelope/>",
+        "<e:Envelope xmlns:e='urn:e'><e:Body/></e:Envelope>"};
 
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_auto(VireoWsmanAnswer) answer = {0};
@@ -247,6 +278,7 @@ int main(int argc, char **argv)
     g_test_add_func("/wsman/wire-rec/reference", test_rec_reference);
     g_test_add_func("/wsman/sim/optimised", test_sim_optimised);
     g_test_add_func("/wsman/sim/fault", test_sim_fault);
+    g_test_add_func("/wsman/sim/namespaces", test_sim_namespaces);
     g_test_add_func("/wsman/sim/garbage", test_sim_garbage);
     g_test_add_func("/wsman/sim/embedded", test_sim_embedded);
     g_test_add_func("/wsman/sim/spellings", test_sim_spellings);
