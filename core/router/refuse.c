@@ -48,9 +48,12 @@ static const char *instead(const VireoOffer *offer, const VireoOp *op)
     gboolean saves = op->id == VIREO_OP_domain_save || op->id == VIREO_OP_domain_save_flags ||
                      op->id == VIREO_OP_domain_save_params;
 
-    return saves && offer->row(offer->table, VIREO_OP_domain_managed_save)
-               ? ": managedsave has the hypervisor keep what is saved"
-               : "";
+    if (saves && offer->row(offer->table, VIREO_OP_domain_managed_save))
+        return ": managedsave has the hypervisor keep what is saved";
+    if (op->id == VIREO_OP_domain_open_console && offer->row(offer->table, VIREO_OP_domain_screenshot) &&
+        offer->row(offer->table, VIREO_OP_domain_send_key))
+        return ": screenshot and send-key are for the guest's screen and keyboard";
+    return "";
 }
 
 char *vireo_refuse_unsupported(const VireoOffer *offer, const VireoOp *op, const VireoWay *way, int *code)

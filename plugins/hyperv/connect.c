@@ -162,6 +162,29 @@ int hyperv_node_get_info(void *handle, vireo_call *call, vireo_node_get_info_ret
     return hyperv_talk_finish(&talk, call);
 }
 
+/* All of them are online: Windows does not switch them off. */
+int hyperv_node_get_cpu_map(void *handle, vireo_call *call, const vireo_node_get_cpu_map_args *args,
+                            vireo_node_get_cpu_map_ret *ret)
+{
+    HypervConn *conn = handle;
+    VireoHttpWait wait = hyperv_wait(call);
+    HypervTalk talk;
+    guint64 all = 0;
+
+    hyperv_talk_begin(&talk, conn->server, call, &wait);
+    const GPtrArray *cpus = hyperv_query(&talk, HYPERV_CIMV2, "select NumberOfLogicalProcessors from Win32_Processor");
+    for (guint i = 0; i < cpus->len; i++)
+        all += vireo_cim_number(cpus->pdata[i], "NumberOfLogicalProcessors");
+    all = MIN(all, VIREO_LIMIT_CPUMAP_MAX * 8);
+    ret->ret = (int)all;
+    ret->online = args->need_online ? (guint32)all : 0;
+    ret->cpumap.len = args->need_map ? (guint32)(all + 7) / 8 : 0;
+    ret->cpumap.val = conn->driver->host->alloc(call, ret->cpumap.len + 1);
+    for (guint i = 0; args->need_map && i < all; i++)
+        ret->cpumap.val[i / 8] |= (guint8)(1u << (i % 8));
+    return hyperv_talk_finish(&talk, call);
+}
+
 int hyperv_node_get_free_memory(void *handle, vireo_call *call, vireo_node_get_free_memory_ret *ret)
 {
     HypervConn *conn = handle;

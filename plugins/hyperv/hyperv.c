@@ -70,6 +70,7 @@ static int hyperv_init(const struct vireo_host *host, vireo_core *core, void **s
     X(connect_get_max_vcpus, hyperv_connect_get_max_vcpus, 0, 0, 0, 0)                                                 \
     X(connect_get_capabilities, hyperv_connect_get_capabilities, 0, 0, 0, 0)                                           \
     X(node_get_info, hyperv_node_get_info, 0, 0, 0, 0)                                                                 \
+    X(node_get_cpu_map, hyperv_node_get_cpu_map, 0, 0, 0, 0)                                                           \
     X(node_get_free_memory, hyperv_node_get_free_memory, 0, 0, 0, 0)                                                   \
     X(domain_get_xml_desc, hyperv_domain_get_xml_desc, VIREO_DOMAIN_XML_INACTIVE,                                      \
       VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_UPDATE_CPU, 0, 0)                                                     \
