@@ -62,6 +62,13 @@ class Behind(stoptest.Case):
                     self.one(before, step, after, damage, image, at)
         self.each_operation(one, [START])
 
+    def test_base_gone_before_the_start(self):
+        """A revert that has switched, and whose guest does not start: what was to follow is done all the same."""
+        _, before, step = next(one for one in stoptest.OPERATIONS if one[0] == "revert to memory inside, off")
+        total, _, after = self.count(before, step, stoptest.STEPS)
+        at = max(number for number in range(1, total + 1) if "/domains/" in self.scene.name_of(number))
+        self.one(before, step, after, away, 2, at)
+
     def one(self, before, step, after, damage, image, at):
         scene = self.scene
         first = self.prepare(before, stoptest.STEPS, at)
