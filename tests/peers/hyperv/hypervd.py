@@ -329,7 +329,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if self.path != "/wsman":
                 return self.reply(404)
             first = (self.service.trouble or [""])[0]
-            if first and first.split(":")[0] not in ("relates", "truncate", "die", "drip") and (data or not self.options.scheme):
+            if first == "leg":  # between two tokens
+                if not data and self.context is not None and not self.context.complete:
+                    self.service.trouble.pop(0)
+                    self.close_connection = True
+                    return self.connection.close()
+            elif first and first.split(":")[0] not in ("relates", "truncate", "die", "drip") and (data or not self.options.scheme):
                 trouble = self.service.trouble.pop(0)
         if trouble == "401":
             self.context = None

@@ -83,8 +83,8 @@ def write_private(path, text):
 
 def give_password(daemon, password=PASSWORD):
     write_private(Path(daemon.root) / "etc" / "vireo" / "hyperv" / "auth.conf",
-                  f"[credentials-sim]\nusername={USER}\npassword={password}\n"
-                  "[auth-hyperv-127.0.0.1]\ncredentials=sim\n")
+                  f"[credentials-sim]\nusername={USER}\npassword={password}\n" +
+                  "".join(f"[auth-hyperv-{host}]\ncredentials=sim\n" for host in ("127.0.0.1", "localhost")))
 
 
 class HypervCase(vireotest.VirshCase):

@@ -45,6 +45,16 @@ class SimHttp(HypervCase):
             self.ask(f"service.trouble.append('{trouble}')")
             self.assertIn("Intel", self.virsh("nodeinfo"))
 
+    def test_sim_ntlm_cut(self):
+        """Between two tokens: told, and the next one begins anew."""
+        server = hypervtest.Server(*self.options)
+        self.addCleanup(server.stop)
+        server.ask("service.trouble.append('leg')")
+        uri = self.uri(server=server.address)
+        self.assertRegex(self.virsh_fails("nodeinfo", uri=uri), "ended before its answer|status 401")
+        self.assertIn("Intel", self.virsh("nodeinfo", uri=uri))
+        self.assertEqual(server.ask("(service.strict, service.trouble)"), [[], []])
+
     def test_sim_ntlm_wrong_password(self):
         server = hypervtest.Server(*self.options)
         self.addCleanup(server.stop)

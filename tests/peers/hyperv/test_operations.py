@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """sim: every operation that libvirt's own driver for Hyper-V has, by libvirt-python, and every state of the namespace v2."""
+import atexit
+
 import hypervtest
 import vireotest
-from hypervtest import HypervCase, wait_until
+from hypervtest import HypervCase, Server, wait_until
 from test_machine import CARD, DISK
 
 try:
@@ -11,6 +13,11 @@ try:
 except ImportError:
     vireotest.skip_file("python3-libvirt is missing")
 libvirt.registerErrorHandler(lambda *args: None, None)
+LAB = Server()  # whose address the daemon's settings know
+atexit.register(LAB.stop)
+for name, host in ("lab", "127.0.0.1"), ("other", "localhost"):
+    vireotest.FILES["hyperv.conf"] += (f"[connection {name}]\nuri = hyperv://admin@{host}:{LAB.port}/\n"
+                                       f"ca_file = {LAB.folder}/cert\n")
 
 RUNNING, PAUSED, STOPPING, OFF = 1, 3, 4, 5
 # EnabledState -> what a domain is then, and why where the state says so
@@ -43,6 +50,14 @@ class Sim(HypervCase):
         self.assertEqual((conn.listDefinedDomains(), [conn.lookupByID(one).name() for one in conn.listDomainsID()]), (["off"], ["on"]))
         self.assertEqual(sorted(one.name() for one in conn.listAllDomains()), ["off", "on"])
         self.assertEqual(conn.lookupByUUIDString(conn.lookupByName("on").UUIDString()).name(), "on")
+
+    def test_sim_certificate(self):
+        """Of an authority that the settings name, and of the host that was asked for."""
+        base = f"hyperv+unix:///{{}}?socket={self.daemon.socket}"
+        self.assertEqual(self.virsh("hostname", uri=base.format("lab")), "hv1")
+        self.assertIn("SSL: no alternative certificate subject name matches",
+                      self.virsh_fails("hostname", uri=base.format("other")))
+        self.assertEqual(LAB.ask("service.strict"), [])
 
     def test_sim_domain(self):
         """The life of a machine."""

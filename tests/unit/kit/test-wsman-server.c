@@ -133,22 +133,88 @@ static void test_query(void)
     asked_is("len(service.contexts)", "0");
 }
 
+/* What happens between two parts of an enumeration. */
+static void test_query_broken(void)
+{
+    static const struct {
+        const char *trouble;
+        gboolean good;
+    } between[] = {{"fault:2150858793", TRUE}, /* nothing yet: asked again */
+                   {"garbage", FALSE},
+                   {"fault:2150858774", FALSE}}; /* the server has forgotten it */
+    g_autoptr(VireoWsman) wsman = client_new(3);
+
+    for (guint i = 0; i < G_N_ELEMENTS(between); i++) {
+        g_autofree char *make = g_strdup_printf("service.trouble.extend(['sleep:0', '%s'])", between[i].trouble);
+        g_autoptr(GError) error = NULL;
+
+        g_free(ask(make));
+        g_autoptr(GPtrArray) all = vireo_wsman_query(wsman, V2, "select * from Msvm_ComputerSystem", NULL, &error);
+        g_assert_cmpint(all != NULL, ==, between[i].good);
+        g_assert_cmpint(error == NULL, ==, between[i].good);
+        g_assert_true(!all || all->len == 8);
+        asked_is("len(service.contexts)", "0"); /* what is not wanted any more was given back */
+    }
+}
+
+/* Asks for a state of that machine, and gets what the method has answered. */
+static VireoCim *request_state(VireoWsman *wsman, const char *name, guint state, VireoCim **machine)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *query = g_strdup_printf("select * from Msvm_ComputerSystem where ElementName='%s'", name);
+    g_autoptr(GPtrArray) found = vireo_wsman_query(wsman, V2, query, NULL, &error);
+    g_autoptr(VireoCim) path =
+        vireo_wsman_path(V2, "Msvm_ComputerSystem", "CreationClassName", "Msvm_ComputerSystem");
+    g_autoptr(VireoCim) args = vireo_cim_add_number(vireo_cim_new(""), "RequestedState", "uint16", state);
+
+    g_assert_no_error(error);
+    vireo_cim_add(path, "Name", NULL, vireo_cim_text(found->pdata[0], "Name"));
+    VireoCim *answer = vireo_wsman_invoke(wsman, path, "RequestStateChange", args, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(vireo_cim_number(answer, "ReturnValue"), ==, 4096);
+    *machine = g_steal_pointer(&path);
+    return answer;
+}
+
+/* A look at a job may fail; one that is gone, or that ends badly, is told; one with warnings has worked. */
+static void test_job_troubles(void)
+{
+    static const struct {
+        const char *make, *words;
+        int code;
+    } ends[] = {{"service.trouble.extend(['garbage', 'empty', 'fault:2150858793'])", NULL, 0},
+                {"[one.values.update(JobState=32768, ErrorCode=32770) for one in host.all('Msvm_ConcreteJob')] and 1", NULL, 0},
+                {"[one.values.update(JobState=8, ErrorCode=32775) for one in host.all('Msvm_ConcreteJob')] and 1",
+                 "RequestStateChange ended with error 32775: the state does not allow it", VIREO_WSMAN_ERROR_JOB},
+                {"[one.values.update(JobState=10, ErrorDescription='broken') for one in host.all('Msvm_ConcreteJob')] and 1",
+                 "RequestStateChange: broken", VIREO_WSMAN_ERROR_JOB},
+                {"host.remove(host.all('Msvm_ConcreteJob'))",
+                 "RequestStateChange was started, but how it ended is not known: ", VIREO_WSMAN_ERROR_FAULT}};
+    g_autoptr(VireoWsman) wsman = client_new(0);
+
+    for (guint i = 0; i < G_N_ELEMENTS(ends); i++) {
+        g_autoptr(VireoCim) machine = NULL;
+        g_autoptr(GError) error = NULL;
+
+        g_free(ask("host.remove(host.all('Msvm_ConcreteJob')) or host.set_state(host.machine('vm004'), 3)"));
+        g_autoptr(VireoCim) answer = request_state(wsman, "vm004", 2, &machine);
+        g_free(ask(ends[i].make));
+        gboolean good = vireo_wsman_follow(wsman, "RequestStateChange", answer, NULL, NULL, NULL, &error);
+        g_assert_cmpint(good, ==, ends[i].words == NULL);
+        if (ends[i].words) {
+            g_assert_error(error, VIREO_WSMAN_ERROR, ends[i].code);
+            g_assert_true(g_str_has_prefix(error->message, ends[i].words));
+        }
+    }
+}
+
 static void test_job(void)
 {
     g_autoptr(VireoWsman) wsman = client_new(0);
     g_autoptr(GError) error = NULL;
-    g_autoptr(GPtrArray) found =
-        vireo_wsman_query(wsman, V2, "select * from Msvm_ComputerSystem where ElementName='vm003'", NULL, &error);
-    g_autoptr(VireoCim) path =
-        vireo_wsman_path(V2, "Msvm_ComputerSystem", "CreationClassName", "Msvm_ComputerSystem");
-    g_autoptr(VireoCim) job = NULL;
-    g_autoptr(VireoCim) args = vireo_cim_add_number(vireo_cim_new(""), "RequestedState", "uint16", 2);
+    g_autoptr(VireoCim) path = NULL, job = NULL;
+    g_autoptr(VireoCim) answer = request_state(wsman, "vm003", 2, &path);
 
-    g_assert_no_error(error);
-    vireo_cim_add(path, "Name", NULL, vireo_cim_text(found->pdata[0], "Name"));
-    g_autoptr(VireoCim) answer = vireo_wsman_invoke(wsman, path, "RequestStateChange", args, NULL, &error);
-    g_assert_no_error(error);
-    g_assert_cmpuint(vireo_cim_number(answer, "ReturnValue"), ==, 4096);
     g_assert_true(vireo_wsman_follow(wsman, "RequestStateChange", answer, NULL, NULL, &job, &error));
     g_assert_cmpstr(vireo_cim_class(job), ==, "Msvm_ConcreteJob");
     g_autoptr(VireoCim) now = vireo_wsman_get(wsman, path, NULL, &error);
@@ -267,7 +333,9 @@ int main(int argc, char **argv)
     g_test_add_func("/wsman/mutations", test_mutations);
     g_test_add_func("/wsman/sim/identify", test_identify);
     g_test_add_func("/wsman/sim/query", test_query);
+    g_test_add_func("/wsman/sim/query-broken", test_query_broken);
     g_test_add_func("/wsman/sim/job", test_job);
+    g_test_add_func("/wsman/sim/job-troubles", test_job_troubles);
     g_test_add_func("/wsman/sim/events", test_events);
     g_test_add_func("/wsman/sim/troubles", test_troubles);
     server_start();
