@@ -140,6 +140,12 @@ static gboolean is_file(const char *who)
     return g_str_has_prefix(who, "file ");
 }
 
+/* Read-only disks of this one, and its stored definition, are held as if they were somebody else's. */
+static gboolean is_ours(const char *who)
+{
+    return !is_file(who) && !g_str_has_prefix(who, "domain '") && !g_str_has_prefix(who, "snapshot '");
+}
+
 static void note_user(const char *who, const char *path, const char *backing, void *opaque)
 {
     if (!is_file(who))
@@ -153,7 +159,7 @@ static void look_at_other(const char *who, const char *path, const char *backing
     gboolean itself = g_hash_table_contains(images, path), file = is_file(who);
     const char *ours = itself ? path : backing;
 
-    if (!ours || !g_hash_table_contains(images, ours) ||
+    if (!ours || is_ours(who) || !g_hash_table_contains(images, ours) ||
         (file && (itself || g_hash_table_contains(others->users, path))))
         return;
     char *text = file     ? g_strdup_printf("%s is based on %s, and belongs to nobody we know of", path, ours)

@@ -58,6 +58,11 @@ class Doctor(DoctorCase):
         self.assertIn("a: all is well", self.vireo("doctor"))
         self.assertIn("a: all is well", self.vireo("--readonly", "doctor", "a"))
 
+    def test_its_own_read_only_disk(self):
+        one, two = self.image("one.qcow2"), self.image("two.qcow2")
+        self.define("a", disks=[qemutest.disk_xml(one, "vda"), qemutest.disk_xml(two, "vdb").replace("</disk>", "<readonly/></disk>")])
+        self.assertEqual(self.doctor()["findings"], [])
+
     def test_running(self):
         line, _ = self.nano()
         line.wake()
