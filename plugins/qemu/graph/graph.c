@@ -48,6 +48,7 @@ QemuGraph *qemu_graph_new(void)
 
     graph->nodes = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, node_free);
     graph->holders = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, holder_free);
+    graph->no_points = g_hash_table_new(g_str_hash, g_str_equal);
     return graph;
 }
 
@@ -57,6 +58,7 @@ void qemu_graph_free(QemuGraph *graph)
         return;
     g_hash_table_unref(graph->holders);
     g_hash_table_unref(graph->nodes);
+    g_hash_table_unref(graph->no_points);
     g_free(graph->incomplete);
     g_free(graph);
 }
@@ -106,7 +108,7 @@ gboolean qemu_graph_add(QemuGraph *graph, const char *path, QemuFileKind kind, g
     node->flags = flags;
     node->bytes = bytes;
     node->children = g_ptr_array_new();
-    node->points = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, point_free);
+    node->points = g_hash_table_ref(graph->no_points);
     g_hash_table_insert(graph->nodes, node->path, node);
     qemu_node_rebase(node, below);
     return TRUE;
@@ -145,6 +147,10 @@ gboolean qemu_graph_add_point(QemuGraph *graph, const char *path, const char *ta
     QemuPoint *point = g_new0(QemuPoint, 1);
     point->tag = g_strdup(tag);
     point->bytes = bytes;
+    if (node->points == graph->no_points) {
+        g_hash_table_unref(node->points);
+        node->points = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, point_free);
+    }
     g_hash_table_insert(node->points, point->tag, point);
     return TRUE;
 }

@@ -50,6 +50,7 @@ struct QemuGraph {
     GHashTable *holders; /* key -> QemuHolder */
     char *incomplete; /* why there may be more that needs what is there; NULL: there is not */
     gboolean has_released_points;
+    GHashTable *no_points; /* of all nodes without any: most have none */
 };
 
 QemuNode *qemu_graph_node(const QemuGraph *graph, const char *path);
