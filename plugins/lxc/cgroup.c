@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include "kit/process.h"
 
 #define FREEZE_MS 10000
 #define CPUS_MAX 8192
@@ -297,6 +300,24 @@ gboolean lxc_cgroup_frozen(const char *cgroup)
 void lxc_cgroup_thaw(const char *cgroup)
 {
     lxc_cgroup_write(cgroup, &freezer, lxc_cgroup_version("freezer") == 1 ? "THAWED" : "0", NULL);
+}
+
+void lxc_cgroup_kill(const char *cgroup)
+{
+    static const LxcItem procs = { "freezer", "cgroup.procs", "cgroup.procs" };
+    g_autofree char *text = NULL;
+
+    if (!lxc_cgroup_read(cgroup, &procs, &text, NULL))
+        return;
+    g_auto(GStrv) pids = g_strsplit(text, "\n", -1);
+    for (guint i = 0; pids[i] && *pids[i]; i++) {
+        int fd = vireo_process_open((pid_t)g_ascii_strtoll(pids[i], NULL, 10), 0);
+
+        if (fd < 0)
+            continue;
+        vireo_process_signal(fd, SIGKILL);
+        close(fd);
+    }
 }
 
 gboolean lxc_cgroup_freeze(const char *cgroup, gboolean freeze, GError **error)

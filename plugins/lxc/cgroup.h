@@ -30,6 +30,8 @@ void lxc_cgroup_count(const char *cgroup, const VireoDomain *doc);
 
 /* Stops all processes of a container where they are, or lets them go on, and waits until that is so. */
 gboolean lxc_cgroup_freeze(const char *cgroup, gboolean freeze, GError **error);
+/* Kills all of them; what is frozen dies when it is thawed, at the latest. */
+void lxc_cgroup_kill(const char *cgroup);
 /* Lets them go on, and does not wait. */
 void lxc_cgroup_thaw(const char *cgroup);
 gboolean lxc_cgroup_frozen(const char *cgroup);

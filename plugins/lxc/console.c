@@ -167,6 +167,9 @@ int lxc_domain_open_console(void *handle, vireo_call *call, const vireo_domain_o
     if (number < 0)
         return conn->driver->host->fail(call, VIREO_ERR_INVALID_ARG, "domain '%s' has no console '%s'", dom->name,
                                         args->dev_name);
+    if (lxc_doc_silent(live->doc))
+        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_UNSUPPORTED,
+                                        "the console of domain '%s' is of type null: there is no terminal", dom->name);
     g_autofree char *tty = g_strdup_printf("%d", number), *key = g_strdup_printf("%s/%d", dom->uuid_text, number);
     if (!make_room(conn->driver, key, (args->flags & VIREO_DOMAIN_CONSOLE_FORCE) != 0))
         return conn->driver->host->fail(call, VIREO_ERR_OPERATION_FAILED,

@@ -7,6 +7,7 @@
 #include "kit/file.h"
 #include "kit/metadata.h"
 #include "process.h"
+#include "save.h"
 #include "snapshot.h"
 
 int lxc_domain_define_xml_flags(void *handle, vireo_call *call, const vireo_domain_define_xml_flags_args *args,
@@ -45,9 +46,13 @@ int lxc_domain_undefine_flags(void *handle, vireo_call *call, const vireo_domain
 
     if (!dom)
         return VIREO_FAIL;
+    if (dom->managed_save && !(args->flags & VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE))
+        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID,
+                                        "domain '%s' has a managed save image: flag MANAGED_SAVE removes it", dom->name);
     /* What runs on keeps its snapshots: they are there again when it is defined again. */
     if (!lxc_domain_need_persistent(dom, "it has no definition to remove", &error) ||
-        (!lxc_domain_active(dom) && !lxc_snapshots_forget(dom, args->flags, &error)) || !lxc_domain_unstore(dom, &error))
+        (!lxc_domain_active(dom) && !lxc_snapshots_forget(dom, args->flags, &error)) ||
+        (dom->managed_save && !lxc_managed_drop(dom, &error)) || !lxc_domain_unstore(dom, &error))
         return lxc_fail(conn->driver, call, error);
     if (lxc_domain_active(dom))
         lxc_domain_publish(dom); /* runs on as a transient one */

@@ -179,8 +179,8 @@ static gboolean check_devices(VireoDomain *doc, GError **error)
             return vireo_refuse(error, dev->line, "host devices are of mode capabilities and type storage, misc or net");
     }
     VEC_EACH(devices->consoles, i)
-    if (devices->consoles.items[i]->type != VIREO_DOMAIN_CHARDEV_TYPE_PTY)
-        return vireo_refuse(error, devices->consoles.items[i]->line, "consoles are of type pty");
+    if (devices->consoles.items[i]->type != VIREO_DOMAIN_CHARDEV_TYPE_PTY && !lxc_doc_silent(doc))
+        return vireo_refuse(error, devices->consoles.items[i]->line, "consoles are of type pty, or the only one of type null");
     return TRUE;
 }
 
@@ -210,6 +210,13 @@ static gboolean check_rest(const VireoDomain *doc, GError **error)
 }
 
 /* ---- defaults ------------------------------------------------------------------ */
+
+gboolean lxc_doc_silent(const VireoDomain *doc)
+{
+    const VireoDomainDevices *devices = doc->devices;
+
+    return devices->consoles.n == 1 && devices->consoles.items[0]->type == VIREO_DOMAIN_CHARDEV_TYPE_NULL;
+}
 
 static void complete_console(VireoDomain *doc)
 {

@@ -389,7 +389,8 @@ static void publish(LxcDomain *dom, guint32 extra, int event, int detail)
         object.state = dom->state;
         object.reason = dom->reason;
         object.flags = extra | (dom->config ? VIREO_OBJECT_PERSISTENT : 0) |
-                       (dom->autostart ? VIREO_OBJECT_AUTOSTART : 0);
+                       (dom->autostart ? VIREO_OBJECT_AUTOSTART : 0) |
+                       (dom->managed_save ? VIREO_OBJECT_MANAGED_SAVE : 0);
         object.vcpus = doc->vcpu->text;
         object.max_memory_kib = doc->memory->text;
         object.memory_kib = doc->current_memory;

@@ -22,6 +22,9 @@ struct LxcDriver {
     vireo_core *core;
     char *helper;    /* vireo-lxc-run */
     char *seccomp;   /* file; NULL: none */
+    char *criu;      /* NULL: there is none */
+    GMutex criu_lock; /* held over a check */
+    char *criu_checked, *criu_trouble; /* which file was checked, and what was found */
     VireoModelPathSet *honoured;
     GMutex lock;
     GHashTable *spaces; /* canonical URI -> LxcSpace */
@@ -33,7 +36,7 @@ struct LxcDriver {
 struct LxcSpace {
     LxcDriver *driver;
     char *uri;
-    char *config_dir, *state_dir, *snapshot_dir, *run_dir, *log_dir;
+    char *config_dir, *state_dir, *snapshot_dir, *save_dir, *run_dir, *log_dir;
     vireo_space *published;
     GMutex lock;
     GHashTable *by_uuid, *by_name; /* LxcDomain; by_uuid holds the references */
@@ -69,6 +72,7 @@ struct LxcDomain {
     LxcDef *config; /* the stored definition; NULL: transient */
     LxcDef *live;   /* what runs */
     gboolean autostart, gone;
+    gboolean managed_save;
     gboolean autodestroy; /* what runs ends with the connection that started it */
     int id;               /* the pid of its init; -1: not running */
     int state, reason;
@@ -176,5 +180,7 @@ VireoModelPathSet *lxc_honoured_paths(GError **error);
 /* The file system that is "/". */
 const VireoDomainFilesystem *lxc_doc_root(const VireoDomain *doc);
 gboolean lxc_doc_mapped(const VireoDomain *doc);
+/* Whether it has no terminal: its only console is of type null. */
+gboolean lxc_doc_silent(const VireoDomain *doc);
 
 #define VEC_EACH(list, i) for (guint i = 0; i < (list).n; i++)

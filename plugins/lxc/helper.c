@@ -30,6 +30,7 @@
 static const char usage[] =
     "usage: vireo-lxc-run start DIRECTORY NAME INIT [ARGUMENT...]\n"
     "       vireo-lxc-run find DIRECTORY NAME\n"
+    "       vireo-lxc-run checkpoint|restore DIRECTORY NAME IMAGES\n"
     "       vireo-lxc-run console DIRECTORY NAME TTY\n"
     "       vireo-lxc-run addresses DIRECTORY NAME PID\n"
     "       vireo-lxc-run add-node|remove-node DIRECTORY NAME PID PATH DEVICE\n"
@@ -133,6 +134,25 @@ static int do_start(struct lxc_container *c, const char *dir, const char *name, 
     if (!c->want_daemonize(c, true) || !c->want_close_all_fds(c, true) || !c->start(c, 0, init))
         return fail_logged(dir, name, "the container does not start");
     return started(c, dir, name, "the container's init does not start");
+}
+
+/* ---- memory ------------------------------------------------------------------------ */
+
+static int do_checkpoint(struct lxc_container *c, const char *dir, const char *name, char *images)
+{
+    int status = helper_checkpoint(c, images);
+
+    return status < 0 ? fail_logged(dir, name, "the container is not saved") : status;
+}
+
+static int do_restore(struct lxc_container *c, const char *dir, const char *name, char *images)
+{
+    leave_group();
+    int status = helper_restore(c, images);
+
+    if (status)
+        return status < 0 ? fail_logged(dir, name, "the container is not restored") : status;
+    return started(c, dir, name, "the restored container does not run");
 }
 
 /* ---- consoles ------------------------------------------------------------------ */
@@ -292,6 +312,10 @@ static int run(struct lxc_container *c, int argc, char **argv)
         return do_start(c, dir, name, argv + 4);
     if (argc == 4 && strcmp(what, "find") == 0)
         return c->init_pid(c) > 0 ? started(c, dir, name, "the container does not run") : 1;
+    if (argc == 5 && strcmp(what, "checkpoint") == 0)
+        return do_checkpoint(c, dir, name, argv[4]);
+    if (argc == 5 && strcmp(what, "restore") == 0)
+        return do_restore(c, dir, name, argv[4]);
     if (argc == 5 && strcmp(what, "console") == 0)
         return do_console(c, argv[4]);
     if (argc == 5 && strcmp(what, "addresses") == 0)

@@ -16,3 +16,8 @@ int helper_net_add(pid_t pid, char **settings);
 int helper_net_remove(pid_t pid, char **settings);
 /* Bridge and cable. */
 int helper_net_set(pid_t pid, char **settings);
+
+struct lxc_container;
+/* A container, and the directory its memory is written to, or read from. -1: it failed, and only liblxc may know why. */
+int helper_checkpoint(struct lxc_container *c, char *images);
+int helper_restore(struct lxc_container *c, char *images);

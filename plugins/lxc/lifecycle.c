@@ -14,6 +14,7 @@
 #include "cgroup.h"
 #include "kit/process.h"
 #include "process.h"
+#include "save.h"
 #include "snapshot.h"
 
 /* ---- starting ------------------------------------------------------------------ */
@@ -27,10 +28,7 @@ int lxc_domain_create_with_flags(void *handle, vireo_call *call, const vireo_dom
 
     if (!dom)
         return VIREO_FAIL;
-    g_autoptr(LxcDef) config = lxc_domain_config(dom);
-    if (!config)
-        return conn->driver->host->fail(call, VIREO_ERR_OPERATION_INVALID, "domain '%s' is already running", dom->name);
-    if (!lxc_process_start(dom, config, VIREO_DOMAIN_RUNNING_BOOTED, &error))
+    if (!lxc_domain_boot(dom, (args->flags & VIREO_DOMAIN_START_FORCE_BOOT) != 0, &error))
         return lxc_fail(conn->driver, call, error);
     if (args->flags & VIREO_DOMAIN_START_AUTODESTROY)
         lxc_conn_own(conn, dom);

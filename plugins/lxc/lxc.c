@@ -7,6 +7,7 @@
 
 #include "kit/file.h"
 #include "process.h"
+#include "save.h"
 
 #define COMMON_SECCOMP "/usr/share/lxc/config/common.seccomp"
 #define HELPER_NAME "vireo-lxc-run"
@@ -19,9 +20,7 @@ static void autostart_one(LxcDomain *dom)
     g_autoptr(GError) error = NULL;
 
     g_mutex_lock(&dom->job);
-    g_autoptr(LxcDef) config = lxc_domain_config(dom);
-    if (dom->autostart && config && !lxc_domain_active(dom) &&
-        !lxc_process_start(dom, config, VIREO_DOMAIN_RUNNING_BOOTED, &error))
+    if (dom->autostart && dom->config && !lxc_domain_active(dom) && !lxc_domain_boot(dom, FALSE, &error))
         driver->host->log(driver->core, VIREO_LOG_ERROR, dom->space->uri,
                           "domain '%s' is not started automatically: %s", dom->name, error->message);
     g_mutex_unlock(&dom->job);
@@ -74,6 +73,13 @@ static char *find_seccomp(LxcDriver *driver)
     return g_file_test(COMMON_SECCOMP, G_FILE_TEST_EXISTS) ? g_strdup(COMMON_SECCOMP) : NULL;
 }
 
+static char *find_criu(LxcDriver *driver)
+{
+    const char *given = driver->host->config(driver->core, "programs", "criu");
+
+    return given && *given ? g_strdup(given) : g_find_program_in_path("criu");
+}
+
 static int lxc_init(const struct vireo_host *host, vireo_core *core, void **self)
 {
     LxcDriver *driver = g_new0(LxcDriver, 1);
@@ -82,12 +88,14 @@ static int lxc_init(const struct vireo_host *host, vireo_core *core, void **self
     driver->host = host;
     driver->core = core;
     g_mutex_init(&driver->lock);
+    g_mutex_init(&driver->criu_lock);
     g_mutex_init(&driver->relays_lock);
     g_cond_init(&driver->relays_gone);
     driver->relays = g_ptr_array_new();
     driver->spaces = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, lxc_space_free);
     driver->helper = find_helper(driver);
     driver->seccomp = find_seccomp(driver);
+    driver->criu = find_criu(driver);
     driver->honoured = lxc_honoured_paths(&error);
     LxcSpace *space = driver->honoured ? lxc_space_open(driver, "lxc:///system", &error) : NULL;
     if (!space) {
@@ -119,6 +127,10 @@ static void lxc_fini(void *self)
     vireo_model_path_set_free(driver->honoured);
     g_free(driver->helper);
     g_free(driver->seccomp);
+    g_free(driver->criu);
+    g_free(driver->criu_checked);
+    g_free(driver->criu_trouble);
+    g_mutex_clear(&driver->criu_lock);
     g_mutex_clear(&driver->lock);
     g_mutex_clear(&driver->relays_lock);
     g_cond_clear(&driver->relays_gone);
@@ -131,8 +143,7 @@ static void lxc_fini(void *self)
 #define AFFECT (LIVE | VIREO_DOMAIN_AFFECT_CONFIG)
 /* A container has none of these, so none is left behind or lost. */
 #define NOTHING_TO_LEAVE                                                                           \
-    (VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE | VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |             \
-     VIREO_DOMAIN_UNDEFINE_NVRAM |                                                                 \
+    (VIREO_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIREO_DOMAIN_UNDEFINE_NVRAM |                    \
      VIREO_DOMAIN_UNDEFINE_KEEP_NVRAM | VIREO_DOMAIN_UNDEFINE_TPM | VIREO_DOMAIN_UNDEFINE_KEEP_TPM)
 
 /* operation, function, native, trivial, needs active, needs inactive; why a flag is trivial is said in lxc.rst */
@@ -153,15 +164,16 @@ static void lxc_fini(void *self)
     X(node_get_security_model, lxc_node_get_security_model, 0, 0, 0, 0)                            \
     X(domain_define_xml_flags, lxc_domain_define_xml_flags, VIREO_DOMAIN_DEFINE_VALIDATE, 0, 0, 0) \
     X(domain_undefine_flags, lxc_domain_undefine_flags,                                            \
-      VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA, NOTHING_TO_LEAVE, 0, 0)                            \
+      VIREO_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA | VIREO_DOMAIN_UNDEFINE_MANAGED_SAVE,               \
+      NOTHING_TO_LEAVE, 0, 0)                                                                      \
     X(domain_set_autostart, lxc_domain_set_autostart, 0, 0, 0, 0)                                  \
     X(domain_rename, lxc_domain_rename, 0, 0, 0, 0)                                                \
     X(domain_get_xml_desc, lxc_domain_get_xml_desc,                                                \
       VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_INACTIVE | VIREO_DOMAIN_XML_MIGRATABLE, 0, 0, 0)  \
     X(domain_get_metadata, lxc_domain_get_metadata, AFFECT, 0, LIVE, 0)                            \
     X(domain_set_metadata, lxc_domain_set_metadata, AFFECT, 0, LIVE, 0)                            \
-    X(domain_create_with_flags, lxc_domain_create_with_flags, VIREO_DOMAIN_START_AUTODESTROY,      \
-      VIREO_DOMAIN_START_FORCE_BOOT, 0, 0)                                                         \
+    X(domain_create_with_flags, lxc_domain_create_with_flags,                                      \
+      VIREO_DOMAIN_START_AUTODESTROY | VIREO_DOMAIN_START_FORCE_BOOT, 0, 0, 0)                     \
     X(domain_create_xml, lxc_domain_create_xml,                                                    \
       VIREO_DOMAIN_START_AUTODESTROY | VIREO_DOMAIN_START_VALIDATE, 0, 0, 0)                       \
     X(domain_destroy_flags, lxc_domain_destroy_flags, 0, 0, 0, 0)                                  \
@@ -176,8 +188,22 @@ static void lxc_fini(void *self)
     X(domain_open_console, lxc_domain_open_console, VIREO_DOMAIN_CONSOLE_FORCE,                    \
       VIREO_DOMAIN_CONSOLE_SAFE, VIREO_DOMAIN_CONSOLE_FORCE, 0)                                    \
     X(lxc_domain_open_namespace, lxc_lxc_domain_open_namespace, 0, 0, 0, 0)                        \
+    LXC_OPS_SAVE(X)                                                                                \
     LXC_OPS_SNAPSHOTS(X)                                                                           \
     LXC_OPS_FIGURES(X)
+
+#define SAVE (VIREO_DOMAIN_SAVE_RUNNING | VIREO_DOMAIN_SAVE_PAUSED)
+
+#define LXC_OPS_SAVE(X)                                                                            \
+    X(conn_narrow, lxc_conn_narrow, 0, 0, 0, 0)                                                    \
+    X(domain_save_flags, lxc_domain_save_flags, SAVE, 0, SAVE, 0)                                  \
+    X(domain_restore_flags, lxc_domain_restore_flags, SAVE, 0, 0, 0)                               \
+    X(domain_save_image_get_xml_desc, lxc_domain_save_image_get_xml_desc,                          \
+      VIREO_DOMAIN_SAVE_IMAGE_XML_SECURE, 0, 0, 0)                                                 \
+    X(domain_managed_save, lxc_domain_managed_save, SAVE, 0, SAVE, 0)                              \
+    X(domain_managed_save_remove, lxc_domain_managed_save_remove, 0, 0, 0, 0)                      \
+    X(domain_managed_save_get_xml_desc, lxc_domain_managed_save_get_xml_desc,                      \
+      VIREO_DOMAIN_SAVE_IMAGE_XML_SECURE, 0, 0, 0)
 
 #define SNAPSHOT_CREATE                                                                            \
     (VIREO_DOMAIN_SNAPSHOT_CREATE_REDEFINE | VIREO_DOMAIN_SNAPSHOT_CREATE_CURRENT |                \

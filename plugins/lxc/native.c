@@ -474,6 +474,8 @@ char *lxc_native_config(LxcDomain *dom, const VireoDomain *doc, GError **error)
     add(&native, "lxc.arch", "%s", doc->os->type->arch);
     add(&native, "lxc.mount.auto", "proc:mixed sys:mixed cgroup:mixed");
     add(&native, "lxc.pty.max", "1024");
+    if (lxc_doc_silent(doc))
+        add(&native, "lxc.console.path", "none");
     add(&native, "lxc.tty.max", "%u", doc->devices->consoles.n - 1);
     add(&native, "lxc.apparmor.allow_incomplete", "1");
     if (dom->space->driver->seccomp)

@@ -54,6 +54,17 @@ vireo_domain_suspend_fn lxc_domain_suspend;
 vireo_domain_resume_fn lxc_domain_resume;
 vireo_domain_send_process_signal_fn lxc_domain_send_process_signal;
 
+/* criu.c */
+vireo_conn_narrow_fn lxc_conn_narrow;
+
+/* save.c */
+vireo_domain_save_flags_fn lxc_domain_save_flags;
+vireo_domain_restore_flags_fn lxc_domain_restore_flags;
+vireo_domain_save_image_get_xml_desc_fn lxc_domain_save_image_get_xml_desc;
+vireo_domain_managed_save_fn lxc_domain_managed_save;
+vireo_domain_managed_save_remove_fn lxc_domain_managed_save_remove;
+vireo_domain_managed_save_get_xml_desc_fn lxc_domain_managed_save_get_xml_desc;
+
 /* snapshot.c, snapshot_take.c */
 vireo_domain_snapshot_create_xml_fn lxc_domain_snapshot_create_xml;
 vireo_domain_snapshot_get_xml_desc_fn lxc_domain_snapshot_get_xml_desc;

@@ -19,6 +19,7 @@
 #include "net.h"
 
 #define START_S 60
+#define RESTORE_S 600
 #define GONE_MS 20000
 #define THAW_MS 50
 #define OUTPUT_MAX 8192
@@ -61,16 +62,54 @@ static gboolean await(struct vireo_child *child, int timeout_s, int *status)
     return ended;
 }
 
+gboolean lxc_program_run(LxcDriver *driver, struct vireo_spawn *spec, int timeout_s, char **out, int *status,
+                         GError **error)
+{
+    struct vireo_child child;
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        lxc_error(error, VIREO_ERR_SYSTEM_ERROR, "pipe: %s", g_strerror(errno));
+        return FALSE;
+    }
+    spec->out = ends[1];
+    spec->err = spec->err < 0 ? -1 : ends[1];
+    int rc = driver->host->spawn(driver->core, spec, &child), saved = errno;
+    close(ends[1]);
+    if (rc < 0) {
+        close(ends[0]);
+        lxc_error(error, VIREO_ERR_SYSTEM_ERROR, "%s cannot be run: %s", spec->argv[0], g_strerror(saved));
+        return FALSE;
+    }
+    gboolean in_time = await(&child, timeout_s, status);
+    *out = take_output(ends[0]);
+    if (!in_time)
+        lxc_error(error, VIREO_ERR_OPERATION_TIMEOUT, "%s %s did not end within %d s", spec->argv[0], spec->argv[1], timeout_s);
+    return in_time;
+}
+
+/* What liblxc runs, it finds by PATH. A start is better without: newuidmap would ask whether the daemon's user may have
+ * the ids, which liblxc else maps itself. */
+static char **environment(LxcDriver *driver, const char *command)
+{
+    const char *path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    g_autofree char *beside = driver->criu ? g_path_get_dirname(driver->criu) : g_strdup("/");
+    char **env = g_new0(char *, 4);
+
+    env[0] = g_str_equal(command, "start") ? g_strdup("PATH=/") : g_strdup_printf("PATH=%s:%s", beside, path);
+    env[1] = g_strdup("HOME=/");
+    env[2] = g_strdup("LANG=C");
+    return env;
+}
+
 gboolean lxc_helper_run(LxcDomain *dom, int timeout_s, char **out, GPtrArray *given, GError **error)
 {
     LxcDriver *driver = dom->space->driver;
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    /* Without newuidmap, which asks whether the daemon's user may have the ids: liblxc maps them itself. */
-    static const char *const plain[] = { "PATH=/", "HOME=/", "LANG=C", NULL };
-    gboolean plainly = g_str_equal(given->pdata[0], "start");
-    struct vireo_spawn spec = { .size = sizeof spec, .env = plainly ? plain : NULL, .in = -1, .err = -1 };
-    struct vireo_child child;
-    int ends[2], status;
+    g_auto(GStrv) env = environment(driver, given->pdata[0]);
+    struct vireo_spawn spec = { .size = sizeof spec, .env = (const char *const *)env, .in = -1, .err = -1 };
+    g_autofree char *text = NULL;
+    int status;
 
     g_ptr_array_add(argv, driver->helper);
     g_ptr_array_add(argv, given->pdata[0]);
@@ -80,30 +119,14 @@ gboolean lxc_helper_run(LxcDomain *dom, int timeout_s, char **out, GPtrArray *gi
         g_ptr_array_add(argv, given->pdata[i]);
     g_ptr_array_add(argv, NULL);
     spec.argv = (const char *const *)argv->pdata;
-    if (pipe2(ends, O_CLOEXEC) < 0) {
-        lxc_error(error, VIREO_ERR_SYSTEM_ERROR, "pipe: %s", g_strerror(errno));
+    if (!lxc_program_run(driver, &spec, timeout_s, &text, &status, error))
         return FALSE;
-    }
-    spec.out = ends[1];
-    int rc = driver->host->spawn(driver->core, &spec, &child), saved = errno;
-    close(ends[1]);
-    if (rc < 0) {
-        close(ends[0]);
-        lxc_error(error, VIREO_ERR_SYSTEM_ERROR, "%s cannot be run: %s", driver->helper, g_strerror(saved));
-        return FALSE;
-    }
-    gboolean in_time = await(&child, timeout_s, &status);
-    g_autofree char *text = take_output(ends[0]);
-    if (in_time && status == 0) {
+    if (status == 0) {
         if (out)
             *out = g_steal_pointer(&text);
         return TRUE;
     }
-    if (!in_time)
-        lxc_error(error, VIREO_ERR_OPERATION_TIMEOUT, "%s %s did not end within %d s", driver->helper, (char *)given->pdata[0], timeout_s);
-    else
-        lxc_error(error, VIREO_ERR_OPERATION_FAILED, "%s%s", *text ? text : driver->helper,
-                  *text ? "" : " ended without a reason");
+    lxc_error(error, VIREO_ERR_OPERATION_FAILED, "%s%s", *text ? text : driver->helper, *text ? "" : " ended without a reason");
     return FALSE;
 }
 
@@ -489,18 +512,35 @@ static void set_cgroup(LxcDomain *dom, char *cgroup)
     g_mutex_unlock(&dom->lock);
 }
 
-static GPtrArray *way_to_start(const VireoDomain *doc)
+static GPtrArray *way_to_start(const VireoDomain *doc, const char *images)
 {
     GPtrArray *argv = g_ptr_array_new();
 
-    g_ptr_array_add(argv, "start");
-    g_ptr_array_add(argv, doc->os->init);
+    g_ptr_array_add(argv, images ? "restore" : "start");
+    g_ptr_array_add(argv, images ? (char *)images : doc->os->init);
     VEC_EACH(doc->os->initargs, i)
-    g_ptr_array_add(argv, doc->os->initargs.items[i]);
+    if (!images)
+        g_ptr_array_add(argv, doc->os->initargs.items[i]);
     return argv;
 }
 
-gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **error)
+static void end_abandoned(LxcDomain *dom)
+{
+    static const LxcItem procs = { "freezer", "cgroup.procs", "cgroup.procs" };
+
+    for (int waited = 0; waited < GONE_MS; waited += THAW_MS) {
+        g_autofree char *left = NULL;
+
+        if (!lxc_cgroup_read(dom->cgroup, &procs, &left, NULL) || !*g_strstrip(left))
+            return;
+        lxc_cgroup_kill(dom->cgroup);
+        lxc_cgroup_thaw(dom->cgroup);
+        g_usleep(THAW_MS * 1000);
+    }
+}
+
+/* images: what it is restored from; NULL: it begins. */
+static gboolean start(LxcDomain *dom, LxcDef *def, const char *images, int reason, GError **error)
 {
     g_autoptr(VireoDomain) doc = vireo_domain_copy(def->doc);
     g_autofree char *out = NULL, *native = lxc_native_cgroup(dom, doc);
@@ -521,8 +561,10 @@ gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **err
         return FALSE;
     }
     save(dom, doc, FALSE);
-    g_autoptr(GPtrArray) argv = way_to_start(doc);
-    if (!lxc_helper_run(dom, START_S, &out, argv, error)) {
+    g_autoptr(GPtrArray) argv = way_to_start(doc, images);
+    if (!lxc_helper_run(dom, images ? RESTORE_S : START_S, &out, argv, error)) {
+        if (images) /* what CRIU has made, nobody else knows of */
+            end_abandoned(dom);
         lxc_cgroup_remove(dom->cgroup);
         remove_run_dir(dom);
         return FALSE;
@@ -546,6 +588,16 @@ gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **err
     lxc_domain_publish(dom);
     watch(dom);
     return TRUE;
+}
+
+gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **error)
+{
+    return start(dom, def, NULL, reason, error);
+}
+
+gboolean lxc_process_restore(LxcDomain *dom, LxcDef *def, const char *images, GError **error)
+{
+    return start(dom, def, images, VIREO_DOMAIN_RUNNING_RESTORED, error);
 }
 
 /* A reboot that the monitor left undone. */

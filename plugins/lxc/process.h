@@ -6,6 +6,10 @@
 
 void lxc_process_close(LxcProcess *process);
 
+/* Runs a program to its end, or until it takes too long: then FALSE. spec: what is run; its out is taken, and its err, too,
+ * unless that is -1. */
+gboolean lxc_program_run(LxcDriver *driver, struct vireo_spawn *spec, int timeout_s, char **out, int *status,
+                         GError **error);
 /* Runs vireo-lxc-run for a container: a command, and what follows the container's name, which NULL ends. *out (NULL:
  * not wanted) is what it said. */
 gboolean lxc_helper(LxcDomain *dom, int timeout_s, char **out, GError **error, const char *command, ...)
@@ -15,6 +19,8 @@ gboolean lxc_helper_run(LxcDomain *dom, int timeout_s, char **out, GPtrArray *gi
 
 /* With its job. def: what is to run. */
 gboolean lxc_process_start(LxcDomain *dom, LxcDef *def, int reason, GError **error);
+/* The same, from the directory that CRIU wrote. */
+gboolean lxc_process_restore(LxcDomain *dom, LxcDef *def, const char *images, GError **error);
 /* Kills it, and returns when nothing is left of it. reason: VIREO_DOMAIN_SHUTOFF_*. No lock is needed. */
 gboolean lxc_process_kill(LxcDomain *dom, int reason, GError **error);
 /* Looks how a container whose init has ended goes on. FALSE: it was to reboot, and its monitor has ended. */

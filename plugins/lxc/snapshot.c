@@ -8,6 +8,7 @@
 #include "cgroup.h"
 #include "ops.h"
 #include "process.h"
+#include "save.h"
 
 static gboolean known(LxcDomain *dom, const char *name, GError **error)
 {
@@ -177,10 +178,16 @@ static gboolean revert(LxcDomain *dom, vireo_call *call, const char *name, guint
     if (!lxc_domain_need_persistent(dom, "it would be gone before its root is back; define it first", error) ||
         !known(dom, name, error) || !lxc_snapshots_settle(dom, error))
         return FALSE;
+    if (dom->managed_save && !(flags & VIREO_DOMAIN_SNAPSHOT_REVERT_FORCE)) {
+        lxc_error(error, VIREO_ERR_SNAPSHOT_REVERT_RISKY,
+                  "domain '%s' has a managed save image, which would be started with files it does not know: "
+                  "managedsave-remove first, or flag FORCE, which removes it", dom->name);
+        return FALSE;
+    }
     g_autoptr(VireoDomainSnapshot) doc = vireo_snapshots_read(dom->snapshots, name, error);
     g_autoptr(LxcDef) def = doc ? wanted_definition(dom, doc, flags, error) : NULL, before = lxc_domain_config(dom);
     g_autoptr(LxcRoot) root = def ? lxc_root_new(dom, def->doc, error) : NULL;
-    if (!root || !go_back(dom, call, root, name, error))
+    if (!root || (dom->managed_save && !lxc_managed_drop(dom, error)) || !go_back(dom, call, root, name, error))
         return FALSE;
     lxc_snapshots_publish(dom);
     lxc_domain_publish(dom);

@@ -7,6 +7,7 @@
 
 #include "kit/file.h"
 #include "process.h"
+#include "save.h"
 #include "snapshot.h"
 
 #define DEFINITION_MAX (4u * 1024 * 1024)
@@ -22,6 +23,7 @@ void lxc_space_free(gpointer opaque)
     g_free(space->config_dir);
     g_free(space->state_dir);
     g_free(space->snapshot_dir);
+    g_free(space->save_dir);
     g_free(space->run_dir);
     g_free(space->log_dir);
     g_free(space);
@@ -60,10 +62,12 @@ static gboolean space_dirs(LxcSpace *space, const char *name, const char *root, 
     space->config_dir = dir_below(space, root, VIREO_DIR_CONFIG, name, "domains");
     space->state_dir = dir_below(space, root, VIREO_DIR_STATE, name, "containers");
     space->snapshot_dir = dir_below(space, root, VIREO_DIR_STATE, name, "snapshots");
+    space->save_dir = dir_below(space, root, VIREO_DIR_STATE, name, "saved");
     space->run_dir = dir_below(space, root, VIREO_DIR_RUN, name, "containers");
     space->log_dir = dir_below(space, root, VIREO_DIR_LOG, name, "containers");
     return vireo_file_mkdir(space->config_dir, 0700, error) && vireo_file_mkdir(space->state_dir, 0711, error) &&
-           vireo_file_mkdir(space->snapshot_dir, 0700, error) && vireo_file_mkdir(space->run_dir, 0711, error) &&
+           vireo_file_mkdir(space->snapshot_dir, 0700, error) && vireo_file_mkdir(space->save_dir, 0700, error) &&
+           vireo_file_mkdir(space->run_dir, 0711, error) &&
            vireo_file_mkdir(space->log_dir, 0700, error) &&
            open_way(root, space->driver->host->dir(space->driver->core, VIREO_DIR_RUN), error) &&
            open_way(root, space->driver->host->dir(space->driver->core, VIREO_DIR_STATE), error);
@@ -83,6 +87,7 @@ static void load_definition(LxcSpace *space, const char *file)
 
         dom->config = lxc_def_ref(def);
         dom->autostart = g_file_test(autostart, G_FILE_TEST_EXISTS);
+        dom->managed_save = lxc_managed_is_there(dom);
         lxc_domain_register(dom, &error);
     }
     if (error)
