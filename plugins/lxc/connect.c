@@ -126,4 +126,16 @@ int lxc_connect_get_capabilities(void *handle, vireo_call *call, vireo_connect_g
     return VIREO_OK;
 }
 
+int lxc_connect_get_sysinfo(void *handle, vireo_call *call, const vireo_connect_get_sysinfo_args *args,
+                            vireo_connect_get_sysinfo_ret *ret)
+{
+    LxcDriver *driver = lxc_conn(handle)->driver;
+    g_autofree char *text = vireo_node_sysinfo();
+
+    if (!text)
+        return driver->host->fail(call, VIREO_ERR_NO_SUPPORT, "the firmware of this host publishes no information");
+    ret->sysinfo = driver->host->strdup(call, text);
+    return VIREO_OK;
+}
+
 VIREO_ANSWER_NODE(lxc, lxc_conn(handle)->driver->host)

@@ -153,6 +153,7 @@ static void lxc_fini(void *self)
     X(connect_get_type, lxc_connect_get_type, 0, 0, 0, 0)                                          \
     X(connect_get_version, lxc_connect_get_version, 0, 0, 0, 0)                                    \
     X(connect_get_capabilities, lxc_connect_get_capabilities, 0, 0, 0, 0)                          \
+    X(connect_get_sysinfo, lxc_connect_get_sysinfo, 0, 0, 0, 0)                                    \
     X(connect_domain_xml_from_native, lxc_connect_domain_xml_from_native, 0, 0, 0, 0)              \
     X(node_get_info, lxc_node_get_info, 0, 0, 0, 0)                                                \
     X(node_get_cpu_stats, lxc_node_get_cpu_stats, 0, 0, 0, 0)                                      \

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Containers from their definition to their end, through virsh."""
 import os
-import pty
-import select
 import subprocess
-import time
 
 import lxctest
 from lxctest import groups, make_root, wait_until
@@ -52,6 +49,10 @@ class Definitions(lxctest.Case):
     def test_capabilities(self):
         self.assertIn("<domain type='lxc'/>", self.virsh("capabilities"))
         self.assertIn("CPU model", self.virsh("nodeinfo"))
+        if os.path.isdir("/sys/class/dmi/id"):
+            self.assertIn("<sysinfo type='smbios'>", self.virsh("sysinfo"))
+        else:
+            self.assertIn("publishes no information", self.virsh_fails("sysinfo"))
 
 
 class Lives(lxctest.Case):
@@ -177,36 +178,7 @@ class Init(lxctest.Case):
         self.assertIn("no process 4711", self.virsh_fails("send-process-signal", "a", "4711", "term"))
 
 
-class Console(lxctest.Case):
-    def talk(self, name, *flags):
-        """virsh console on a terminal of its own."""
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen(["virsh", "-c", self.daemon.uri(), "console", name, *flags], stdin=theirs,
-                                   stdout=theirs, stderr=theirs, start_new_session=True)
-        os.close(theirs)
-        self.addCleanup(os.close, ours)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        return process, ours
-
-    def read(self, fd, wanted, seconds=15):
-        seen, end = b"", time.monotonic() + seconds
-        while wanted not in seen:
-            if time.monotonic() > end:
-                self.fail(f"{wanted!r} is not in {seen!r}")
-            if select.select([fd], [], [], 0.5)[0]:
-                seen += os.read(fd, 4096)
-        return seen
-
-    def ask(self, fd, text, answer):
-        """What is typed before the shell is there may be lost."""
-        seen, end = b"", time.monotonic() + 15
-        while answer not in seen:
-            self.assertLess(time.monotonic(), end, f"{answer!r} is not in {seen!r}")
-            os.write(fd, text)
-            while select.select([fd], [], [], 0.5)[0]:
-                seen += os.read(fd, 4096)
-
+class Console(lxctest.Talk):
     def test_typing(self):
         self.start("a")
         _, fd = self.talk("a")
