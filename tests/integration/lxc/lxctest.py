@@ -8,6 +8,8 @@ import contextlib
 import glob
 import json
 import os
+import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -156,6 +158,37 @@ class Case(vireotest.VirshCase):
         """kill -9 and another one."""
         self.daemon.kill()
         self.daemon.start_vireod()
+
+
+class Talk(Case):
+    def talk(self, name, *flags):
+        """virsh console on a terminal of its own."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(["virsh", "-c", self.daemon.uri(), "console", name, *flags], stdin=theirs,
+                                   stdout=theirs, stderr=theirs, start_new_session=True)
+        os.close(theirs)
+        self.addCleanup(os.close, ours)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, ours
+
+    def read(self, fd, wanted, seconds=15):
+        seen, end = b"", time.monotonic() + seconds
+        while wanted not in seen:
+            if time.monotonic() > end:
+                self.fail(f"{wanted!r} is not in {seen!r}")
+            if select.select([fd], [], [], 0.5)[0]:
+                seen += os.read(fd, 4096)
+        return seen
+
+    def ask(self, fd, text, answer):
+        """What is typed before the shell is there may be lost."""
+        seen, end = b"", time.monotonic() + 15
+        while answer not in seen:
+            self.assertLess(time.monotonic(), end, f"{answer!r} is not in {seen!r}")
+            os.write(fd, text)
+            while select.select([fd], [], [], 0.5)[0]:
+                seen += os.read(fd, 4096)
 
 
 def end_all(group):
