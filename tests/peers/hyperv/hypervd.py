@@ -7,6 +7,7 @@ A WS-Management service like WinRM with Hyper-V behind it, on a free port of 127
 FOLDER/ports: the service's, and one where a test says what shall happen and asks what has (see Control). It is as strict
 about requests as real ones are, or more."""
 import base64
+import gzip
 import hashlib
 import http.server
 import json
@@ -359,6 +360,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = b"<s:Envelope>" + b"x" * int(value)
         if what == "deep":
             body = b"<a>" * int(value)
+        if what == "bomb":  # small until it is unpacked
+            self.reply(200, gzip.compress(b"<s:Envelope>" + b"x" * int(value), 1), Content_Encoding="gzip")
+            return True
         if what == "fault":
             body = self.service.fault(Fault("w:InternalError", f"told to: {value}", int(value)), "uuid:x").encode()
         self.reply(500 if what in ("empty", "fault") else 200, body)

@@ -128,7 +128,7 @@ class HypervCase(vireotest.VirshCase):
         return self.server.ask(expression)
 
     def machine(self, name):
-        return self.ask(f"host.machine('{name}')")
+        return self.ask(f"host.machine({name!r})")
 
     def write(self, text):
         path = Path(self.work) / "doc.xml"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """sim: machines of a server, by stock virsh: what they are, how they start and stop, what changes them."""
 import re
+from xml.sax.saxutils import escape
 
 import hypervtest
 from hypervtest import BIOS, GUEST, HypervCase, wait_until
@@ -96,6 +97,26 @@ class Sim(HypervCase):
         for words, change in (("need <os firmware='efi'>", (" firmware='efi'", "")), ("the firmware has secure-boot", ("secure-boot", "enrolled-keys")),
                               ("one TPM: tpm-crb", ("<tpm>", "<tpm model='tpm-tis'>"))):
             self.assertIn(words, self.refuses(text.replace("<name>vm", "<name>other").replace(*change)))
+
+    def test_sim_names(self):
+        """Whatever is in one is that, in XML, in WQL and in what is embedded."""
+        name, other = "ä'\"&<b> %x_ \\", "]]> \\'; --"
+        self.define(escape(name))
+        self.assertEqual(self.machine(name)["ElementName"], name)
+        self.virsh("start", name)
+        self.assertEqual(self.info(name)["CPU time"], "1.2s")
+        self.virsh("snapshot-create-as", name, other)
+        self.assertEqual(self.virsh("snapshot-list", name, "--name").strip(), other)
+        self.virsh("destroy", name)
+        self.virsh("snapshot-delete", name, other)
+        self.virsh("domrename", name, other)
+        self.assertEqual(self.virsh("list", "--all", "--name").strip(), other)
+        disk = "it's a;b [1] 50%_.vhd"
+        self.virsh("vol-create-as", "default-pool", disk, "1G")
+        self.assertRegex(self.virsh("vol-info", disk, "--pool", "default-pool"), "Capacity: +1.00 GiB")
+        self.virsh("vol-delete", disk, "--pool", "default-pool")
+        self.assertIn("error", self.virsh_fails("vol-create-as", "default-pool", "..\\out.vhd", "1G"))
+        self.assertEqual(self.ask("len(host.all('CIM_DataFile', 'root/cimv2'))"), 3)
 
     def test_sim_refusals(self):
         def refused(words, devices="", system=BIOS, change=("", "")):

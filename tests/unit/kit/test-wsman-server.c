@@ -271,6 +271,7 @@ static void test_troubles(void)
                     {"garbage", "not XML"},               {"truncate", "not XML"},
                     {"empty", "is empty"},                {"html", "no SOAP envelope"},
                     {"relates", "another message"},       {"huge:2000000", "more than the 1048576 bytes"},
+                    {"bomb:5000000", "more than the 1048576 bytes"},
                     {"deep:100000", "not XML"},           {"drip:3", "did not answer in time"},
                     {"sleep:3", "did not answer in time"}};
     g_autoptr(VireoWsman) wsman = client_new(0);
