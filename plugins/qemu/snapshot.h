@@ -104,6 +104,8 @@ QemuRequest *qemu_request_new(const QemuDriver *driver, const VireoDomainSnapsho
  * error: nowhere can be told. Caller frees. */
 char *qemu_overlay_stem(const QemuDriver *driver, const VireoDomain *machine,
                         const VireoDomainDisk *disk, GError **error);
+/* STEM.NAME, then more; as much of the first two as a file's name has room for. Caller frees. */
+char *qemu_overlay_path(const char *stem, const char *name, const char *more);
 void qemu_request_free(QemuRequest *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuRequest, qemu_request_free)
 

@@ -73,7 +73,8 @@ static char *new_image(const char *slot, void *opaque)
     guint number = g_str_hash(seed);
 
     while (stem) {
-        char *name = g_strdup_printf("%s.%s-%08x", stem, revert->snap->doc->name, number++);
+        g_autofree char *more = g_strdup_printf("-%08x", number++);
+        char *name = qemu_overlay_path(stem, revert->snap->doc->name, more);
 
         if (!g_file_test(name, G_FILE_TEST_EXISTS))
             return name;

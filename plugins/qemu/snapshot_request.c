@@ -2,6 +2,7 @@
 /* What a client asks for, disk by disk, filled up with what it left open. */
 #include "snapshot.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "engine.h"
@@ -93,15 +94,31 @@ char *qemu_overlay_stem(const QemuDriver *driver, const VireoDomain *machine,
     return NULL;
 }
 
+char *qemu_overlay_path(const char *stem, const char *name, const char *more)
+{
+    g_autofree char *path = g_strconcat(stem, ".", name, NULL);
+    const char *slash = strrchr(stem, '/'), *end;
+    gsize room = (slash ? (gsize)(slash + 1 - stem) : 0) + NAME_MAX - strlen(more);
+
+    if (strlen(path) > room) {
+        path[room] = 0;
+        if (!g_utf8_validate(path, -1, &end) && path + room - end < 4)
+            path[end - path] = 0; /* not half a letter */
+    }
+    return g_strconcat(path, more, NULL);
+}
+
 /* /images/vm.qcow2 becomes /images/vm.NAME, or vm.NAME-2 where that is taken. */
 static char *overlay_name(const QemuRequest *request, const VireoDomainDisk *disk, GError **error)
 {
     g_autofree char *stem = qemu_overlay_stem(request->driver, request->machine, disk, error);
-    char *overlay = stem ? g_strdup_printf("%s.%s", stem, request->name) : NULL;
+    char *overlay = stem ? qemu_overlay_path(stem, request->name, "") : NULL;
 
     for (guint i = 2; overlay && !request->reuse && g_file_test(overlay, G_FILE_TEST_EXISTS); i++) {
+        g_autofree char *more = g_strdup_printf("-%u", i);
+
         g_free(overlay);
-        overlay = g_strdup_printf("%s.%s-%u", stem, request->name, i);
+        overlay = qemu_overlay_path(stem, request->name, more);
     }
     return overlay;
 }

@@ -218,6 +218,18 @@ class Off(Tree):
         self.take("e")
         self.all_read_their_own()
 
+    def test_names_that_are_long(self):
+        """Files are not called more than they can be."""
+        long = self.image("x" * 240 + ".qcow2")
+        self.virsh("undefine", "a")
+        self.define("a", disks=[disk_xml(long, "vda")])
+        self.write(1)
+        for name, kind in ("ä" * 90, "internal"), ("ä" * 91, "external"), ("ä" * 92, "external"):
+            self.take(name, kind)
+        self.all_read_their_own()
+        for name in os.listdir(self.dir):
+            self.assertLessEqual(len(name.encode()), 255)
+
     def test_names_that_are_taken(self):
         for _ in range(3):
             self.virsh("snapshot-create", "a", "--disk-only")
