@@ -247,7 +247,7 @@ static Outcome collect(QemuDomain *dom, GError **error)
     g_mutex_lock(&dom->lock);
     if (dom->merge.stop)
         outcome = DONE;
-    dom->yields = dom->merge.stop = FALSE;
+    dom->yields = dom->news = dom->merge.stop = FALSE;
     g_mutex_unlock(&dom->lock);
     qemu_domain_give_job(dom);
     return outcome;
@@ -322,7 +322,7 @@ static void settle(QemuCoalescer *this, Entry *entry, Outcome outcome)
         delay = (gint64)RETRY_US << MIN(entry->tries++, DOUBLED_MAX);
     if (outcome == MORE || outcome == DONE)
         entry->tries = 0;
-    if (entry->again)
+    if (entry->again && outcome != LATER)
         delay = 0;
     entry->by = NULL;
     entry->again = FALSE;

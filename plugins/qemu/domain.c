@@ -197,7 +197,33 @@ QemuDomain *qemu_domain_find(QemuConn *conn, vireo_call *call, const vireo_domai
     return NULL;
 }
 
-QemuDomain *qemu_domain_begin(QemuConn *conn, vireo_call *call, const vireo_domain_ref *ref)
+/* With the lock held. */
+static gboolean enter(QemuDomain *dom)
+{
+    while (dom->shared && dom->guest)
+        g_cond_wait(&dom->changed, &dom->lock);
+    if (dom->shared)
+        dom->guest = g_thread_self();
+    return dom->shared;
+}
+
+static void take_job(QemuDomain *dom, gboolean notes)
+{
+    g_mutex_lock(&dom->lock);
+    gboolean entered = notes && enter(dom);
+    dom->waiting += !entered; /* from then on nothing is shared */
+    g_cond_broadcast(&dom->changed);
+    g_mutex_unlock(&dom->lock);
+    if (entered)
+        return;
+    g_mutex_lock(&dom->job);
+    g_mutex_lock(&dom->lock);
+    dom->waiting--;
+    g_mutex_unlock(&dom->lock);
+    qemu_process_bury(dom);
+}
+
+static QemuDomain *begin(QemuConn *conn, vireo_call *call, const vireo_domain_ref *ref, gboolean notes)
 {
     QemuDomain *dom = qemu_domain_find(conn, call, ref);
 
@@ -205,7 +231,7 @@ QemuDomain *qemu_domain_begin(QemuConn *conn, vireo_call *call, const vireo_doma
         return NULL;
     g_autoptr(GError) error = NULL;
 
-    qemu_domain_take_job(dom);
+    take_job(dom, notes);
     if (!dom->gone && qemu_work_catch_up(dom, &error))
         return dom;
     qemu_domain_end(dom);
@@ -217,23 +243,48 @@ QemuDomain *qemu_domain_begin(QemuConn *conn, vireo_call *call, const vireo_doma
     return NULL;
 }
 
+QemuDomain *qemu_domain_begin(QemuConn *conn, vireo_call *call, const vireo_domain_ref *ref)
+{
+    return begin(conn, call, ref, FALSE);
+}
+
+QemuDomain *qemu_domain_begin_noting(QemuConn *conn, vireo_call *call, const vireo_domain_ref *ref)
+{
+    return begin(conn, call, ref, TRUE);
+}
+
 void qemu_domain_take_job(QemuDomain *dom)
 {
+    take_job(dom, FALSE);
+}
+
+gboolean qemu_domain_is_guest(QemuDomain *dom)
+{
     g_mutex_lock(&dom->lock);
-    dom->waiting++;
-    g_cond_broadcast(&dom->changed);
+    gboolean is_guest = dom->guest == g_thread_self();
     g_mutex_unlock(&dom->lock);
-    g_mutex_lock(&dom->job);
+    return is_guest;
+}
+
+static gboolean leave(QemuDomain *dom)
+{
     g_mutex_lock(&dom->lock);
-    dom->waiting--;
+    gboolean was_guest = dom->guest == g_thread_self();
+    if (was_guest) {
+        dom->guest = NULL;
+        dom->news = TRUE;
+        g_cond_broadcast(&dom->changed);
+    }
     g_mutex_unlock(&dom->lock);
-    qemu_process_bury(dom);
+    return was_guest;
 }
 
 void qemu_domain_give_job(QemuDomain *dom)
 {
     gboolean bury;
 
+    if (leave(dom))
+        return;
     do {
         qemu_process_bury(dom);
         g_mutex_unlock(&dom->job);
@@ -244,13 +295,39 @@ void qemu_domain_give_job(QemuDomain *dom)
     } while (bury && g_mutex_trylock(&dom->job));
 }
 
+gboolean qemu_domain_is_wanted(const QemuDomain *dom)
+{
+    return dom->yields && (dom->waiting || dom->news || dom->merge.stop ||
+                           g_atomic_int_get(&dom->space->driver->stopping));
+}
+
 gboolean qemu_domain_must_yield(QemuDomain *dom)
 {
     g_mutex_lock(&dom->lock);
-    gboolean yield = dom->yields && (dom->waiting || dom->merge.stop ||
-                                     g_atomic_int_get(&dom->space->driver->stopping));
+    gboolean yield = qemu_domain_is_wanted(dom);
     g_mutex_unlock(&dom->lock);
     return yield;
+}
+
+gboolean qemu_domain_share_job(QemuDomain *dom, GError **error)
+{
+    g_mutex_lock(&dom->lock);
+    gboolean wanted = qemu_domain_is_wanted(dom);
+    dom->shared = dom->yields && !wanted;
+    g_mutex_unlock(&dom->lock);
+    if (wanted)
+        qemu_error(error, VIREO_ERR_OPERATION_ABORTED, "somebody else wants domain '%s'", dom->name);
+    return !wanted;
+}
+
+void qemu_domain_unshare_job(QemuDomain *dom)
+{
+    g_mutex_lock(&dom->lock);
+    dom->shared = FALSE;
+    g_cond_broadcast(&dom->changed);
+    while (dom->guest)
+        g_cond_wait(&dom->changed, &dom->lock);
+    g_mutex_unlock(&dom->lock);
 }
 
 void qemu_domain_end(QemuDomain *dom)

@@ -159,6 +159,9 @@ struct QemuDomain {
 
     guint waiting;   /* who waits for the job */
     gboolean yields; /* whoever has the job gives way to them */
+    gboolean shared; /* and lets those in who only note: see qemu_domain_share_job */
+    GThread *guest;  /* the one who is in; NULL: nobody */
+    gboolean news;   /* there was one: what is done is to be planned anew */
     struct QemuNodes *nodes; /* the job's: see engine.h */
     QemuKeptFiles *files; /* the job's: see engine_known.c */
     gint64 looked; /* the job's: when all its images were last looked at; monotonic */
@@ -209,12 +212,25 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuDomain, qemu_domain_unref)
 QemuDomain *qemu_domain_find(QemuConn *conn, vireo_call *call, const vireo_domain_ref *ref);
 /* The same and takes its job lock; end with qemu_domain_end. */
 QemuDomain *qemu_domain_begin(QemuConn *conn, vireo_call *call, const vireo_domain_ref *ref);
+/* The same for a call that only writes down what is given up, and lets go of snapshots: it goes on beside who works in the
+ * background, where that shares the job, instead of waiting until it gives way. Such a guest (qemu_domain_is_guest) sends QEMU
+ * nothing and changes no image. */
+QemuDomain *qemu_domain_begin_noting(QemuConn *conn, vireo_call *call, const vireo_domain_ref *ref);
+gboolean qemu_domain_is_guest(QemuDomain *dom);
 void qemu_domain_end(QemuDomain *dom);
 /* Waits for the job lock; who works in the background gives way. */
 void qemu_domain_take_job(QemuDomain *dom);
 void qemu_domain_give_job(QemuDomain *dom);
 /* Whether the holder of the job, who works in the background, is to give way now. */
 gboolean qemu_domain_must_yield(QemuDomain *dom);
+/* The same; with dom->lock held. */
+gboolean qemu_domain_is_wanted(const QemuDomain *dom);
+/* While the holder, who works in the background, waits for QEMU, a program or a disk, and until it says so, it uses neither the
+ * snapshots nor what is noted of images, and guests may change both. FALSE with error: it is to give way instead. Nothing is
+ * shared by others. */
+gboolean qemu_domain_share_job(QemuDomain *dom, GError **error);
+/* Waits for the guest that is in. */
+void qemu_domain_unshare_job(QemuDomain *dom);
 typedef QemuDomain QemuDomainJob;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuDomainJob, qemu_domain_end)
 

@@ -265,8 +265,6 @@ static gboolean drop_point(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, con
     g_mutex_unlock(&dom->lock);
     gboolean done =
         qemu_snapshot_job(dom, call, qmp, "snapshot-delete", step->tag, NULL, nodes, error) && is_gone(dom, step, error);
-    if (!done) /* its list may be written, now or later, while the clusters still count as used */
-        qemu_lost_note(dom, step->image);
     g_mutex_lock(&dom->lock);
     dom->quiet_states = FALSE;
     g_mutex_unlock(&dom->lock);
@@ -346,10 +344,6 @@ static gboolean stream(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const Q
 
     if (step->other && !base)
         return FALSE;
-    if (qemu_domain_must_yield(dom)) {
-        qemu_error(error, VIREO_ERR_OPERATION_ABORTED, "somebody else wants domain '%s'", dom->name);
-        return FALSE;
-    }
     end_job(dom, qmp, id);
     if (!top && !qemu_live_writable(dom, qmp, step->image, TRUE, error))
         return FALSE;
@@ -365,8 +359,8 @@ static gboolean stream(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const Q
     return done;
 }
 
-gboolean qemu_live_step(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
-                        gboolean *done, GError **error)
+static gboolean tell_qemu(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step, gboolean *done,
+                          GError **error)
 {
     g_autoptr(GError) failure = NULL;
     /* One that is removed is none of the present's: to know what QEMU had opened is enough. */
@@ -390,4 +384,17 @@ gboolean qemu_live_step(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const 
     if (step->kind == QEMU_STEP_UNLINK)
         qemu_live_close(qmp, step->image);
     return TRUE;
+}
+
+gboolean qemu_live_step(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, const QemuStep *step,
+                        gboolean *done, GError **error)
+{
+    if (!qemu_domain_share_job(dom, error))
+        return FALSE;
+    gboolean told = tell_qemu(dom, call, qmp, step, done, error);
+    qemu_domain_unshare_job(dom);
+    /* Its list may be written, now or later, while the clusters still count as used. */
+    if (!told && *done && step->kind == QEMU_STEP_DROP_POINT)
+        qemu_lost_note(dom, step->image);
+    return told;
 }

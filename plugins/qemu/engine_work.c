@@ -157,6 +157,16 @@ static gboolean live_step(QemuWork *work, const QemuStep *step, gboolean *done, 
     return !work->qmp || qemu_live_step(work->dom, work->call, work->qmp, step, done, error);
 }
 
+/* A big one takes its time. */
+static gboolean remove_image(QemuDomain *dom, const char *path, GError **error)
+{
+    if (!qemu_domain_share_job(dom, error))
+        return FALSE;
+    gboolean removed = qemu_engine_remove(dom, path, error);
+    qemu_domain_unshare_job(dom);
+    return removed;
+}
+
 guint qemu_work_unlink(QemuWork *work, guint from, guint most, const QemuStep **failed, GError **error)
 {
     const QemuPlan *plan = work->plan;
@@ -170,7 +180,7 @@ guint qemu_work_unlink(QemuWork *work, guint from, guint most, const QemuStep **
 
         if (step->kind != QEMU_STEP_UNLINK || (n && qemu_domain_must_yield(work->dom)))
             break;
-        if (live_step(work, step, &done, error) && qemu_engine_remove(work->dom, step->image, error))
+        if (live_step(work, step, &done, error) && remove_image(work->dom, step->image, error))
             g_ptr_array_add(gone, step->image);
         else
             *failed = step;

@@ -381,9 +381,7 @@ static gboolean job_reached(QemuDomain *dom, vireo_call *call, VireoQmp *qmp, co
                        "QEMU ended while it was working on this");
             return FALSE;
         }
-        gboolean yield = dom->yields && (dom->waiting || dom->merge.stop ||
-                                         g_atomic_int_get(&dom->space->driver->stopping));
-        if (!asked && ((call && host->cancelled(call)) || yield)) {
+        if (!asked && ((call && host->cancelled(call)) || qemu_domain_is_wanted(dom))) {
             /* It says itself when it has stopped; a job that cannot be stopped finishes. */
             vireo_qmp_send(qmp, "job-cancel", vireo_json_new('s', "id", id, 0), -1, NULL, NULL);
             asked = TRUE;

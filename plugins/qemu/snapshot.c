@@ -77,6 +77,10 @@ static gboolean delete_all(QemuDomain *dom, vireo_call *call, GPtrArray *doomed,
     g_autoptr(QemuGraph) present = qemu_engine_present(dom, machine->doc, FALSE, error);
     g_autofree const char **names = names_of(doomed);
 
+    if (!present && qemu_domain_is_guest(dom)) { /* a header may have been written to while it was read */
+        g_clear_error(error);
+        present = qemu_engine_present(dom, machine->doc, FALSE, error);
+    }
     if (!present) {
         g_prefix_error(error, "flag METADATA_ONLY forgets a snapshot without its images: ");
         return FALSE;
@@ -84,7 +88,7 @@ static gboolean delete_all(QemuDomain *dom, vireo_call *call, GPtrArray *doomed,
     if (tell)
         return tell_all(dom, machine->doc, doomed, tell, error);
     gboolean deleted = qemu_reap_note(dom, doomed, error) && qemu_tree_remove(dom, names, doomed->len, error);
-    gboolean looked = deleted && qemu_reap_little(dom, call);
+    gboolean looked = deleted && !qemu_domain_is_guest(dom) && qemu_reap_little(dom, call);
     qemu_coalesce_from(dom, looked ? 0 : g_get_monotonic_time() + LOOK_US);
     return deleted;
 }
@@ -93,12 +97,13 @@ int qemu_snapshot_delete(QemuConn *conn, vireo_call *call,
                          const vireo_domain_snapshot_delete_args *args, vireo_plan *told)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(QemuDomainJob) dom = qemu_domain_begin(conn, call, &args->snap.dom);
+    gboolean forget = args->flags & VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY;
+    g_autoptr(QemuDomainJob) dom = told || forget ? qemu_domain_begin(conn, call, &args->snap.dom)
+                                                  : qemu_domain_begin_noting(conn, call, &args->snap.dom);
 
     if (!dom)
         return VIREO_FAIL;
-    if (!(args->flags & VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY) &&
-        !qemu_blockjobs_none(dom, NULL, &error))
+    if (!forget && !qemu_blockjobs_none(dom, NULL, &error))
         return qemu_fail(conn->driver, call, error);
     QemuSnap *snap = qemu_tree_find(dom->tree, args->snap.name);
     if (!snap)
@@ -118,9 +123,7 @@ int qemu_snapshot_delete(QemuConn *conn, vireo_call *call,
     else
         g_ptr_array_add(doomed, snap);
     g_autoptr(QemuTell) tell = told ? qemu_tell_new(dom, call) : NULL;
-    gboolean deleted = args->flags & VIREO_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY
-                           ? forget_all(dom, doomed, tell, &error)
-                           : delete_all(dom, call, doomed, tell, &error);
+    gboolean deleted = forget ? forget_all(dom, doomed, tell, &error) : delete_all(dom, call, doomed, tell, &error);
     if (tell && deleted)
         qemu_tell_fill(tell, told);
     if (!tell)

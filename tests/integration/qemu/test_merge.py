@@ -330,6 +330,82 @@ class Hindered(Case):
         wait_until(lambda: "s3" in self.names("snapshot-list", "a", "--name"), 10, "it is tried again")
 
 
+class Meanwhile(Case):
+    """Deletes that come while QEMU merges: they do not wait for it, even where it stands still."""
+
+    def setUp(self):
+        super().setUp()
+        base = self.image("d.qcow2")
+        self.define("a", disks=[disk_xml(base, "vda")])
+        for number in range(1, 7):
+            self.virsh("snapshot-create-as", "a", f"s{number}", "--diskspec", "vda,snapshot=external")
+            self.mark(self.targets("a")["vda"], number)
+        self.virsh("start", "a")
+        self.qemu = self.pid("a")
+        self.addCleanup(self.go_on)
+        os.kill(self.qemu, signal.SIGSTOP)
+        self.virsh("snapshot-delete", "a", "s4")
+        time.sleep(0.5)    # it is being merged: QEMU is asked, and does not answer
+
+    def mark(self, path, number):
+        subprocess.run(["qemu-io", "-c", f"write -P {number} {number * 64}k 64k", path], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    def go_on(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.qemu, signal.SIGCONT)
+
+    def delete_more(self):
+        before = time.monotonic()
+        self.virsh("snapshot-delete", "a", "s3")
+        self.virsh("snapshot-delete", "a", "s6")
+        self.assertLess(time.monotonic() - before, 10, "QEMU was waited for")
+        self.assertIn("'s3'", self.virsh_fails("snapshot-delete", "a", "s3"))
+        self.assertEqual(self.names("snapshot-list", "a", "--name"), ["s1", "s2", "s5"])
+
+    def merged(self):
+        """What s1, s2, s5 and the disk need is left, each with its own data and that of those below it."""
+        self.left(4)
+        self.assertEqual(self.files(), ["d.qcow2", "d.s1", "d.s4", "d.s6"])
+        self.healthy()
+        for name, most in ("d.s1", 1), ("d.s4", 4), ("d.s6", 6):
+            for number in range(1, 7):
+                done = subprocess.run(["qemu-io", "-r", "-U", "-c",
+                                       f"read -P {number if number <= most else 0} {number * 64}k 64k",
+                                       os.path.join(self.dir, name)], check=True, capture_output=True, text=True)
+                self.assertNotIn("verification failed", done.stdout, f"{name}: {number}")
+        self.nothing_leaked()
+
+    def test_they_do_not_wait(self):
+        self.delete_more()
+        self.go_on()
+        self.merged()
+
+    def test_daemon_dies(self):
+        """What was given up meanwhile is not forgotten."""
+        self.delete_more()
+        self.daemon.kill()
+        self.go_on()
+        self.daemon.start_vireod()
+        self.merged()
+
+    def test_all_at_once(self):
+        """Many clients: each snapshot goes once, and what is merged is not needed by any."""
+        threads = [threading.Thread(target=self.virsh_raw, args=("snapshot-delete", "a", name, *options))
+                   for name, *options in (("s5", "--children"), ("s2",), ("s3",), ("s2",), ("s3",))]
+        before = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertLess(time.monotonic() - before, 10, "QEMU was waited for")
+        self.assertEqual(self.names("snapshot-list", "a", "--name"), ["s1"])
+        self.go_on()
+        self.left(2)
+        self.healthy()
+        self.nothing_leaked()
+
+
 if __name__ == "__main__":
     if qemutest.vireotest.USE_LIBVIRTD:
         qemutest.skip_file("tests of Vireo's own driver")
