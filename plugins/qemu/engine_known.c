@@ -446,6 +446,11 @@ static gboolean is_not_in(gpointer path, gpointer value, gpointer set)
     return !g_hash_table_contains(set, path);
 }
 
+static gboolean has_gone(gpointer path, gpointer value, gpointer opaque)
+{
+    return !g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
 void qemu_files_leave(QemuDomain *dom)
 {
     QemuDriver *driver = dom->space->driver;
@@ -458,7 +463,7 @@ void qemu_files_leave(QemuDomain *dom)
     g_hash_table_remove_all(files->bases);
     g_hash_table_remove_all(files->given);
     g_hash_table_remove_all(files->emptied);
-    g_hash_table_remove_all(files->cut);
+    g_hash_table_foreach_remove(files->cut, has_gone, NULL);
     keep_left(files->released);
     g_hash_table_foreach_remove(files->owned, is_not_in, files->released);
     left = g_hash_table_size(files->released);

@@ -178,10 +178,17 @@ class Merge(Case):
         self.merged()
 
     def test_undefined_in_between(self):
+        """One of the same uuid takes it up again, and what was lost to the image."""
         self.hold()
+        image, document = os.path.join(self.dir, "d.s2"), os.path.join(self.work, "again.xml")
+        with open(document, "w", encoding="utf-8") as stream:
+            stream.write(self.virsh("dumpxml", "a"))
         self.virsh("undefine", "a", "--snapshots-metadata")
-        self.reads(3, os.path.join(self.dir, "d.s2"))
+        self.reads(3, image)
         self.virsh("list")
+        self.lose(image)
+        self.virsh("define", document)
+        wait_until(lambda: qcow2.Image(image).problems() == (0, 0), 60, "the clusters are free again")
 
 
 class Live(Merge):
