@@ -152,8 +152,11 @@ static void add_root(Native *native, const VireoDomainFilesystem *fs)
             colon_free(native, delta, fs->line));
     } else if (fs->type == VIREO_DOMAIN_FILESYSTEM_TYPE_FILE) {
         add(native, "lxc.rootfs.path", "loop:%s", source->file);
+    } else if (source->dir) {
+        add(native, "lxc.rootfs.path", "dir:%s", source->dir);
     } else {
-        add(native, "lxc.rootfs.path", "%s%s", source->dir ? "dir:" : "", source->dir ? source->dir : source->dev);
+        /* liblxc finds out what file system is on a loop device, and mounts no other block device. */
+        add(native, "lxc.rootfs.path", "loop:%s", source->dev);
     }
     gboolean mapped = fs->accessmode == VIREO_DOMAIN_FILESYSTEM_ACCESS_MAPPED;
     if (mapped || fs->readonly)

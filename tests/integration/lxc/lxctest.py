@@ -81,11 +81,13 @@ def link(name):
     return json.loads(done.stdout)[0] if done.returncode == 0 else None
 
 
-def loop_device(case, text):
-    """A block device of 1 MiB that begins with text."""
-    path = os.path.join(case.work, "image")
-    with open(path, "wb") as stream:
-        stream.write(text.ljust(1 << 20, b"\0"))
+def loop_device(case, content):
+    """A block device: of 1 MiB that begins with these bytes, or of a file."""
+    path = content
+    if isinstance(content, bytes):
+        path = os.path.join(case.work, "image")
+        with open(path, "wb") as stream:
+            stream.write(content.ljust(1 << 20, b"\0"))
     done = subprocess.run(["losetup", "--find", "--show", path], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         case.skipTest("no loop device can be had")

@@ -140,6 +140,8 @@ class Rights(lxctest.Case):
         bounding = int(self.status("a", "CapBnd"), 16)
         self.assertFalse(bounding & 1 << 16, "sys_module")
         self.assertTrue(bounding & 1 << 12, "net_admin")
+        if os.path.exists("/usr/share/lxc/config/common.seccomp"):
+            self.assertEqual(self.status("a", "Seccomp"), "2", "calls are filtered")
         self.start("b", extra="<features><capabilities policy='deny'><chown state='on'/></capabilities></features>",
                    init="/bin/sleep", args=("100",))
         self.assertEqual(int(self.status("b", "CapBnd"), 16), 1)
@@ -226,6 +228,14 @@ class FileSystems(lxctest.Case):
         self.start("a", root=f"<filesystem type='file'><driver type='loop' format='raw'/><source file='{image}'/>"
                              "<target dir='/'/></filesystem>")
         self.assertIn("/dev/loop", self.inside("a", "/bin/grep", " / ", "/proc/mounts"))
+        self.virsh("destroy", "a")
+        device = lxctest.loop_device(self, image)
+        self.start("b", root=f"<filesystem type='block'><source dev='{device}'/><target dir='/'/></filesystem>")
+        self.assertIn("/dev/loop", self.inside("b", "/bin/grep", " / ", "/proc/mounts"))
+        self.shell("b", "echo kept > /root/mine")
+        self.virsh("destroy", "b")
+        self.virsh("start", "b")
+        self.assertEqual(self.shell("b", "cat /root/mine"), "kept")
 
 
 if __name__ == "__main__":
