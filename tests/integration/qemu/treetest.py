@@ -358,7 +358,10 @@ class World:
         """Of those who have more in them."""
 
     def known(self, dom):
-        path = os.path.join(self.daemon.root, "var/lib/vireo/qemu/kept/images/system", dom.uuid)
+        return self.noted(dom, "images")
+
+    def noted(self, dom, kind):
+        path = os.path.join(self.daemon.root, "var/lib/vireo/qemu/kept", kind, "system", dom.uuid)
         try:
             with open(path, encoding="utf-8") as stream:
                 return json.load(stream)

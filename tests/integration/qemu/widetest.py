@@ -42,6 +42,13 @@ class World(treetest.World):
     def configure(self):
         qemutest.vireotest.FILES["qemu.conf"] = SETTINGS + f"[snapshots]\noverlay_dir = {self.dir}\n"
 
+    def known(self, dom):
+        """The second file adds to the first while it names the stamp of that."""
+        known, more = super().known(dom), self.noted(dom, "images-added")
+        if known and known.get("stamp") == more.get("stamp"):
+            known.update((key, [*value, *more.get(key, ())]) for key, value in known.items() if isinstance(value, list))
+        return known
+
     # images of servers: what these have is a file beside the others
 
     def far_disk(self, path, target, kind, boot):
