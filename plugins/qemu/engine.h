@@ -114,6 +114,8 @@ gboolean qemu_engine_make_overlay(QemuDomain *dom, vireo_call *call, const char 
  * somebody wants the domain. */
 gboolean qemu_engine_image_tool(QemuDomain *dom, gboolean yields, vireo_call *call, const char *image,
                                 const char *const *argv, GError **error);
+/* Gives back the clusters that count as used in an image and are not, if there are any; nothing else has it open. */
+gboolean qemu_engine_recount(QemuDomain *dom, gboolean yields, vireo_call *call, const char *image, GError **error);
 /* One step with files only. */
 gboolean qemu_engine_image_step(QemuDomain *dom, vireo_call *call, const QemuStep *step,
                                 GError **error);
@@ -134,6 +136,10 @@ void qemu_lost_note(QemuDomain *dom, const char *image);
  * of there. note: see qemu_point_note. */
 void qemu_lost_wait(QemuDomain *dom, const char *image, const char *tag);
 gboolean qemu_lost_waits(QemuDomain *dom, const char *note);
+/* The new internal snapshots of the plan are whole, and stay so. */
+gboolean qemu_lost_check_points(const QemuPlan *plan, GError **error);
+/* None of them could be taken. */
+void qemu_lost_note_points(QemuDomain *dom, const QemuPlan *plan);
 /* Sets that right while the guest is off. Images that are in use, or that cannot be mended, stay noted: FALSE. */
 gboolean qemu_lost_give_back(QemuDomain *dom, GError **error);
 

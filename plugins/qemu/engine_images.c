@@ -109,6 +109,19 @@ gboolean qemu_engine_image_tool(QemuDomain *dom, gboolean yields, vireo_call *ca
     return done;
 }
 
+gboolean qemu_engine_recount(QemuDomain *dom, gboolean yields, vireo_call *call, const char *image, GError **error)
+{
+    const char *look[] = { IMAGE_TOOL, "check", "-q", "-f", "qcow2", image, NULL };
+    const char *mend[] = { IMAGE_TOOL, "check", "-q", "-r", "leaks", "-f", "qcow2", image, NULL };
+    /* qemu-img does not say that it could not write the rest as it ended: so it is looked at once more. */
+    gboolean right = lend(dom, image, TRUE, error) &&
+                     (run_tool(dom, yields, call, look, image, NULL) ||
+                      (run_tool(dom, yields, call, mend, image, error) && run_tool(dom, yields, call, look, image, error)));
+
+    take_back(dom);
+    return right;
+}
+
 /* ---- files ------------------------------------------------------------------------ */
 
 gboolean qemu_engine_make_file(QemuDomain *dom, const char *path, const char *like, GError **error)
@@ -259,16 +272,12 @@ static gboolean extract(QemuDomain *dom, vireo_call *call, const QemuStep *step,
            lend(dom, step->other, FALSE, error) && run_tool(dom, FALSE, call, all, step->image, error);
 }
 
-/* qemu-img does not say that it could not write the rest as it ended, so where room is short the image is looked at, and
- * so once more when that has given back what was lost in the image it is a copy of. */
+/* Where room is short. */
 static gboolean is_sound(QemuDomain *dom, vireo_call *call, const char *image, GError **error)
 {
-    const char *look[] = { IMAGE_TOOL, "check", "-q", "-f", "qcow2", image, NULL };
-    const char *mend[] = { IMAGE_TOOL, "check", "-q", "-r", "leaks", "-f", "qcow2", image, NULL };
     g_autofree char *dir = g_path_get_dirname(image);
 
-    return room_in(dir) >= ROOM_ENOUGH || run_tool(dom, FALSE, call, look, image, NULL) ||
-           (run_tool(dom, FALSE, call, mend, image, error) && run_tool(dom, FALSE, call, look, image, error));
+    return room_in(dir) >= ROOM_ENOUGH || qemu_engine_recount(dom, FALSE, call, image, error);
 }
 
 /* The whole file with what is inside; then only what was asked for is left in it. */

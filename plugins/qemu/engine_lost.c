@@ -4,8 +4,10 @@
 #include "coalesce.h"
 #include "engine.h"
 #include "images.h"
+#include "remote.h"
 
-#define IMAGE_TOOL "/usr/bin/qemu-img"
+#include <fcntl.h>
+#include <unistd.h>
 
 void qemu_lost_note(QemuDomain *dom, const char *image)
 {
@@ -33,11 +35,43 @@ gboolean qemu_lost_waits(QemuDomain *dom, const char *note)
     return waits;
 }
 
+void qemu_lost_note_points(QemuDomain *dom, const QemuPlan *plan)
+{
+    for (guint i = 0; i < plan->no_return; i++)
+        if (qemu_plan_step(plan, i)->kind == QEMU_STEP_POINT)
+            qemu_lost_note(dom, qemu_plan_step(plan, i)->image);
+}
+
+/* QEMU 7.2 that had no room to take a snapshot keeps in mind that clusters are shared, does not write it down, and with the
+ * next snapshot takes it for written. */
+static gboolean check_point(const QemuStep *step, GError **error)
+{
+    int fd = qemu_is_remote(step->image) ? -1 : qemu_image_open(step->image, O_RDONLY, NULL);
+    g_autoptr(QemuImageInfo) info = fd >= 0 ? qemu_image_info_read(fd, step->image, TRUE, NULL) : NULL;
+    const QemuImageSnapshot *point = info ? qemu_image_info_snapshot(info, step->tag) : NULL;
+    gboolean shared = point && qemu_qcow2_is_shared(fd, point);
+
+    if (fd >= 0)
+        close(fd);
+    if (shared)
+        qemu_refuse(error, VIREO_ERR_OPERATION_INVALID,
+                    "an external one; or shut the guest off and start it, then an internal one",
+                    "QEMU, which had no room to write to %s before, does not write all of internal snapshot '%s'",
+                    step->image, step->tag);
+    return !shared;
+}
+
+gboolean qemu_lost_check_points(const QemuPlan *plan, GError **error)
+{
+    for (guint i = 0; i < plan->no_return; i++)
+        if (qemu_plan_step(plan, i)->kind == QEMU_STEP_POINT && !check_point(qemu_plan_step(plan, i), error))
+            return FALSE;
+    return TRUE;
+}
+
 static gboolean mend(QemuDomain *dom, const char *image, GError **error)
 {
-    const char *argv[] = { IMAGE_TOOL, "check", "-q", "-r", "leaks", "-f", "qcow2", image, NULL };
-
-    if (!qemu_image_is_there(image) || qemu_engine_image_tool(dom, TRUE, NULL, image, argv, error))
+    if (!qemu_image_is_there(image) || qemu_engine_recount(dom, TRUE, NULL, image, error))
         return TRUE;
     g_prefix_error(error, "image %s: ", image);
     return FALSE;

@@ -15,6 +15,7 @@
 #define SNAPSHOT_HEAD      40
 #define L1_MAX             65536u
 #define TABLE_OFFSET       0x00fffffffffffe00ull
+#define TABLE_COPIED       (1ull << 63)
 #define HEAD_WINDOW        4096u /* holds all of a header, as a rule */
 #define WINDOW             65536u
 
@@ -203,6 +204,8 @@ static gboolean read_snapshots(Pieces *pieces, const guint8 *head, QemuImageInfo
         QemuImageSnapshot *snapshot = g_new0(QemuImageSnapshot, 1);
         snapshot->id = g_malloc0(id_len + 1u);
         snapshot->name = g_malloc0(name_len + 1u);
+        snapshot->map_at = qemu_qcow2_be64(entry);
+        snapshot->map_len = qemu_qcow2_be32(entry + 8);
         snapshot->has_vmstate = qemu_qcow2_be32(entry + 32) || qemu_qcow2_be64(extra);
         g_ptr_array_add(info->snapshots, snapshot);
         if ((id_len && !read_at(pieces, at + SNAPSHOT_HEAD + extra_len, snapshot->id, id_len)) ||
@@ -234,6 +237,26 @@ static gboolean read_map(int fd, const guint8 *head, gboolean *empty, const char
             return damaged(error, shown, "it is cut off");
     }
     return TRUE;
+}
+
+gboolean qemu_qcow2_is_shared(int fd, const QemuImageSnapshot *snapshot)
+{
+    guint8 head[72];
+
+    if (!qemu_qcow2_read(fd, 0, head, sizeof head))
+        return FALSE;
+    guint32 count = MIN(qemu_qcow2_be32(head + 36), snapshot->map_len);
+    g_autofree guint8 *now = g_malloc(count * 8ull + 1), *then = g_malloc(count * 8ull + 1);
+    if (!qemu_qcow2_read(fd, qemu_qcow2_be64(head + 40), now, count * 8ull) ||
+        !qemu_qcow2_read(fd, snapshot->map_at, then, count * 8ull))
+        return FALSE;
+    for (guint32 i = 0; i < count; i++) {
+        guint64 entry = qemu_qcow2_be64(now + i * 8ull), place = entry & TABLE_OFFSET;
+
+        if (place && (entry & TABLE_COPIED) && place == (qemu_qcow2_be64(then + i * 8ull) & TABLE_OFFSET))
+            return TRUE;
+    }
+    return FALSE;
 }
 
 QemuImageInfo *qemu_image_info_raw(int fd, const char *shown, GError **error)

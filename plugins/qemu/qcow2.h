@@ -31,6 +31,8 @@ typedef struct {
     char *id; /* QEMU's number for it; where a name will do as well, it looks for a number first */
     char *name;
     gboolean has_vmstate;
+    guint64 map_at; /* its table of the image's clusters, and how long that is */
+    guint32 map_len;
 } QemuImageSnapshot;
 
 /* What an image file says about itself; counted, and never changed once several have it. */
@@ -56,5 +58,8 @@ void qemu_image_info_free(QemuImageInfo *info); /* drops one reference; NULL all
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuImageInfo, qemu_image_info_free)
 /* NULL when there is none of that name. */
 const QemuImageSnapshot *qemu_image_info_snapshot(const QemuImageInfo *info, const char *name);
+/* The image says of clusters which the snapshot needs, too, that they are the present's alone: whoever opens it writes to
+ * them. fd is borrowed. */
+gboolean qemu_qcow2_is_shared(int fd, const QemuImageSnapshot *snapshot);
 /* QEMU, asked to go to the snapshot of that name, would go to another one whose number it is. */
 gboolean qemu_image_info_misleads(const QemuImageInfo *info, const char *name);

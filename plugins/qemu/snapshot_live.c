@@ -115,7 +115,7 @@ static gboolean in_background(Going *going, GError **error)
         !goes_on(going, error))
         return FALSE;
     set_quiet(going->dom, FALSE);
-    return qemu_quiesce_end(take, error) &&
+    return qemu_lost_check_points(work->plan, error) && qemu_quiesce_end(take, error) &&
            qemu_side_wait(going->dom, work->call, going->qmp, work->plan, error) && qemu_saving_wait(going->dom, work->call, going->qmp, "completed", error);
 }
 
@@ -134,7 +134,7 @@ static gboolean by_copying(Going *going, GError **error)
     if (!qemu_work_sent(work, error))
         return FALSE;
     take->sent = qemu_live_transaction(work->dom, going->qmp, work->plan, TRUE, error);
-    return take->sent && qemu_side_wait(going->dom, work->call, going->qmp, work->plan, error) &&
+    return take->sent && qemu_lost_check_points(work->plan, error) && qemu_side_wait(going->dom, work->call, going->qmp, work->plan, error) &&
            vireo_qmp_run(going->qmp, "migrate-continue", vireo_json_new('s', "state", "pre-switchover", 0), NULL, error) &&
            qemu_saving_wait(going->dom, NULL, going->qmp, "completed", error) &&
            vireo_qmp_run(going->qmp, "cont", NULL, NULL, error);

@@ -81,13 +81,13 @@ static gboolean capture(QemuTake *take, GError **error)
     QemuWork *work = take->work;
     gboolean inside = take->request->memory == QEMU_SNAP_INTERNAL;
 
-    if (!qemu_live_transaction(work->dom, work->qmp, work->plan, !inside, error))
+    take->sent = qemu_live_transaction(work->dom, work->qmp, work->plan, !inside, error);
+    gboolean taken = take->sent && qemu_side_wait(work->dom, work->call, work->qmp, work->plan, error) &&
+                     (!inside || internal_memory(take, error));
+    if (!taken)
+        qemu_lost_note_points(work->dom, work->plan);
+    if (!taken || !qemu_lost_check_points(work->plan, error))
         return FALSE;
-    take->sent = TRUE;
-    if (!qemu_side_wait(work->dom, work->call, work->qmp, work->plan, error))
-        return FALSE;
-    if (inside)
-        return internal_memory(take, error);
     if (take->request->memory != QEMU_SNAP_EXTERNAL)
         return TRUE;
     gboolean saved = qemu_save_memory(work->dom, work->call, work->qmp, take->request->memory_file,
