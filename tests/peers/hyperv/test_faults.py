@@ -175,7 +175,7 @@ class SimEvents(HypervCase):
         self.ask("service.subscriptions.clear()")
         self.ask("host.config(host.machine('vm')).values.update(Notes=['x']) or host.set_state(host.machine('vm'), 2)")
         wait_until(lambda: self.state("vm") == "running", 10, "it is seen all the same")
-        wait_until(lambda: self.ask("len(service.subscriptions)") == 2, 10, "both are subscribed again")
+        wait_until(lambda: self.ask("len(service.subscriptions)") == 2, 30, "both are subscribed again")
 
 
 class SimPassword(HypervCase):
