@@ -23,6 +23,7 @@ typedef struct {
     GHashTable *reals; /* path -> the same without links */
     guint most, looked; /* at so much, 0: at all; and how much that was */
     gboolean may_stop, over; /* when somebody waits; it was too much */
+    gboolean unreadable; /* the image that was looked at last is there, but what it is based on is not known */
     char *real_dir;    /* of which the last path was, and which is without links; NULL: not known */
 } Build;
 
@@ -131,6 +132,7 @@ static gboolean add_chain(Build *build, const char *path, const char *said, guin
     }
     guint64 bytes;
     g_autoptr(QemuImageInfo) info = qemu_image_look(build->dom->space->driver, path, said, &bytes, error);
+    build->unreadable = !info;
     if (!info)
         return FALSE;
     gboolean raw = !info->is_qcow2;
@@ -227,9 +229,9 @@ static void add_stored(Build *build, const VireoDomain *doc)
 
 /* One that is not there, or cannot be read, may come back: what it needs stays until then, or until nothing refers
  * to it any more. */
-static void cannot_read(Build *build, const char *name, const GError *error)
+static void cannot_read(Build *build, const char *who, const GError *error)
 {
-    g_autofree char *why = g_strdup_printf("snapshot '%s': %s", name, error->message);
+    g_autofree char *why = g_strdup_printf("%s: %s", who, error->message);
 
     qemu_graph_set_incomplete(build->graph, why);
 }
@@ -243,8 +245,11 @@ static void hold_disk(Build *build, const QemuSnap *snap, const VireoDomainDisk 
 
     if (!disk || disk->readonly)
         return;
-    if (!add_disk(build, disk, &path, &error))
-        cannot_read(build, name, error);
+    if (!add_disk(build, disk, &path, &error)) {
+        g_autofree char *who = g_strdup_printf("snapshot '%s'", name);
+
+        cannot_read(build, who, error);
+    }
     if (!path)
         return;
     qemu_graph_hold(build->graph, QEMU_HOLD_SNAPSHOT, name, disk->target->dev, path,
@@ -383,16 +388,21 @@ static gboolean is_far_away(const Build *build, const VireoDomainDisk *disk)
            qemu_disk_path(disk) && !qemu_graph_has(build->graph, qemu_disk_path(disk));
 }
 
+/* An image of others that is not there is their affair. One that is there may need what they do not say. */
 static void hold_outside(Build *build, QemuHoldKind kind, const char *who, const VireoDomain *doc)
 {
     VEC_EACH(doc->devices->disks, i)
     {
         const VireoDomainDisk *disk = doc->devices->disks.items[i];
+        g_autoptr(GError) error = NULL;
         const char *path = NULL;
 
         if (is_far_away(build, disk))
             continue;
-        if (add_disk(build, disk, &path, NULL) && path)
+        build->unreadable = FALSE;
+        if (!add_disk(build, disk, &path, &error) && build->unreadable)
+            cannot_read(build, who, error);
+        if (path)
             qemu_graph_hold(build->graph, kind, who, disk->target->dev, path, NULL, NULL);
     }
 }

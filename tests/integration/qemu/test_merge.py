@@ -325,6 +325,27 @@ class Hindered(Case):
         wait_until(lambda: not os.path.exists(branch), 10, "it is tried again")
         self.nothing_leaked()
 
+    def test_image_of_another_domain(self):
+        """That it is damaged does not mean that it needs nothing."""
+        self.virsh("snapshot-revert", "a", "s1")
+        self.take("s3")
+        branch = qcow2.Image(self.targets("a")["vda"]).backing
+        other = self.image("other.qcow2", "-b", branch, "-F", "qcow2")
+        self.define("b", disks=[disk_xml(other, "vda")])
+        with open(other, "r+b") as stream:
+            head = stream.read(4)
+            stream.seek(0)
+            stream.write(b"lost")
+        self.virsh("snapshot-delete", "a", "s3")
+        self.tells("domain 'b'", other)
+        self.assertTrue(os.path.exists(branch))
+        with open(other, "r+b") as stream:
+            stream.write(head)
+        self.virsh("undefine", "b")
+        os.unlink(other)
+        wait_until(lambda: not os.path.exists(branch), 10, "it is tried again")
+        self.nothing_leaked()
+
     def test_metadata_cannot_be_written(self):
         where = os.path.join(self.daemon.root, "var/lib/vireo/qemu/system/snapshots", self.virsh("domuuid", "a"))
         os.rename(where, where + ".aside")
