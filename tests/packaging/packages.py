@@ -46,7 +46,7 @@ def build(folder, *command, finish=None, **rest):
         if os.path.exists(mark) and Path(mark).read_text(encoding="ascii") == now:
             return
         shutil.rmtree(folder, ignore_errors=True)
-        chroot.run(*command, timeout=800, **rest)
+        chroot.run(*command, timeout=2000, **rest)  # as a machine that is busy with everything else takes
         if finish:
             finish(folder)
         Path(mark).write_text(now, encoding="ascii")

@@ -305,7 +305,7 @@ class Watched(Live):
         self.read_both(self.start("a"), "B")
 
     def test_qemu_and_daemon_die(self):
-        line, _ = self.nano_with(512)
+        line, _ = self.nano_with(1024)
         self.write_both(line, "A")
         self.take()
         self.saving()
