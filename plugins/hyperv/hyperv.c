@@ -73,7 +73,7 @@ static int hyperv_init(const struct vireo_host *host, vireo_core *core, void **s
     X(node_get_cpu_map, hyperv_node_get_cpu_map, 0, 0, 0, 0)                                                           \
     X(node_get_free_memory, hyperv_node_get_free_memory, 0, 0, 0, 0)                                                   \
     X(domain_get_xml_desc, hyperv_domain_get_xml_desc, VIREO_DOMAIN_XML_INACTIVE,                                      \
-      VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_UPDATE_CPU, 0, 0)                                                     \
+      VIREO_DOMAIN_XML_SECURE | VIREO_DOMAIN_XML_UPDATE_CPU | VIREO_DOMAIN_XML_MIGRATABLE, 0, 0)                       \
     X(domain_create_with_flags, hyperv_domain_create_with_flags,                                                       \
       VIREO_DOMAIN_START_FORCE_BOOT | VIREO_DOMAIN_START_PAUSED, 0, 0, 0)                                              \
     X(domain_create_xml, hyperv_domain_create_xml, VIREO_DOMAIN_START_VALIDATE, 0, 0, 0)                               \

@@ -76,12 +76,11 @@ int hyperv_domain_get_scheduler_parameters_flags(void *handle, vireo_call *call,
 
 /* ---- the description --------------------------------------------------------------------- */
 
-static int only_description(HypervConn *conn, vireo_call *call, int type)
+static int only_description(HypervConn *conn, vireo_call *call, int type, int code)
 {
     if (type == VIREO_DOMAIN_METADATA_DESCRIPTION)
         return VIREO_OK;
-    return conn->driver->host->fail(call, VIREO_ERR_ARGUMENT_UNSUPPORTED,
-                                    "a machine has a description, and neither a title nor other metadata");
+    return conn->driver->host->fail(call, code, "a machine has a description, and neither a title nor other metadata");
 }
 
 int hyperv_domain_get_metadata(void *handle, vireo_call *call, const vireo_domain_get_metadata_args *args,
@@ -90,7 +89,7 @@ int hyperv_domain_get_metadata(void *handle, vireo_call *call, const vireo_domai
     HypervConn *conn = handle;
     HypervTalk talk;
 
-    if (only_description(conn, call, args->type) != VIREO_OK)
+    if (only_description(conn, call, args->type, VIREO_ERR_NO_DOMAIN_METADATA) != VIREO_OK)
         return VIREO_FAIL;
     g_autoptr(HypervMachine) machine = hyperv_begin(&talk, conn, call, &args->dom);
     if (!machine)
@@ -110,7 +109,7 @@ int hyperv_domain_set_metadata(void *handle, vireo_call *call, const vireo_domai
     HypervConn *conn = handle;
     HypervTalk talk;
 
-    if (only_description(conn, call, args->type) != VIREO_OK)
+    if (only_description(conn, call, args->type, VIREO_ERR_ARGUMENT_UNSUPPORTED) != VIREO_OK)
         return VIREO_FAIL;
     g_autoptr(HypervMachine) machine = hyperv_begin(&talk, conn, call, &args->dom);
     if (!machine)

@@ -286,6 +286,8 @@ class Sim(HypervCase):
         self.assertEqual(self.ask("host.config(host.machine('vm'))['Notes']"), ["one & two", "three"])
         self.assertEqual(self.virsh("desc", "vm"), "one & two\nthree")
         self.assertIn("neither a title", self.virsh_fails("desc", "vm", "--title", "x", "--config"))
+        self.assertIn("vm", self.virsh("list", "--all", "--title"))
+        self.assertIn("<name>vm</name>", self.virsh("dumpxml", "vm", "--migratable"))
 
     def test_sim_screen_and_keys(self):
         self.define("vm")
