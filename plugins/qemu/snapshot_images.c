@@ -261,8 +261,5 @@ gboolean qemu_snapshot_image_do(QemuDomain *dom, vireo_call *call, const char *p
     g_autofree char *which = what == 'a' ? number_of(path, tag) : g_strdup(tag);
     const char *argv[] = { IMAGE_TOOL, "snapshot", option, which, path, NULL };
 
-    if (qemu_engine_image_tool(dom, FALSE, call, path, argv, error))
-        return TRUE;
-    qemu_lost_note(dom, path);
-    return FALSE;
+    return qemu_engine_image_tool(dom, FALSE, call, path, argv, error);
 }
